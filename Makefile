@@ -1,0 +1,67 @@
+# A thin face of `rlhf-compare`. Every target sets up what it needs; a second call installs nothing.
+#   make compare RECIPE=recipes/tiny.yaml SEEDS="0 1 2" ARGS="ppo.kl_coef=0.1"
+
+RECIPE ?= recipes/tiny.yaml
+SEEDS  ?= 0
+ARGS   ?=
+PYTHON ?= python3
+
+VENV := .venv
+BIN  := $(VENV)/bin
+STAMP := $(VENV)/.installed
+RUN  := $(BIN)/rlhf-compare
+
+.DEFAULT_GOAL := help
+.PHONY: help compare sft reward ppo dpo evaluate report setup test test-all check lock clean
+
+help:  ## print this list
+	@echo 'make <target> [RECIPE=$(RECIPE)] [SEEDS="0 1 2"] [ARGS="section.field=value ..."]'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+compare: $(STAMP)  ## train PPO and DPO, measure both, write reports/<recipe>/
+	$(RUN) compare --recipe $(RECIPE) --seeds "$(SEEDS)" $(ARGS)
+
+ppo: $(STAMP)  ## what PPO needs: SFT, reward model, PPO; ends with its row of the table
+	$(RUN) ppo --recipe $(RECIPE) --seeds "$(SEEDS)" $(ARGS)
+
+dpo: $(STAMP)  ## what DPO needs: SFT, DPO; ends with its row of the table
+	$(RUN) dpo --recipe $(RECIPE) --seeds "$(SEEDS)" $(ARGS)
+
+sft: $(STAMP)  ## the SFT model that both start from
+	$(RUN) sft --recipe $(RECIPE) $(ARGS)
+
+reward: $(STAMP)  ## the reward model, and its held-out accuracy
+	$(RUN) reward --recipe $(RECIPE) --seeds "$(SEEDS)" $(ARGS)
+
+evaluate: $(STAMP)  ## measure every method with one harness, print the table
+	$(RUN) evaluate --recipe $(RECIPE) --seeds "$(SEEDS)" $(ARGS)
+
+report: $(STAMP)  ## draw the report again from results.json
+	$(RUN) report --recipe $(RECIPE)
+
+test: $(STAMP)  ## the fast tests
+	$(BIN)/python -m pytest
+
+test-all: $(STAMP)  ## the slow ones too: they train for minutes
+	$(BIN)/python -m pytest -m ""
+
+check: $(STAMP)  ## lint, types, import layers, fast tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+setup: $(STAMP)  ## create .venv from requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	@echo "setting up $(VENV) (once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+clean:  ## remove what commands made: runs, reports (not the examples), caches; .venv stays
+	rm -rf runs wandb build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find reports -mindepth 1 -maxdepth 1 ! -name examples ! -name README.md -exec rm -rf {} +
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,21 @@
+"""Errors that a person caused and can mend: no traceback, one clear line, a way out."""
+
+
+class UserError(Exception):
+    """Something outside the code is wrong: the message names the field, the value, the way out."""
+
+    exit_code = 2
+
+
+class RecipeError(UserError):
+    """A recipe, or an override of one, that cannot be run as it stands."""
+
+
+class DataError(UserError):
+    """Data that cannot be read, or that leave nothing to train on."""
+
+
+class StageFailedError(UserError):
+    """A stage stopped: its inputs were fine, its outcome was not."""
+
+    exit_code = 1
