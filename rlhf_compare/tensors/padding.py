@@ -1,0 +1,52 @@
+"""From lists of token ids to one rectangular tensor and the mask that says what is real."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+def pad_sequences(
+    sequences: Sequence[Sequence[int]], pad_id: int, side: Literal["left", "right"]
+) -> tuple[Tensor, Tensor]:
+    """Stack sequences of unequal length.
+
+    Real tokens are told from padding by length, never by id: GPT-2's pad is its EOS.
+
+    Args:
+        sequences: B lists of token ids.
+        pad_id: fills the rest.
+        side: where the padding goes.
+
+    Returns:
+        ids (B, T) and mask (B, T), T the longest length (at least 1).
+    """
+    width = max((len(s) for s in sequences), default=0) or 1
+    ids = torch.full((len(sequences), width), pad_id, dtype=torch.long)
+    mask = torch.zeros((len(sequences), width), dtype=torch.bool)
+    for row, sequence in enumerate(sequences):
+        n = len(sequence)
+        if n == 0:
+            continue
+        where = slice(width - n, width) if side == "left" else slice(0, n)
+        ids[row, where] = torch.tensor(list(sequence), dtype=torch.long)
+        mask[row, where] = True
+    return ids, mask
+
+
+def positions(mask: Tensor) -> Tensor:
+    """Position ids that count real tokens alone: (B, T) -> (B, T), 0 under leading padding."""
+    return (mask.long().cumsum(-1) - 1).clamp(min=0)
+
+
+def last_true(mask: Tensor) -> Tensor:
+    """Index of the last True of every row: (B, T) -> (B,).
+
+    Raises:
+        ValueError: a row has no True.
+    """
+    if not bool(mask.any(-1).all()):
+        raise ValueError("a sequence without a single real token has no last token")
+    index = torch.arange(mask.shape[-1], device=mask.device)
+    return torch.where(mask, index, -1).max(-1).values

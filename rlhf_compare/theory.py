@@ -1,0 +1,60 @@
+"""What theory says about preference learning: numbers to hold the measurements against.
+
+Plain functions of numbers (natural logarithms, so every divergence is in nats); no torch, so that
+the evaluation and the report share one formula.
+"""
+
+import math
+
+
+def binary_kl(a: float, p0: float) -> float:
+    """KL divergence of Bernoulli(a) from Bernoulli(p0), in nats.
+
+    This is the adoption floor: no policy can raise an event of probability ``p0`` under the
+    reference to ``a`` with less KL than this (data-processing inequality, Cover and Thomas,
+    Elements of Information Theory, section 2.8); the tilted optimum of an indicator reward meets it.
+
+    Returns:
+        At least 0; infinity where ``a`` is impossible under ``p0``.
+
+    Raises:
+        ValueError: either argument is no probability.
+    """
+    if not (0.0 <= a <= 1.0 and 0.0 <= p0 <= 1.0):
+        raise ValueError(f"binary_kl takes probabilities, got a={a}, p0={p0}")
+    total = 0.0
+    for mass, base in ((a, p0), (1.0 - a, 1.0 - p0)):
+        if mass == 0.0:
+            continue
+        if base == 0.0:
+            return math.inf
+        total += mass * math.log(mass / base)
+    return max(total, 0.0)
+
+
+def tilted_adoption(p0: float, reward: float, beta: float) -> float:
+    """Adoption of the optimum pi* = pi_ref exp(r / beta) / Z when r is ``reward`` on the event.
+
+    a* = p0 e^{R/beta} / (1 - p0 + p0 e^{R/beta})   (Rafailov et al. 2023, equation 4).
+
+    Raises:
+        ValueError: ``beta`` is not positive or ``p0`` no probability.
+    """
+    if beta <= 0.0 or not 0.0 <= p0 <= 1.0:
+        raise ValueError(f"tilted_adoption needs beta > 0 and p0 in [0, 1], got {beta}, {p0}")
+    if p0 in (0.0, 1.0):
+        return p0
+    log_odds = math.log(p0 / (1.0 - p0)) + reward / beta
+    # written so that neither branch can overflow
+    return (
+        1.0 / (1.0 + math.exp(-log_odds))
+        if log_odds >= 0
+        else math.exp(log_odds) / (1.0 + math.exp(log_odds))
+    )
+
+
+def best_of_n_adoption(p0: float, n: int) -> float:
+    """Adoption when the best of ``n`` samples by the indicator is kept: 1 - (1 - p0)^n."""
+    if n < 1 or not 0.0 <= p0 <= 1.0:
+        raise ValueError(f"best_of_n_adoption needs n >= 1 and p0 in [0, 1], got {n}, {p0}")
+    return float(1.0 - (1.0 - p0) ** n)
