@@ -1,0 +1,136 @@
+"""From a source to encoded pairs on two sides, in order:
+
+    rows -> exchanges -> pairs -> (tokenizer) -> token ids -> length filter -> split -> ledger
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from datasets import Dataset, disable_progress_bars, enable_progress_bars
+
+from rlhf_compare.data.config import DataConfig, TaskConfig
+from rlhf_compare.data.encoding import Tokenizer, encode_prompt, encode_response
+from rlhf_compare.data.formats import parse_row
+from rlhf_compare.data.ledger import Ledger
+from rlhf_compare.data.sources import describe, load_rows
+from rlhf_compare.data.splits import is_eval, normalise
+from rlhf_compare.data.tasks import make_pair
+from rlhf_compare.errors import DataError
+
+# Below this many rows a mapping ends before a progress bar could be read.
+_BAR_FROM_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """Encoded pairs. Columns of both sides: ``prompt``, ``chosen``, ``rejected``,
+    ``demonstration`` (texts) and ``prompt_ids``, ``chosen_ids``, ``rejected_ids``,
+    ``demonstration_ids`` (token ids, responses end in EOS)."""
+
+    train: Dataset
+    eval: Dataset
+    ledger: Ledger
+
+
+def prepare(
+    data: DataConfig,
+    task: TaskConfig,
+    get_tokenizer: Callable[[Sequence[str]], Tokenizer],
+    held_out_questions: Sequence[str] = (),
+) -> PreparedData:
+    """Read, pair, encode, filter and split.
+
+    Args:
+        get_tokenizer: given the training texts, returns the tokenizer (it may be trained on them).
+        held_out_questions: questions shown in the report; with their whole group they never train.
+
+    Raises:
+        DataError: the source is unreadable, or nothing is left on one of the sides.
+    """
+    rows = load_rows(data)
+    (disable_progress_bars if len(rows) < _BAR_FROM_ROWS else enable_progress_bars)()
+    pairs = rows.map(
+        _RowToPair(task, describe(data)),
+        with_indices=True,
+        remove_columns=rows.column_names,
+        desc="pairing",
+    )
+    usable = pairs.filter(lambda drop: drop is None, input_columns="drop", desc="keeping pairs")
+    if len(usable) == 0:
+        ledger = Ledger()
+        ledger.count(pairs["drop"])
+        raise DataError(f"{describe(data)}: nothing left to train on: {ledger}")
+    held_out = _held_out_keys(usable, task, held_out_questions)
+    sides = [key in held_out or is_eval(key, data.eval_share) for key in usable["key"]]
+    texts = [
+        row["prompt"] + text
+        for row, held in zip(usable, sides, strict=True)
+        if not held
+        for text in (row["chosen"], row["rejected"])
+    ]
+    encode = _Encode(get_tokenizer(texts), data)
+    encoded = usable.add_column("eval", sides).map(encode, desc="encoding")
+    ledger = Ledger()
+    ledger.count([*(d for d in pairs["drop"] if d is not None), *encoded["drop"]])
+    fitting = encoded.filter(lambda drop: drop is None, input_columns="drop", desc="length filter")
+    train, held = (
+        fitting.filter(lambda e, want=want: e == want, input_columns="eval", desc="splitting")
+        for want in (False, True)
+    )
+    ledger.train_pairs, ledger.eval_pairs = len(train), len(held)
+    ledger.eval_prompts = len(set(held["prompt"]))
+    for side, part in (("training", train), ("evaluation", held)):
+        if len(part) == 0:
+            raise DataError(f"{describe(data)}: no {side} pairs left: {ledger}")
+    return PreparedData(
+        train.remove_columns(["drop", "key", "eval"]),
+        held.remove_columns(["drop", "key", "eval"]),
+        ledger,
+    )
+
+
+class _RowToPair:
+    """Maps a raw row to the texts of its pair (a class, so that ``datasets`` can pickle it)."""
+
+    def __init__(self, task: TaskConfig, source: str) -> None:
+        self.task, self.source = task, source
+
+    def __call__(self, row: dict[str, object], index: int) -> dict[str, object]:
+        exchange = parse_row(row, f"{self.source}, line {index + 1}")
+        if exchange.drop:
+            return _pair_columns(exchange.drop)
+        pair = make_pair(exchange, self.task)
+        key = exchange.group or exchange.question
+        return _pair_columns(
+            pair.drop, normalise(key), pair.prompt, pair.chosen, pair.rejected, pair.demonstration
+        )
+
+
+def _pair_columns(drop: str | None, *texts: str) -> dict[str, object]:
+    names = ("key", "prompt", "chosen", "rejected", "demonstration")
+    return {"drop": drop, **dict(zip(names, texts or ("",) * len(names), strict=True))}
+
+
+class _Encode:
+    """Adds token ids to a pair and marks those over the chapter's length limits."""
+
+    def __init__(self, tokenizer: Tokenizer, data: DataConfig) -> None:
+        self.tokenizer, self.data = tokenizer, data
+
+    def __call__(self, row: dict[str, str]) -> dict[str, object]:
+        prompt = encode_prompt(self.tokenizer, row["prompt"])
+        sides = {
+            f"{name}_ids": encode_response(self.tokenizer, row[name])
+            for name in ("chosen", "rejected", "demonstration")
+        }
+        # EOS is not counted, as in the chapter; both sides must fit, or DPO would cut one's EOS
+        longest = len(prompt) + max(len(ids) for ids in sides.values()) - 1
+        fits = len(prompt) <= self.data.max_prompt_length and longest <= self.data.max_length
+        return {"prompt_ids": prompt, **sides, "drop": None if fits else "too_long"}
+
+
+def _held_out_keys(usable: Dataset, task: TaskConfig, questions: Sequence[str]) -> set[str]:
+    prompts = {normalise(task.render(question)) for question in questions}
+    return {row["key"] for row in usable if normalise(row["prompt"]) in prompts} | {
+        normalise(question) for question in questions
+    }

@@ -1,0 +1,17 @@
+"""Which side a prompt lives on. The same for every stage, method, seed and machine."""
+
+import hashlib
+
+
+def normalise(text: str) -> str:
+    """Case and white space do not make a different prompt."""
+    return " ".join(text.lower().split())
+
+
+def is_eval(key: str, eval_share: float) -> bool:
+    """Whether a group (a topic, or a normalised prompt) is held out.
+
+    Hashed, not drawn: adding rows moves no other row, and duplicates stay together.
+    """
+    digest = hashlib.sha256(b"split:" + normalise(key).encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64 < eval_share
