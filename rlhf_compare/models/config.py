@@ -1,0 +1,27 @@
+"""The ``model:`` section of a recipe."""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from rlhf_compare.data.config import Section
+
+
+class ModelConfig(Section):
+    """Where the policy starts: exactly one of a configuration, a local directory, a hub id."""
+
+    config: dict[str, Any] | None = None  # a transformers configuration; needs model_type
+    vocab_size: int = Field(2048, ge=300)  # of the tokenizer trained with `config`
+    path: str | None = None  # a directory with model and tokenizer, as save_pretrained writes
+    hub_id: str | None = None  # a model id on the hub: the one thing that may use a network
+    revision: str | None = None  # of the hub id; None = newest
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "ModelConfig":
+        given = [name for name in ("config", "path", "hub_id") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of config, path, hub_id; got {given or 'none'}")
+        if self.config is not None and "model_type" not in self.config:
+            raise ValueError("config: needs a model_type, for instance gpt2")
+        return self

@@ -1,0 +1,90 @@
+"""The policy: built, loaded, and asked for the logits of a response."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+
+from rlhf_compare.errors import RecipeError
+from rlhf_compare.models.config import ModelConfig
+from rlhf_compare.models.tokenizer import first_line
+from rlhf_compare.tensors.padding import positions
+
+
+def build_policy(config: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """The policy that SFT starts from: from a configuration (random weights, drawn with torch's
+    global generator), a local directory or a hub id."""
+    if config.config is None:
+        origin = str(config.path or config.hub_id)
+        return load_policy(origin, config.revision, local=bool(config.path), dtype=config.dtype)
+    values = dict(config.config)
+    try:
+        model_config = AutoConfig.for_model(values.pop("model_type"), **values)
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecipeError(f"model.config: {first_line(error)}") from error
+    model_config.vocab_size = len(tokenizer)
+    model_config.bos_token_id = model_config.eos_token_id = tokenizer.eos_token_id
+    model_config.pad_token_id = tokenizer.pad_token_id
+    return AutoModelForCausalLM.from_config(model_config, dtype=getattr(torch, config.dtype))
+
+
+def load_policy(
+    origin: str | Path,
+    revision: str | None = None,
+    local: bool = True,
+    dtype: str = "auto",
+) -> PreTrainedModel:
+    """Load a causal language model from a directory or, where ``local`` is False, from the hub.
+
+    Args:
+        dtype: "auto" = as it was saved.
+
+    Raises:
+        RecipeError: nothing loadable is there.
+    """
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            str(origin), revision=revision, local_files_only=local, dtype=dtype
+        )
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"model: no causal model in {origin}: {first_line(error)}") from error
+
+
+def disable_dropout(model: torch.nn.Module) -> None:
+    """Set every dropout to 0, so that a forward in train mode equals one in eval mode."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+
+
+def response_logits(
+    model: torch.nn.Module,
+    input_ids: Tensor,
+    mask: Tensor,
+    response_length: int,
+    temperature: float = 1.0,
+) -> Tensor:
+    """Logits that predict the last ``response_length`` tokens of every row.
+
+    Logits of prompt positions are never computed: at GPT-2's vocabulary they are most of the
+    memory and a third of the time.
+
+    Args:
+        input_ids: (B, T), prompt left-padded, response right-padded.
+        mask: (B, T), True on real tokens.
+        temperature: the sampling temperature; divides the logits.
+
+    Returns:
+        (B, R, V); row t predicts the t-th response token.
+    """
+    # positions count real tokens, so left padding changes nothing; ids under padding are looked up
+    # in the embedding, so they must be valid, but attention never reads them
+    logits: Tensor = model(
+        input_ids=input_ids,
+        attention_mask=mask.long(),
+        position_ids=positions(mask),
+        logits_to_keep=response_length + 1,
+        use_cache=False,
+    ).logits[:, :-1]
+    return logits if temperature == 1.0 else logits / temperature

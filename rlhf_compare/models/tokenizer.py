@@ -1,0 +1,66 @@
+"""The tokenizer of a run: loaded with its model, or trained on the training texts."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from rlhf_compare.errors import RecipeError
+from rlhf_compare.models.config import ModelConfig
+
+EOS = "<|endoftext|>"
+
+
+def get_tokenizer(config: ModelConfig, texts: Sequence[str]) -> PreTrainedTokenizerBase:
+    """The tokenizer that belongs to the configured model.
+
+    Args:
+        texts: training texts; used only where the model starts from a configuration.
+    """
+    if config.config is not None:
+        return train_tokenizer(texts, config.vocab_size)
+    return load_tokenizer(
+        str(config.path or config.hub_id), config.revision, local=bool(config.path)
+    )
+
+
+def load_tokenizer(
+    origin: str | Path, revision: str | None = None, local: bool = True
+) -> PreTrainedTokenizerBase:
+    """Load from a directory or, where ``local`` is False, from the hub; pad falls back to EOS.
+
+    Raises:
+        RecipeError: nothing loadable is there, or it has no EOS token.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            str(origin), revision=revision, local_files_only=local
+        )
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"model: no tokenizer in {origin}: {first_line(error)}") from error
+    if tokenizer.eos_token_id is None:
+        raise RecipeError(f"model: the tokenizer of {origin} has no EOS token; responses need one")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE like GPT-2's, pad = EOS as with GPT-2: the hard case is the default."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[EOS],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=EOS, pad_token=EOS)
+
+
+def first_line(error: BaseException) -> str:
+    """The part of a library's message that fits a line."""
+    return str(error).strip().split("\n")[0][:200]

@@ -1,0 +1,105 @@
+"""A recipe's stage sections take the fields of a trainer's own config class, under their names."""
+
+import dataclasses
+import typing
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from rlhf_compare.errors import RecipeError
+
+# Set by the pipeline, so a recipe may not: where to find what replaces each.
+_OWNED = {
+    "output_dir": "the run directory is runs/<recipe>/<stage>",
+    "seed": "use SEEDS or --seeds",
+    "data_seed": "use SEEDS or --seeds",
+    "report_to": "use tracking.wandb",
+    "run_name": "runs are named by recipe, stage and seed",
+    "disable_tqdm": "every stage shows one bar",
+    "max_length": "use data.max_length",
+    "remove_unused_columns": "the data layer gives each stage its columns",
+    "push_to_hub": "nothing is uploaded",
+    "model_init_kwargs": "use model:",
+    "trust_remote_code": "never on",
+    "chat_template_path": "use task.template",
+    "logging_nan_inf_filter": "a NaN loss always stops the stage",
+    "resume_from_checkpoint": "a finished stage is not run again",
+}
+
+_POSITIVE = {
+    "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps",
+    "num_train_epochs", "total_episodes", "num_mini_batches", "num_ppo_epochs", "response_length",
+    "temperature", "beta", "cliprange", "cliprange_value", "local_rollout_forward_batch_size",
+    "logging_steps",
+}  # fmt: skip
+_NOT_NEGATIVE = {
+    "learning_rate", "weight_decay", "adam_epsilon", "max_grad_norm", "warmup_steps",
+    "kl_coef", "vf_coef", "label_smoothing", "value_learning_rate",
+}  # fmt: skip
+_UNIT = {"gamma", "lam", "adam_beta1", "adam_beta2"}
+
+
+class StageSection(BaseModel):
+    """Fields given in the recipe, checked against the trainer's config class; nothing else."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def given(self) -> dict[str, Any]:
+        """The fields that the recipe sets."""
+        return {name: getattr(self, name) for name in sorted(self.model_fields_set)}
+
+
+def section_of(config_class: type, name: str) -> type[StageSection]:
+    """A strict recipe section with the fields and types of a trainer's config dataclass."""
+    hints = typing.get_type_hints(config_class)
+    fields: dict[str, Any] = {}
+    for field in dataclasses.fields(config_class):
+        if not field.init or field.name in _OWNED:
+            continue
+        fields[field.name] = (hints[field.name], Field(default=None, **_bounds(field.name)))
+    return create_model(name, __base__=StageSection, **fields)
+
+
+def owned_hint(field: str) -> str | None:
+    """Why a recipe may not set a field that the trainer has; None if the field is not ours."""
+    return _OWNED.get(field)
+
+
+def _bounds(name: str) -> dict[str, Any]:
+    if name in _POSITIVE:
+        return {"gt": 0}
+    if name in _NOT_NEGATIVE:
+        return {"ge": 0}
+    return {"ge": 0, "le": 1} if name in _UNIT else {}
+
+
+def build_arguments(
+    config_class: type, section: StageSection, stage: str, output_dir: str, seed: int, **ours: Any
+) -> Any:
+    """The trainer's config object of one run.
+
+    Args:
+        ours: defaults of this project; the recipe's fields win over them.
+
+    Raises:
+        RecipeError: the config class refuses the values.
+    """
+    values: dict[str, Any] = {
+        # TRL's own default is bf16 wherever fp16 is off, which on a CPU is slow and inexact
+        "bf16": torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
+        "save_strategy": "no",
+        **ours,
+        **section.given(),
+        "output_dir": output_dir,
+        "seed": seed,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "logging_nan_inf_filter": False,
+    }
+    if values.get("fp16"):
+        values["bf16"] = False
+    try:
+        return config_class(**values)
+    except (ValueError, TypeError, KeyError, ImportError) as error:
+        raise RecipeError(f"{stage}: {str(error).strip().splitlines()[0]}") from error

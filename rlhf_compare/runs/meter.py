@@ -1,0 +1,117 @@
+"""Device time, peak memory and token counts of one stage, by phase."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+import torch
+
+_SAMPLE_SECONDS = 0.05
+
+
+class DeviceMeter:
+    """Seconds the device was busy for a stage, by phase.
+
+    A phase inside another pauses the outer one, so the phases never overlap and their sum is
+    comparable with the stage's own total, which is clocked independently. On a GPU phases are cut
+    by CUDA events and synchronised at their ends; on a CPU it is wall time, and named so.
+    """
+
+    def __init__(self) -> None:
+        self.cuda = torch.cuda.is_available()
+        self.phases: Counter[str] = Counter()
+        self.tokens: Counter[str] = Counter()
+        self.total = 0.0
+        self.peak_memory_bytes: int | None = None
+        self._open: list[str] = []
+        self._mark: Any = None
+
+    @contextmanager
+    def stage(self) -> Iterator[None]:
+        """Clock the whole stage and watch its memory."""
+        if self.cuda:
+            torch.cuda.reset_peak_memory_stats()
+        start = self._now()
+        try:
+            with _PeakResidentMemory() as resident:
+                yield
+        finally:
+            self.total = self._seconds(start, self._now())
+            self.peak_memory_bytes = (
+                int(torch.cuda.max_memory_allocated()) if self.cuda else resident.peak
+            )
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Charge what happens inside to ``name``."""
+        self._charge()
+        self._open.append(name)
+        try:
+            yield
+        finally:
+            self._charge()
+            self._open.pop()
+
+    def count(self, **tokens: int) -> None:
+        """Add to the token counts, for instance ``count(generated=640)``."""
+        self.tokens.update(tokens)
+
+    @property
+    def clock(self) -> str:
+        return "cuda_events" if self.cuda else "wall"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The contents of ``cost.json``: seconds, bytes, tokens."""
+        return {
+            "clock": self.clock,
+            "total": self.total,
+            "phases": dict(sorted(self.phases.items())),
+            "peak_memory_bytes": self.peak_memory_bytes,
+            "tokens": dict(sorted(self.tokens.items())),
+        }
+
+    def _charge(self) -> None:
+        now = self._now()
+        if self._open:
+            self.phases[self._open[-1]] += self._seconds(self._mark, now)
+        self._mark = now
+
+    def _now(self) -> Any:
+        if not self.cuda:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def _seconds(self, start: Any, end: Any) -> float:
+        if not self.cuda:
+            return float(end - start)
+        end.synchronize()
+        return float(start.elapsed_time(end)) / 1000.0
+
+
+class _PeakResidentMemory:
+    """Highest resident memory of this process while the block ran, sampled 20 times a second.
+
+    ``ru_maxrss`` would not do: it never falls, so a small stage after a large one looks large.
+    """
+
+    def __enter__(self) -> "_PeakResidentMemory":
+        self._process = psutil.Process()
+        self.peak = self._process.memory_info().rss
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while not self._stop.wait(_SAMPLE_SECONDS):
+            self.peak = max(self.peak, self._process.memory_info().rss)
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()

@@ -1,0 +1,50 @@
+"""What a training stage is handed: where to read, where to write, what to meter and log with."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from transformers import TrainerCallback
+
+from rlhf_compare.data.store import DataDirectory
+from rlhf_compare.runs.config import TrackingConfig
+from rlhf_compare.runs.directory import RunDirectory
+from rlhf_compare.runs.meter import DeviceMeter
+from rlhf_compare.runs.tracking import MetricsLog, ProgressBar, WandbCallback
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageContext:
+    """One stage of one run.
+
+    name        sft, reward, ppo, dpo
+    seed        of this stage
+    directory   where it writes
+    data        what it reads, encoded
+    recipe      the resolved recipe, for the tracker
+    """
+
+    name: str
+    seed: int
+    directory: RunDirectory
+    data: DataDirectory
+    tracking: TrackingConfig
+    recipe: dict[str, Any]
+    meter: DeviceMeter = field(default_factory=DeviceMeter)
+
+    @property
+    def run_name(self) -> str:
+        return f"{self.name}-{self.seed}"
+
+    def callbacks(self, metric: str) -> list[TrainerCallback]:
+        """The log, the bar (showing ``metric``) and the tracker."""
+        return [
+            MetricsLog(self.directory.path / "metrics.jsonl"),
+            ProgressBar(self.run_name, metric),
+            WandbCallback(
+                self.tracking,
+                directory=self.directory.path,
+                name=self.run_name,
+                group=str(self.recipe["name"]),
+                recipe=self.recipe,
+            ),
+        ]
