@@ -1,0 +1,1 @@
+"""The reward model: a scalar head on the SFT model's backbone, trained on pairs."""

@@ -1,0 +1,1 @@
+"""Supervised fine-tuning: the start, and the reference, of both methods."""
