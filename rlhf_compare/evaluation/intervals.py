@@ -1,0 +1,70 @@
+"""Means with 95 % intervals. Every estimate is ``{"mean", "low", "high", "n", "seeds"}``.
+
+Prompts are resampled and, where there are several, seeds too: with one seed an interval covers
+the choice of prompts and says nothing of training luck.
+"""
+
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+
+_RESAMPLES = 2000
+_LEVELS = (2.5, 97.5)
+
+
+def estimate(values: np.ndarray | None) -> dict[str, Any] | None:
+    """Mean of a (seeds, prompts) matrix; None stays None: it was not measured.
+
+    A share of yes and no answers under one seed gets Wilson's interval (scipy), which does not
+    shrink to nothing at 0 and 1; everything else the percentile bootstrap.
+    """
+    if values is None or values.size == 0:
+        return None
+    seeds, prompts = values.shape
+    if seeds == 1 and bool(np.isin(values, (0.0, 1.0)).all()):
+        yes = int(values.sum())
+        interval = binomtest(yes, prompts).proportion_ci(0.95, method="wilson")
+        return _entry(yes / prompts, interval.low, interval.high, values)
+    return _with_bootstrap(values.mean(), _resampled_means(values), values)
+
+
+def ratio_estimate(numerator: np.ndarray | None, denominator: np.ndarray | None) -> dict | None:
+    """Ratio of two means over the same prompts; None if unmeasured or the denominator is 0."""
+    if numerator is None or denominator is None or abs(denominator.mean()) < 1e-9:
+        return None
+    above, below = _resampled_means(numerator), _resampled_means(denominator)
+    return _with_bootstrap(numerator.mean() / denominator.mean(), above / below, numerator)
+
+
+def verdict(difference: dict[str, Any], a: str, b: str) -> str:
+    """Who is higher, or that no difference was shown: the interval holds 0."""
+    if difference["low"] > 0:
+        return f"{a} higher"
+    return f"{b} higher" if difference["high"] < 0 else "no difference shown"
+
+
+def _resampled_means(values: np.ndarray) -> np.ndarray:
+    """Means of resampled matrices. The generator is fixed, so two metrics of the same prompts see
+    the same draws: that is what makes a bootstrapped ratio paired."""
+    draw = np.random.default_rng(0)
+    seeds, prompts = values.shape
+    rows = draw.integers(seeds, size=(_RESAMPLES, seeds))
+    columns = draw.integers(prompts, size=(_RESAMPLES, prompts))
+    return np.array([values[np.ix_(r, c)].mean() for r, c in zip(rows, columns, strict=True)])
+
+
+def _with_bootstrap(mean: float, resampled: np.ndarray, values: np.ndarray) -> dict[str, Any]:
+    low, high = np.percentile(resampled, _LEVELS)
+    return _entry(mean, low, high, values)
+
+
+def _entry(mean: float, low: float, high: float, values: np.ndarray) -> dict[str, Any]:
+    seeds, prompts = values.shape
+    return {
+        "mean": float(mean),
+        "low": float(low),
+        "high": float(high),
+        "n": int(prompts),
+        "seeds": int(seeds),
+    }

@@ -1,0 +1,204 @@
+"""What one policy does on the held-out prompts: numbers per prompt, and its greedy answers."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+
+from rlhf_compare.data.config import TaskConfig
+from rlhf_compare.data.encoding import decode_response, marker_ids, prefix_ids
+from rlhf_compare.data.tasks import has_marker
+from rlhf_compare.evaluation.config import EvaluationConfig
+from rlhf_compare.models.generation import Responses, generate
+from rlhf_compare.models.heads import ScalarHeadModel
+from rlhf_compare.models.policy import response_logits
+from rlhf_compare.tensors.kl import exact_token_kl, k1, k3
+from rlhf_compare.tensors.logprobs import token_entropy, token_logprobs
+from rlhf_compare.tensors.masked import masked_sum
+from rlhf_compare.tensors.padding import pad_sequences
+from rlhf_compare.theory import binary_kl
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """per_prompt: metric name -> one number a prompt, in the prompts' order; answers: greedy."""
+
+    per_prompt: dict[str, list[float]]
+    answers: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Harness:
+    """Everything that is the same for every policy.
+
+    Units: adoption and rates are shares, KL and floor nats per response, entropy nats per token,
+    lengths tokens (EOS included), rewards as the reward model scores them.
+    """
+
+    reference: PreTrainedModel
+    reward_model: ScalarHeadModel | None
+    tokenizer: PreTrainedTokenizerBase
+    task: TaskConfig
+    config: EvaluationConfig
+
+    @torch.no_grad()
+    def measure(
+        self, policy: PreTrainedModel, prompts: Sequence[list[int]], seed: int, label: str
+    ) -> Measurement:
+        """Measure one policy.
+
+        Args:
+            prompts: token ids of every prompt.
+            seed: of the sampling; the same for every policy.
+            label: for the progress bar.
+        """
+        set_seed(seed)
+        policy.eval()
+        columns: dict[str, list[float]] = defaultdict(list)
+        answers: list[str] = []
+        n, per_batch = self.config.samples_per_prompt, self.config.batch_size
+        size = max(1, per_batch // n)
+        with tqdm(total=len(prompts), desc=f"evaluate {label}", unit="prompt") as bar:
+            for start in range(0, len(prompts), size):
+                part = list(prompts[start : start + size])
+                ids, mask = self._pad(part)
+                greedy = self._texts(self._generate(policy, ids, mask, None))
+                answers += greedy
+                self._add_adoption(columns, policy, ids, mask, greedy)
+                repeated = [t.repeat_interleave(n, dim=0) for t in (ids, mask)]
+                self._add_sampled(columns, policy, *repeated)
+                bar.update(len(part))
+        return Measurement(per_prompt=dict(columns), answers=answers)
+
+    def answer(self, policy: PreTrainedModel, prompts: Sequence[list[int]]) -> list[str]:
+        """Greedy answers to prompts that count in no number."""
+        if not prompts:
+            return []
+        return self._texts(self._generate(policy, *self._pad(list(prompts)), None))
+
+    def _pad(self, prompts: list[list[int]]) -> tuple[Tensor, Tensor]:
+        pad_id = self.tokenizer.pad_token_id
+        ids, mask = pad_sequences(prompts, pad_id, "left")
+        return ids.to(self.reference.device), mask.to(self.reference.device)
+
+    def _generate(
+        self, policy: PreTrainedModel, ids: Tensor, mask: Tensor, temperature: float | None
+    ) -> Responses:
+        eos_id, pad_id = self.tokenizer.eos_token_id, self.tokenizer.pad_token_id
+        length = self.config.max_new_tokens
+        return generate(policy, ids, mask, length, eos_id, pad_id, temperature)
+
+    def _texts(self, responses: Responses) -> list[str]:
+        return [decode_response(self.tokenizer, ids) for ids in responses.to_lists()]
+
+    # --- adoption
+
+    def _add_adoption(
+        self,
+        columns: dict[str, list[float]],
+        policy: PreTrainedModel,
+        ids: Tensor,
+        mask: Tensor,
+        greedy: list[str],
+    ) -> None:
+        """Greedy and exact adoption, the base rate and the floor that follows from the two."""
+        if self.task.name != "prefix":
+            return
+        columns["adoption.greedy"] += [float(has_marker(t, self.task.marker)) for t in greedy]
+        adopted = self._marker_probability(policy, ids, mask)
+        base = self._marker_probability(self.reference, ids, mask)
+        columns["adoption.exact"] += adopted
+        columns["base_rate"] += base
+        columns["kl_to_reference.floor"] += map(binary_kl, adopted, base)
+
+    def _marker_probability(
+        self, policy: PreTrainedModel, ids: Tensor, mask: Tensor
+    ) -> list[float]:
+        """Probability that the response starts with the marker, by teacher forcing: exact, at
+        temperature 1, for the marker's canonical tokens."""
+        marker = marker_ids(self.tokenizer, self.task.prefix, self.task.marker)
+        forced = torch.tensor(marker, device=ids.device).expand(len(ids), -1)
+        sequences = torch.cat([ids, forced], dim=1)
+        whole = torch.cat([mask, torch.ones_like(forced, dtype=torch.bool)], dim=1)
+        logits = response_logits(policy, sequences, whole, len(marker))
+        # rounding may lift a product of probabilities a hair over 1
+        return token_logprobs(logits, forced).sum(1).exp().clamp(max=1.0).tolist()
+
+    # --- sampled responses
+
+    def _add_sampled(
+        self, columns: dict[str, list[float]], policy: PreTrainedModel, ids: Tensor, mask: Tensor
+    ) -> None:
+        """Everything measured along responses sampled at temperature 1, as means over a prompt's
+        samples."""
+        responses = self._generate(policy, ids, mask, 1.0)
+        sequences = torch.cat([ids, responses.ids], dim=1)
+        whole = torch.cat([mask, responses.mask], dim=1)
+        rows = self._kl_rows(policy, sequences, whole, responses)
+        lengths = responses.mask.sum(1).float()
+        rows["length"], rows["eos_rate"] = lengths, responses.ended.float()
+        if self.task.name == "prefix":
+            adopted = [has_marker(t, self.task.marker) for t in self._texts(responses)]
+            rows["adoption.sampled"] = torch.tensor(adopted, dtype=torch.float32)
+        if self.reward_model is not None:
+            rows["reward.proxy"] = self.reward_model.scores(sequences, whole)
+        n = self.config.samples_per_prompt
+        for name, values in rows.items():
+            columns[name] += values.float().cpu().view(-1, n).mean(1).tolist()
+        lists = responses.to_lists()
+        columns["distinct_2"] += [distinct_2(lists[i : i + n]) for i in range(0, len(lists), n)]
+
+    def _kl_rows(
+        self, policy: PreTrainedModel, sequences: Tensor, whole: Tensor, responses: Responses
+    ) -> dict[str, Tensor]:
+        """KL of every sampled response, exact and by estimators, and its entropy."""
+        length, real = responses.ids.shape[1], responses.mask
+        logits = response_logits(policy, sequences, whole, length)
+        ref_logits = response_logits(self.reference, sequences, whole, length)
+        logprobs = token_logprobs(logits, responses.ids)
+        ref_logprobs = token_logprobs(ref_logits, responses.ids)
+        kl = exact_token_kl(logits, ref_logits)
+        per_response = masked_sum(kl, real, 1)
+        rows = {
+            "kl_to_reference.exact": per_response,
+            "kl_to_reference.k1": masked_sum(k1(logprobs, ref_logprobs), real, 1),
+            "kl_to_reference.k3": masked_sum(k3(logprobs, ref_logprobs), real, 1),
+            "kl_to_reference.per_token": per_response / real.sum(1),
+            "entropy": masked_sum(token_entropy(logits), real, 1) / real.sum(1),
+        }
+        if self.task.name == "prefix":
+            style = on_prefix(responses.ids, prefix_ids(self.tokenizer, self.task.prefix)) & real
+            rows["kl_to_reference.style"] = masked_sum(kl, style, 1)
+            rows["kl_to_reference.content"] = masked_sum(kl, real & ~style, 1)
+        return rows
+
+
+def on_prefix(response_ids: Tensor, prefix: Sequence[int]) -> Tensor:
+    """Positions at which everything said so far is the start of the prefix, and it is not over:
+    (B, R) ids -> (B, R) mask. KL there is the price of the style; all other KL, of content."""
+    n = min(len(prefix), response_ids.shape[1])
+    expected = torch.tensor(list(prefix[:n]), device=response_ids.device)
+    matches = (response_ids[:, :n] == expected).long().cumprod(dim=1).bool()
+    mask = torch.zeros_like(response_ids, dtype=torch.bool)
+    mask[:, 0] = n > 0
+    mask[:, 1:n] = matches[:, : n - 1]
+    return mask
+
+
+def distinct_2(responses: Sequence[Sequence[int]]) -> float:
+    """Share of different token bigrams among all bigrams of some responses (Li et al. 2016);
+    1 where there is none."""
+    bigrams = [pair for ids in responses for pair in zip(ids, ids[1:], strict=False)]
+    return len(set(bigrams)) / len(bigrams) if bigrams else 1.0
+
+
+def as_matrix(measurements: Sequence[Measurement], name: str) -> np.ndarray | None:
+    """One metric of several seeds as (seeds, prompts); None if it was not measured."""
+    if any(name not in m.per_prompt for m in measurements):
+        return None
+    return np.array([m.per_prompt[name] for m in measurements], dtype=np.float64)

@@ -1,0 +1,86 @@
+"""The evaluation stage: a checkpoint in, numbers per prompt and answers out."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+
+from rlhf_compare.data.config import TaskConfig
+from rlhf_compare.data.encoding import encode_prompt
+from rlhf_compare.data.views import prompt_view
+from rlhf_compare.evaluation.config import EvaluationConfig
+from rlhf_compare.evaluation.measure import Harness, Measurement
+from rlhf_compare.models.heads import ScalarHeadModel
+from rlhf_compare.models.policy import load_policy
+from rlhf_compare.models.tokenizer import load_tokenizer
+from rlhf_compare.runs.directory import RunDirectory, read_json, write_json
+from rlhf_compare.runs.stage import StageContext
+
+_FILE = "measurement.json"
+
+
+def evaluate_policy(
+    context: StageContext,
+    config: EvaluationConfig,
+    task: TaskConfig,
+    policy_model: Path,
+    sft_model: Path,
+    reward_model: Path | None,
+) -> None:
+    """Measure one checkpoint and write the numbers of every prompt to the stage's directory.
+
+    Prompts are the questions that the recipe asks to see, then held-out prompts; only the latter
+    count in the numbers.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    with context.meter.phase("load"):
+        tokenizer = load_tokenizer(sft_model)
+        harness = Harness(
+            reference=load_policy(sft_model).to(device).eval(),
+            reward_model=ScalarHeadModel.from_pretrained(reward_model).to(device).eval()
+            if reward_model
+            else None,
+            tokenizer=tokenizer,
+            task=task,
+            config=config,
+        )
+        policy = load_policy(policy_model).to(device)
+    with context.meter.phase("evaluate"):
+        prompts = evaluation_prompts(context.data.eval(), config.max_prompts)
+        asked = [task.render(question) for question in config.questions]
+        measured = harness.measure(policy, prompts["prompt_ids"], context.seed, context.run_name)
+        shown = harness.answer(policy, [encode_prompt(tokenizer, prompt) for prompt in asked])
+        count = config.shown_prompts
+        write_json(
+            context.directory.path / _FILE,
+            {
+                "per_prompt": measured.per_prompt,
+                "answers": measured.answers,
+                "samples": [
+                    *zip(asked, shown, strict=True),
+                    *zip(prompts["prompt"][:count], measured.answers[:count], strict=True),
+                ],
+            },
+        )
+
+
+def evaluation_prompts(held_out: Dataset, count: int) -> Dataset:
+    """At most ``count`` different held-out prompts, drawn by hash: the same for every method,
+    whatever the order of the file."""
+    prompts = prompt_view(held_out)
+    ranks = [hashlib.sha256(prompt.encode()).hexdigest() for prompt in prompts["prompt"]]
+    order = sorted(range(len(ranks)), key=ranks.__getitem__)
+    return prompts.select(order[:count])
+
+
+def read_measurement(directory: RunDirectory) -> Measurement:
+    """What :func:`evaluate_policy` wrote."""
+    values = read_json(directory.path / _FILE)
+    return Measurement(per_prompt=values["per_prompt"], answers=values["answers"])
+
+
+def read_samples(directory: RunDirectory) -> Sequence[tuple[str, str]]:
+    """(prompt, greedy answer) of the prompts that the report shows."""
+    return [tuple(sample) for sample in read_json(directory.path / _FILE)["samples"]]
