@@ -1,0 +1,119 @@
+"""What limits the page: computed from the same results, so that it cannot be left out."""
+
+from typing import Any
+
+from rlhf_compare.reporting.metrics import METRICS, cell_of, display_name, mean_of, value_of
+from rlhf_compare.reporting.tables import unaccounted
+from rlhf_compare.reporting.verdict import ADOPTION, DRIFT, base_rate, contenders
+from rlhf_compare.theory import binary_kl
+
+
+def caveats(results: dict[str, Any]) -> list[str]:
+    """One plain sentence or two for each limit of these numbers."""
+    return [
+        *_seeds(results),
+        *_timing(results),
+        *_provenance(results),
+        *_over_optimised(results),
+        *_efficiency_above_one(results),
+        *_below_the_floor(results),
+        *_unmeasured(results),
+    ]
+
+
+def _seeds(results: dict[str, Any]) -> list[str]:
+    seeds = results["provenance"]["seeds"]
+    if len(seeds) == 1:
+        return [
+            f"One seed ({seeds[0]}): the intervals cover the choice of prompts and nothing else, "
+            "not training luck. Another seed may order the methods differently."
+        ]
+    listed = ", ".join(map(str, seeds))
+    return [f"{len(seeds)} seeds ({listed}): a spread over so few runs is itself uncertain."]
+
+
+def _timing(results: dict[str, Any]) -> list[str]:
+    wall = results["provenance"]["device"]["clock"] == "wall"
+    notes = [
+        "Device seconds are wall-clock seconds here: whatever else the machine did is in them, "
+        "and they have no interval."
+        if wall
+        else "Device seconds have no interval: they are what these runs took."
+    ]
+    for name, method in results["methods"].items():
+        spent = method["cost"]["device_seconds"]
+        if spent is None or not spent["stages"]:
+            continue
+        stages = sum(stage["total"] for stage in spent["stages"].values())
+        if abs(stages - spent["path_total"]) > 0.01 * spent["path_total"]:
+            notes.append(
+                f"{display_name(name)}'s stages add up to {stages:,.1f} s, its path to "
+                f"{spent['path_total']:,.1f} s: some time is charged twice or not at all."
+            )
+    return notes
+
+
+def _provenance(results: dict[str, Any]) -> list[str]:
+    facts, notes = results["provenance"], []
+    if facts["commit"] is None:
+        notes.append("The commit was not recorded, so the code cannot be told from these results.")
+    elif facts["dirty"]:
+        notes.append("The tree had changed since its commit, which alone may not repeat this.")
+    missing = unaccounted(facts["ledger"])
+    if missing:
+        notes.append(f"The ledger does not add up: {missing:,} rows are unaccounted for.")
+    return notes
+
+
+def _over_optimised(results: dict[str, Any]) -> list[str]:
+    """The proxy reward rose while the held-out one fell: the proxy was fooled."""
+    methods, notes = results["methods"], []
+    if "sft" not in methods:
+        return []
+    for name in contenders(results):
+        moves = []
+        for path in ("reward.proxy", "reward.held_out"):
+            before, after = mean_of(methods["sft"], path), mean_of(methods[name], path)
+            moves.append(0.0 if before is None or after is None else after - before)
+        if moves[0] > 0 > moves[1]:
+            notes.append(
+                f"{display_name(name)} raised the proxy reward by {moves[0]:.3g} while the "
+                f"held-out reward fell by {-moves[1]:.3g}: a sign of over-optimisation."
+            )
+    return notes
+
+
+def _efficiency_above_one(results: dict[str, Any]) -> list[str]:
+    notes = []
+    for name in contenders(results):
+        efficiency = mean_of(results["methods"][name], "kl_to_reference.efficiency")
+        if efficiency is not None and efficiency > 1.0:
+            notes.append(
+                f"{display_name(name)}'s efficiency of {efficiency:.3f} is above the bound of 1: "
+                "sampling noise if its interval reaches below 1, a fault in a meter if not."
+            )
+    return notes
+
+
+def _below_the_floor(results: dict[str, Any]) -> list[str]:
+    """A whole interval of KL under the floor at the mean base rate: theory rules it out."""
+    p0, notes = base_rate(results), []
+    for name in contenders(results):
+        rate = mean_of(results["methods"][name], ADOPTION)
+        drift = value_of(results["methods"][name], DRIFT)
+        if p0 is None or rate is None or drift is None:
+            continue
+        least = binary_kl(min(rate, 1.0), min(p0, 1.0))  # single precision may pass 1 by a hair
+        most = drift["mean"] if drift["high"] is None else drift["high"]
+        if most < least:
+            notes.append(
+                f"{display_name(name)}'s KL of at most {most:.3g} nats is below the {least:.3g} "
+                "that its adoption requires: one of the two meters is wrong."
+            )
+    return notes
+
+
+def _unmeasured(results: dict[str, Any]) -> list[str]:
+    methods = results["methods"].values()
+    labels = [m.label for m in METRICS if not any(cell_of(one, m).measured for one in methods)]
+    return [f"Not measured for any method: {'; '.join(labels)}."] if labels else []

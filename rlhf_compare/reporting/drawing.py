@@ -1,0 +1,107 @@
+"""What the figures share: canvas, palette, markers with error bars, legend.
+
+matplotlib's object interface only: no pyplot, no global state, so that a report can be written
+from any thread and after any other plotting. Method, stage and phase names match a strict pattern
+in the schema, so no text here can hold a `$` that matplotlib would read as mathematics.
+"""
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from rlhf_compare.reporting.metrics import display_name, mean_of, value_of
+from rlhf_compare.reporting.verdict import ADOPTION
+
+# Okabe and Ito's palette: told apart with every common kind of colour blindness
+BLACK, GREY = "#000000", "#999999"
+PHASE_COLOURS = {
+    "load": "#000000",
+    "data": "#F0E442",
+    "reference": "#CC79A7",
+    "generate": "#D55E00",
+    "score": "#E69F00",
+    "update": "#0072B2",
+    "evaluate": "#009E73",
+    "save": "#56B4E9",
+}
+# colour and marker: a printed page in grey still tells the methods apart
+_KNOWN = {"sft": (BLACK, "s"), "ppo": ("#D55E00", "o"), "dpo": ("#0072B2", "^")}
+_SPARE = (("#009E73", "D"), ("#CC79A7", "v"), ("#E69F00", "P"), ("#56B4E9", "X"))
+
+
+def canvas(height: float = 4.2) -> tuple[Figure, Axes]:
+    """A figure of 7.2 by `height` inches with one set of axes, drawn by Agg."""
+    figure = Figure(figsize=(7.2, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def look(results: dict[str, Any], name: str) -> tuple[str, str]:
+    """Colour and marker of a method: fixed for the known ones, by position for the others."""
+    others = [other for other in results["methods"] if other not in _KNOWN]
+    return _KNOWN[name] if name in _KNOWN else _SPARE[others.index(name) % len(_SPARE)]
+
+
+def measured(results: dict[str, Any], names: Sequence[str], *paths: str) -> list[str]:
+    """Those of `names` for which every one of `paths` was measured."""
+    methods = results["methods"]
+    return [n for n in names if all(value_of(methods[n], path) is not None for path in paths)]
+
+
+def error_bar(value: Any) -> tuple[list[float], list[float]] | None:
+    """Lengths below and above the mean; None for a number or estimate that has no interval."""
+    if not isinstance(value, dict) or value["low"] is None:
+        return None
+    mean = value["mean"]
+    return [max(mean - value["low"], 0.0)], [max(value["high"] - mean, 0.0)]
+
+
+def mark(axes: Axes, results: dict[str, Any], name: str, x_path: str) -> tuple[float, float]:
+    """Draw one method at (value at `x_path`, exact adoption) with both intervals; return where."""
+    method = results["methods"][name]
+    colour, marker = look(results, name)
+    x, y = mean_of(method, x_path), mean_of(method, ADOPTION)
+    assert x is not None and y is not None, "callers choose methods by measured()"
+    axes.errorbar(
+        [x],
+        [y],
+        xerr=error_bar(value_of(method, x_path)),
+        yerr=error_bar(value_of(method, ADOPTION)),
+        fmt=marker,
+        color=colour,
+        markersize=7,
+        capsize=5,
+        linewidth=1.4,
+        label=display_name(name),
+        zorder=4,
+        clip_on=False,
+    )
+    return x, y
+
+
+def note(axes: Axes, text: str, at: tuple[float, float]) -> None:
+    """A small label to the lower right of a point, clear of the lines that leave it upwards."""
+    axes.annotate(
+        text, at, xytext=(9, -4), textcoords="offset points", va="top", fontsize=9, zorder=6
+    )
+
+
+def finish(figure: Figure, axes: Axes, takeaway: str, columns: int = 6) -> Figure:
+    """Title on the left and the legend below the axes, where no marker can hide behind it."""
+    axes.set_title(textwrap.fill(takeaway, 78), fontsize=10.5, loc="left")
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
+    return figure
+
+
+def adoption_axis(axes: Axes) -> None:
+    """From a little below 0, which leaves room for a label, to a little above 1."""
+    axes.set_ylim(-0.08, 1.06)
+    axes.set_ylabel("adoption, exact (probability)")

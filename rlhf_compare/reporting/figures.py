@@ -1,0 +1,232 @@
+"""Three figures, each None where what it needs was not measured.
+
+Titles are takeaways computed from the numbers, never written in advance.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rlhf_compare.reporting.drawing import (
+    BLACK,
+    GREY,
+    PHASE_COLOURS,
+    adoption_axis,
+    canvas,
+    finish,
+    look,
+    mark,
+    measured,
+    note,
+)
+from rlhf_compare.reporting.metrics import display_name, format_value, mean_of
+from rlhf_compare.reporting.tables import PHASES
+from rlhf_compare.reporting.verdict import (
+    ADOPTION,
+    COST,
+    DRIFT,
+    base_rate,
+    contenders,
+    main_pair,
+    percent,
+    times,
+)
+from rlhf_compare.theory import binary_kl
+
+_NO_PHASE = "in no phase"
+
+
+def adoption_against_seconds(results: dict[str, Any]) -> Figure | None:
+    """How far each path moved the behaviour for its device seconds, all of them charged."""
+    names = measured(results, contenders(results), ADOPTION, COST)
+    if not names:
+        return None
+    figure, axes = canvas()
+    start = None
+    if measured(results, [n for n in results["methods"] if n == "sft"], ADOPTION, COST):
+        start = mark(axes, results, "sft", COST)
+        note(axes, f"start: SFT, p0 = {format_value(start[1], 'share')}", start)
+    reached = []
+    for name in names:
+        x, y = mark(axes, results, name, COST)
+        if start is not None:
+            colour = look(results, name)[0]
+            axes.plot([start[0], x], [start[1], y], ":", color=colour, linewidth=1.2)
+        seconds, rate = format_value(x, "seconds"), format_value(y, "share")
+        reached.append(f"{display_name(name)} {rate} in {seconds} s")
+    axes.set_xlim(left=0.0)
+    axes.set_xlabel("device time of the whole path (seconds)")
+    adoption_axis(axes)
+    return finish(figure, axes, "Adoption reached: " + ", ".join(reached))
+
+
+def floor_curve(p0: float, points: int = 200) -> tuple[list[float], list[float]]:
+    """Adoption rates from p0 to 1 and the least KL, in nats, that can reach each of them.
+
+    Raises:
+        ValueError: `p0` is not strictly between 0 and 1, where there is no curve.
+    """
+    if not 0.0 < p0 < 1.0:
+        raise ValueError(f"the base rate must lie between 0 and 1 for a floor, got {p0!r}")
+    rates = [float(rate) for rate in np.linspace(p0, 1.0, points)]
+    return rates, [binary_kl(rate, p0) for rate in rates]
+
+
+def adoption_against_kl(results: dict[str, Any]) -> Figure | None:
+    """How much drift each method paid for its adoption, beside the least that theory allows."""
+    names = measured(results, contenders(results), ADOPTION, DRIFT)
+    p0 = base_rate(results)
+    if not names or p0 is None or not 0.0 < p0 < 1.0:
+        return None
+    figure, axes = canvas()
+    rates, least = floor_curve(p0)
+    axes.fill_betweenx(rates, 0.0, least, color=GREY, alpha=0.3, linewidth=0, label="out of reach")
+    axes.plot(least, rates, color=BLACK, linewidth=1.4, label="KL floor at p0")
+    # the reference has no drift from itself by definition: nothing is filled in here
+    axes.plot([0.0], [p0], look(results, "sft")[1], color=BLACK, markersize=7, clip_on=False)
+    note(axes, f"start: SFT, p0 = {format_value(p0, 'share')}", (0.0, p0))
+    tick_label: str | None = "a method's own floor"
+    for name in names:
+        _, rate = mark(axes, results, name, DRIFT)
+        floor = mean_of(results["methods"][name], "kl_to_reference.floor")
+        if floor is not None:
+            (tick,) = axes.plot([floor], [rate], "|", ms=11, mew=2.2, label=tick_label, zorder=5)
+            tick.set_color(look(results, name)[0])
+            tick_label = None
+    axes.set_xlim(left=0.0)
+    axes.set_xlabel("KL to the reference, exact (nats per response)")
+    adoption_axis(axes)
+    return finish(figure, axes, _drift_takeaway(results, names))
+
+
+def _drift_takeaway(results: dict[str, Any], names: list[str]) -> str:
+    shares = [mean_of(results["methods"][n], "kl_to_reference.efficiency") for n in names]
+    known = [(n, share) for n, share in zip(names, shares, strict=True) if share is not None]
+    if known:
+        parts = [f"{percent(share)} of {display_name(name)}'s" for name, share in known]
+        return f"The least KL possible is {', '.join(parts)}"
+    drifts = [(n, format_value(mean_of(results["methods"][n], DRIFT), "number")) for n in names]
+    return "KL in nats: " + ", ".join(f"{display_name(n)} {drift}" for n, drift in drifts)
+
+
+def seconds_by_stage(results: dict[str, Any]) -> Figure | None:
+    """Where each path's device seconds went: one bar a stage, each starting where the last ended.
+
+    One bar a path would squeeze a short stage between two long ones until no label fits.
+    """
+    paths = measured(results, contenders(results) or list(results["methods"]), COST)
+    costs = {name: results["methods"][name]["cost"]["device_seconds"] for name in paths}
+    costs = {name: cost for name, cost in costs.items() if cost["stages"]}
+    if not costs:
+        return None
+    bars = sum(len(cost["stages"]) for cost in costs.values())
+    figure, axes = canvas(height=1.7 + 0.36 * bars + 0.2 * len(costs))
+    longest = max(cost["path_total"] for cost in costs.values()) or 1.0
+    y, ticks = 0.0, {}
+    for path, cost in costs.items():
+        start = 0.0
+        for stage, spent in cost["stages"].items():
+            end = _bar(axes, y, start, spent)
+            start += spent["total"]
+            text = f"{format_value(spent['total'], 'seconds')} s"
+            if stage == list(cost["stages"])[-1]:
+                text += f", path {format_value(cost['path_total'], 'seconds')} s"
+            axes.text(max(end, start) + 0.01 * longest, y, text, va="center", fontsize=9)
+            ticks[f"{display_name(path)} path: {stage}"] = y
+            y += 1.0
+        y += 0.6
+    seen = {phase for c in costs.values() for s in c["stages"].values() for phase in _parts(s)}
+    for phase in [p for p in (*PHASES, *sorted(seen.difference(PHASES))) if p in seen]:
+        axes.barh([0.0], [0.0], color=_phase_colour(phase), label=phase)  # for the legend alone
+    axes.set_yticks(list(ticks.values()), list(ticks))
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.set_xlim(0.0, longest * 1.3)
+    axes.set_xlabel("device time (seconds)")
+    return finish(figure, axes, _cost_takeaway(results, list(costs)), columns=5)
+
+
+def _parts(spent: dict[str, Any]) -> dict[str, float]:
+    """Seconds by phase; what no phase claims is drawn too, or bars would fall short of totals."""
+    rest = spent["total"] - sum(spent["phases"].values())
+    unclaimed = {_NO_PHASE: rest} if rest > 0.01 * spent["total"] else {}
+    return {**spent["phases"], **unclaimed}
+
+
+def _phase_colour(phase: str) -> str:
+    return PHASE_COLOURS.get(phase, GREY)
+
+
+def _bar(axes: Axes, y: float, start: float, spent: dict[str, Any]) -> float:
+    """Draw one stage's phases end to end from `start`; return where the bar ends, in seconds."""
+    for phase, seconds in _parts(spent).items():
+        axes.barh([y], [seconds], left=start, height=0.72, color=_phase_colour(phase))
+        start += seconds
+    return start
+
+
+def _cost_takeaway(results: dict[str, Any], paths: list[str]) -> str:
+    totals = {name: mean_of(results["methods"][name], COST) or 0.0 for name in paths}
+    pair = main_pair(results)
+    if pair and all(totals.get(name, 0.0) > 0.0 for name in pair):
+        dear, cheap = sorted(pair, key=lambda name: -totals[name])
+        ratio = f"{times(totals[dear], totals[cheap])} the device seconds"
+        return f"The path to {display_name(dear)} took {ratio} of the path to {display_name(cheap)}"
+    parts = [f"{display_name(n)} {format_value(totals[n], 'seconds')} s" for n in paths]
+    return "Device time of the whole path: " + ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure on the page: file name without suffix, heading, and how to read it."""
+
+    draw: Callable[[dict[str, Any]], Figure | None]
+    name: str
+    heading: str
+    caption: str
+
+
+DRAWINGS = (
+    Drawing(
+        adoption_against_seconds,
+        "adoption_against_seconds",
+        "Adoption against device seconds",
+        "Up is further, left is cheaper. Bars are 95 % intervals; each path pays for SFT and "
+        "every stage after it.",
+    ),
+    Drawing(
+        adoption_against_kl,
+        "adoption_against_kl",
+        "Adoption against KL, with the floor curve",
+        "No policy can be in the grey region: its edge is the least KL at the mean base rate p0. "
+        "A vertical tick is the method's own floor, averaged over prompts, which is at least as "
+        "tight. The closer a marker is to its tick, the less drift was spent on anything else.",
+    ),
+    Drawing(
+        seconds_by_stage,
+        "seconds_by_stage",
+        "Device seconds by stage and phase",
+        "Each bar starts where the stage before it ended; colours are phases.",
+    ),
+)
+
+
+def draw_figures(results: dict[str, Any], directory: Path) -> list[Drawing]:
+    """Save what can be drawn as PNG and SVG into `directory`; return it in reading order."""
+    drawn = []
+    for drawing in DRAWINGS:
+        figure = drawing.draw(results)
+        if figure is None:
+            continue
+        figure.savefig(directory / f"{drawing.name}.png", dpi=160)
+        # a fixed salt and no date: the same results give the same bytes
+        with matplotlib.rc_context({"svg.hashsalt": drawing.name}):
+            figure.savefig(directory / f"{drawing.name}.svg", metadata={"Date": None})
+        drawn.append(drawing)
+    return drawn

@@ -1,0 +1,134 @@
+"""The page: results.json, report.md, index.html and figures/, written whole or not at all."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from rlhf_compare.reporting import tables
+from rlhf_compare.reporting.caveats import caveats
+from rlhf_compare.reporting.escaping import Markdown, escape_markdown, fence, visible_value
+from rlhf_compare.reporting.figures import DRAWINGS, Drawing, draw_figures
+from rlhf_compare.reporting.files import replace_text, sync_folder
+from rlhf_compare.reporting.metrics import METRICS, NOT_MEASURED, display_name
+from rlhf_compare.reporting.results import validate, write_results
+from rlhf_compare.reporting.verdict import contenders, verdict
+
+PAGE, MARKDOWN, RESULTS, FIGURE_FOLDER = "index.html", "report.md", "results.json", "figures"
+
+
+def write_report(results: dict[str, Any], directory: Path) -> Path:
+    """Write the report of `results` into `directory` and return the path of its index.html.
+
+    Everything is made in a temporary folder beside its place first, so an error leaves what was
+    there untouched. Then each file is renamed into place, the pages last: a crash in between
+    leaves every file whole, the old one or the new one.
+
+    Raises:
+        ResultsError: `results` break their contract; nothing is written.
+    """
+    validate(results)
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".report-", dir=directory))
+    try:
+        (staging / FIGURE_FOLDER).mkdir()
+        drawings = draw_figures(results, staging / FIGURE_FOLDER)
+        page = _context(results, drawings)
+        write_results(results, staging / RESULTS)
+        replace_text(staging / MARKDOWN, render_markdown(page))
+        replace_text(staging / PAGE, render_html(page))
+        _publish(staging, directory)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return directory / PAGE
+
+
+def _publish(staging: Path, directory: Path) -> None:
+    target = directory / FIGURE_FOLDER
+    target.mkdir(exist_ok=True)
+    fresh = sorted(path.name for path in (staging / FIGURE_FOLDER).iterdir())
+    for name in fresh:
+        os.replace(staging / FIGURE_FOLDER / name, target / name)
+    sync_folder(target)
+    for name in (RESULTS, MARKDOWN, PAGE):
+        os.replace(staging / name, directory / name)
+    sync_folder(directory)
+    # an earlier report's figure that these results cannot draw; nothing but our own is removed
+    for drawing in DRAWINGS:
+        for name in (f"{drawing.name}.png", f"{drawing.name}.svg"):
+            if name not in fresh:
+                (target / name).unlink(missing_ok=True)
+
+
+def render_markdown(page: dict[str, Any]) -> str:
+    """report.md: every value is escaped on its way in unless it is marked as Markdown."""
+    environment = _environment(escape=False, finalize=_finalize_markdown)
+    environment.filters["table"] = _markdown_table
+    environment.filters["fence"] = fence
+    return environment.get_template("report.md.j2").render(page)
+
+
+def render_html(page: dict[str, Any]) -> str:
+    """index.html: autoescaped, hidden characters shown, no script by its own security policy."""
+    environment = _environment(escape=True, finalize=visible_value)
+    return environment.get_template("index.html.j2").render(page).lstrip()
+
+
+def _environment(*, escape: bool, finalize: Callable[[Any], Any]) -> Environment:
+    return Environment(
+        loader=PackageLoader("rlhf_compare.reporting"),
+        autoescape=escape,
+        finalize=finalize,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _finalize_markdown(value: Any) -> str:
+    return escape_markdown(value)
+
+
+def _markdown_table(table: tables.Table) -> Markdown:
+    lines = [table.header, tuple("---" for _ in table.header), *table.rows]
+    text = "\n".join("| " + " | ".join(map(escape_markdown, line)) + " |" for line in lines)
+    return Markdown(f"{text}\n\n{escape_markdown(table.note)}" if table.note else text)
+
+
+def _context(results: dict[str, Any], drawings: list[Drawing]) -> dict[str, Any]:
+    """Everything that both pages show: the same content, two renderings."""
+    names = list(results["methods"])
+    *others, last = [display_name(name) for name in contenders(results)] or ["SFT"]
+    compared = f"{', '.join(others)} or {last}" if others else last
+    return {
+        "title": f"{compared}: {results['recipe']['name']}",
+        "verdict": verdict(results),
+        "names": [display_name(name) for name in names],
+        "rows": tables.side_by_side(results),
+        "metrics": tables.metrics_table(results),
+        "drawings": drawings,
+        "differences": tables.differences_table(results),
+        "needs": tables.needs_table(results),
+        "samples": [
+            {
+                "prompt": sample["prompt"],
+                "held_out": sample["held_out"],
+                "answers": [(display_name(name), sample.get(name)) for name in names],
+            }
+            for sample in results["samples"]
+        ],
+        "cost": tables.cost_table(results),
+        "ledger": tables.ledger_table(results),
+        "caveats": caveats(results),
+        "glossary": METRICS,
+        "provenance": tables.provenance_table(results),
+        "recipe": json.dumps(results["recipe"], indent=2),
+        "not_measured": NOT_MEASURED,
+    }

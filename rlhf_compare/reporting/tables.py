@@ -1,0 +1,215 @@
+"""Every table as plain data, so that terminal, Markdown and HTML show the same one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rlhf_compare.reporting.metrics import (
+    BY_PATH,
+    METRICS,
+    NOT_MEASURED,
+    Cell,
+    cell_of,
+    display_name,
+    format_value,
+    seconds_after_sft,
+    value_of,
+)
+
+NOT_RECORDED = "not recorded"
+ABSENT = "-"  # the stage has no such phase; nothing was left unmeasured
+PHASES = ("load", "data", "reference", "generate", "score", "update", "evaluate", "save")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Titled rows of plain text; the first column names the row."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric for the chosen methods; `n`: what was averaged over, as text."""
+
+    label: str
+    unit: str
+    better: str
+    cells: tuple[Cell, ...]
+    n: str
+    starts_group: bool
+
+
+def side_by_side(results: dict[str, Any], methods: Sequence[str] | None = None) -> tuple[Row, ...]:
+    """Every metric for `methods` (all of them by default), one cell a method."""
+    chosen = [results["methods"][name] for name in chosen_methods(results, methods)]
+    rows, group = [], METRICS[0].group
+    for metric in METRICS:
+        values = [] if metric.derive else [value_of(method, metric.path) for method in chosen]
+        counts = dict.fromkeys(str(v["n"]) for v in values if isinstance(v, dict))
+        rows.append(
+            Row(
+                label=metric.label,
+                unit=metric.unit,
+                better=metric.better,
+                cells=tuple(cell_of(method, metric) for method in chosen),
+                n=" / ".join(counts),
+                starts_group=metric.group != group,
+            )
+        )
+        group = metric.group
+    return tuple(rows)
+
+
+def chosen_methods(results: dict[str, Any], methods: Sequence[str] | None) -> list[str]:
+    """The names to show; one that is not in the results is an error that lists those that are."""
+    present = list(results["methods"])
+    for name in methods or ():
+        if name not in present:
+            raise ValueError(f"no method {name!r} in these results; there are {', '.join(present)}")
+    return present if methods is None else list(methods)
+
+
+def metrics_table(results: dict[str, Any]) -> Table:
+    """The side-by-side table with units and directions as columns."""
+    names = tuple(display_name(name) for name in results["methods"])
+    return Table(
+        header=("", "unit", "better", *names, "n"),
+        rows=tuple(
+            (row.label, row.unit, row.better, *map(str, row.cells), row.n)
+            for row in side_by_side(results)
+        ),
+        note="Brackets hold 95 % intervals; n is what was averaged over (prompts or responses).",
+    )
+
+
+def _seconds(value: float) -> str:
+    return str(format_value(value, "seconds"))
+
+
+def cost_table(results: dict[str, Any]) -> Table:
+    """Device seconds of each path by stage and phase, phases added up and beside the total."""
+    measured = {
+        name: method["cost"]["device_seconds"]
+        for name, method in results["methods"].items()
+        if method["cost"]["device_seconds"] is not None
+    }
+    seen = {p for d in measured.values() for s in d["stages"].values() for p in s["phases"]}
+    phases = [p for p in PHASES if p in seen] + sorted(seen.difference(PHASES))
+    rows: list[tuple[str, ...]] = []
+    for name in results["methods"]:
+        if name not in measured:
+            rows.append((display_name(name), "whole path", *[""] * (len(phases) + 1), NOT_MEASURED))
+            continue
+        for stage, cost in measured[name]["stages"].items():
+            spent = cost["phases"]
+            cells = [_seconds(spent[p]) if p in spent else ABSENT for p in phases]
+            total = _seconds(cost["total"])
+            rows.append((display_name(name), stage, *cells, _seconds(sum(spent.values())), total))
+        total = _seconds(measured[name]["path_total"])
+        rows.append((display_name(name), "whole path", *[""] * (len(phases) + 1), total))
+    return Table(
+        header=("path", "stage", *phases, "phases", "total"),
+        rows=tuple(rows),
+        note="Device seconds. 'phases' adds up the phases; 'total' was metered on its own. "
+        f"'{ABSENT}': the stage has no such phase.",
+    )
+
+
+def needs_table(results: dict[str, Any]) -> Table:
+    """What each path needs: the textbook's table, with measured values in place of adjectives."""
+    names = [name for name in results["methods"] if name != "sft"]
+    methods = [results["methods"][name] for name in names]
+    steps, reward, sampling, seconds, stability = [], [], [], [], []
+    for method in methods:
+        device_seconds = method["cost"]["device_seconds"]
+        stages = (device_seconds or {}).get("stages", {})
+        later = {name: stage for name, stage in stages.items() if name != "sft"}
+        generated = any(stage["phases"].get("generate", 0) > 0 for stage in later.values())
+        steps.append(f"{len(later)} ({', '.join(later)})" if later else NOT_MEASURED)
+        reward.append(("yes" if "reward" in later else "no") if later else NOT_MEASURED)
+        sampling.append(("yes" if generated else "no") if later else NOT_MEASURED)
+        after = format_value(seconds_after_sft(method), "seconds")
+        path = format_value(value_of(method, "cost.device_seconds.path_total"), "seconds")
+        seconds.append(f"{path} ({after} after SFT)" if path.measured else NOT_MEASURED)
+        runs = method["runs"]
+        stability.append(", ".join(f"{runs[key]} {key}" for key in runs))
+    return Table(
+        header=("", *(display_name(name) for name in names)),
+        rows=(
+            ("learning steps after SFT", *steps),
+            ("reward model needed", *reward),
+            ("RL needed (learns from its own samples)", *sampling),
+            ("implementation complexity", *[NOT_MEASURED] * len(names)),
+            ("compute cost (device seconds)", *seconds),
+            ("training stability (runs)", *stability),
+        ),
+        note="Read from the stages and phases that each path was charged for.",
+    )
+
+
+def differences_table(results: dict[str, Any]) -> Table:
+    """Every comparison with its interval and verdict."""
+    rows = []
+    for row in results["comparisons"]:
+        metric = BY_PATH.get(row["metric"])
+        a, b = display_name(row["a"]), display_name(row["b"])
+        winner = next((n for n in ("a", "b") if row["verdict"] == f"{row[n]} higher"), None)
+        difference = format_value(row["difference"], metric.style if metric else "number")
+        verdict = f"{display_name(row[winner])} higher" if winner else row["verdict"]
+        label = metric.label if metric else row["metric"]
+        unit = metric.unit if metric else ""
+        verdict = verdict if difference.measured else NOT_MEASURED
+        rows.append((label, unit, f"{a} - {b}", str(difference), verdict))
+    return Table(
+        header=("", "unit", "difference of", "difference", "verdict"),
+        rows=tuple(rows),
+        note="A method is called higher only where the 95 % interval does not hold 0.",
+    )
+
+
+def ledger_table(results: dict[str, Any]) -> Table:
+    """Where every row of the data went; the last line is what nobody accounted for."""
+    ledger = results["provenance"]["ledger"]
+    dropped = [(f"dropped: {why}", f"{count:,}") for why, count in ledger["dropped"].items()]
+    return Table(
+        header=("rows", "count"),
+        rows=(
+            ("read", f"{ledger['read']:,}"),
+            *dropped,
+            ("kept", f"{ledger['kept']:,}"),
+            ("unaccounted for", f"{unaccounted(ledger):,}"),
+            ("pairs to train on", f"{ledger['train_pairs']:,}"),
+            ("pairs held out", f"{ledger['eval_pairs']:,}"),
+            ("prompts held out", f"{ledger['eval_prompts']:,}"),
+        ),
+    )
+
+
+def unaccounted(ledger: dict[str, Any]) -> int:
+    """Rows read that were neither kept nor dropped for a stated reason."""
+    return int(ledger["read"] - ledger["kept"] - sum(ledger["dropped"].values()))
+
+
+def provenance_table(results: dict[str, Any]) -> Table:
+    """What would be needed to make these numbers again."""
+    facts, device = results["provenance"], results["provenance"]["device"]
+    clock = {"wall": "wall clock", "cuda_events": "CUDA events"}[device["clock"]]
+    tree = {True: "changed since the commit", False: "as committed", None: NOT_RECORDED}
+    return Table(
+        header=("", ""),
+        rows=(
+            ("recipe", results["recipe"]["name"]),
+            ("command", facts["command"]),
+            ("created", facts["created"]),
+            ("commit", facts["commit"] or NOT_RECORDED),
+            ("tree", tree[facts["dirty"]]),
+            ("device", f"{device['kind']}, {device['name']}; time by {clock}"),
+            ("seeds", ", ".join(map(str, facts["seeds"]))),
+            ("parameters", f"{facts['parameters']:,}"),
+            ("data SHA-256", facts["data_sha256"] or NOT_RECORDED),
+            *((f"version of {name}", text) for name, text in facts["versions"].items()),
+        ),
+    )

@@ -1,0 +1,78 @@
+"""The side-by-side table in 80 columns."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rlhf_compare.reporting.escaping import visible
+from rlhf_compare.reporting.metrics import Cell, display_name
+from rlhf_compare.reporting.tables import chosen_methods, side_by_side
+from rlhf_compare.reporting.verdict import verdict
+
+_LABEL_WIDTH, _CELL_WIDTH = 26, 17  # columns, padding included: three methods fit in 80
+
+
+def print_table(
+    results: dict[str, Any],
+    methods: Sequence[str] | None = None,
+    console: Console | None = None,
+) -> None:
+    """Print every metric for `methods`; all of them, with the verdict below, by default.
+
+    Every text goes through `rich.text.Text`, which reads no markup, after its hidden characters
+    were made visible, so that no name or answer can colour the terminal or move its cursor.
+
+    Raises:
+        ValueError: a name in `methods` is not in the results; the message lists those that are.
+    """
+    console = console or Console()
+    names = chosen_methods(results, methods)
+    per_table = max(1, (console.width - _LABEL_WIDTH) // _CELL_WIDTH)
+    console.print(_text(f"{results['recipe']['name']}: {_device(results)}"), style="bold")
+    for start in range(0, len(names), per_table):
+        console.print(_table(results, names[start : start + per_table]))
+    console.print(_text("Brackets hold 95 % intervals."), style="dim")
+    if methods is None:
+        console.print()
+        console.print(_text(" ".join(verdict(results))))
+
+
+def _device(results: dict[str, Any]) -> str:
+    seeds = results["provenance"]["seeds"]
+    device = results["provenance"]["device"]
+    return f"{device['name']}, {len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+
+
+def _text(line: str) -> Text:
+    return Text(visible(line, line=True))
+
+
+def _table(results: dict[str, Any], names: list[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    alone = len(names) == 1
+    table.add_column("")
+    for name in names:
+        table.add_column(_text(display_name(name)), justify="right", no_wrap=True)
+    if alone:
+        table.add_column("", style="dim")
+    for row in side_by_side(results, names):
+        if row.starts_group:
+            table.add_section()
+        unit = f"{row.unit}, {row.better} is better" if row.better else row.unit
+        cells = [_cell(cell, " " if alone else "\n") for cell in row.cells]
+        if alone:
+            table.add_row(_text(row.label), *cells, _text(unit))
+        else:
+            table.add_row(Text.assemble(row.label, "\n", (unit, "dim")), *cells)
+    return table
+
+
+def _cell(cell: Cell, separator: str) -> Text:
+    """The mean and its interval; on two lines where three methods must fit in 80 columns."""
+    if not cell.measured:
+        return Text(cell.mean, style="dim italic")
+    return Text.assemble(cell.mean, (separator + cell.interval if cell.interval else "", "dim"))

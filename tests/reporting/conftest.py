@@ -1,0 +1,133 @@
+"""A results object built by hand: MADE-UP NUMBERS, used by these tests alone.
+
+No model produced them and nothing outside tests may quote them. They are chosen so that the
+expected texts can be worked out on paper: DPO moves further, no difference in drift is shown, and
+PPO's path costs 90 s against 30 s.
+"""
+
+from typing import Any
+
+import pytest
+
+
+def estimate(
+    mean: float, half_width: float | None = None, n: int = 64, seeds: int = 1
+) -> dict[str, Any]:
+    """A made-up estimate with a symmetric interval, or none."""
+    low = None if half_width is None else mean - half_width
+    high = None if half_width is None else mean + half_width
+    return {"mean": mean, "low": low, "high": high, "n": n, "seeds": seeds}
+
+
+def stage(**phases: float) -> dict[str, Any]:
+    """A stage whose total exceeds its phases by 1 s that no phase claims."""
+    return {"total": sum(phases.values()) + 1.0, "phases": phases}
+
+
+SFT = stage(load=1.0, data=1.0, update=16.0, save=1.0)  # 20 s
+REWARD = stage(load=0.5, update=3.0, save=0.5)  # 5 s
+PPO = stage(load=1.0, generate=40.0, score=5.0, reference=4.0, update=13.0, save=1.0)  # 65 s
+DPO = stage(load=1.0, reference=2.0, update=5.0, save=1.0)  # 10 s
+
+
+def method(adoption: float, kl: float, floor: float, **stages: dict[str, Any]) -> dict[str, Any]:
+    """A made-up method whose path is charged for `stages`."""
+    return {
+        "adoption": {
+            "greedy": estimate(adoption, 0.01),
+            "sampled": estimate(adoption, 0.03, n=256),
+            "exact": estimate(adoption, 0.02),
+        },
+        "kl_to_reference": {
+            "exact": estimate(kl, 0.5, n=256),
+            "k1": estimate(kl + 0.1, 0.9, n=256),
+            "k3": estimate(kl - 0.1, 0.8, n=256),
+            "style": estimate(kl * 0.75, 0.3, n=256),
+            "content": estimate(kl * 0.25, 0.2, n=256),
+            "per_token": estimate(kl / 20, 0.02, n=256),
+            "floor": estimate(floor),
+            "efficiency": estimate(floor / (kl or 1.0), 0.05),
+        },
+        "reward": {"proxy": estimate(1.5, 0.2), "held_out": estimate(1.1, 0.2)},
+        "win_rate_vs_sft": estimate(0.8, 0.05),
+        "length": estimate(21.5, 1.0, n=256),
+        "eos_rate": estimate(0.99, 0.01, n=256),
+        "entropy": estimate(0.42, 0.05, n=256),
+        "distinct_2": estimate(0.61, 0.02, n=256),
+        "cost": {
+            "device_seconds": {
+                "path_total": sum(s["total"] for s in stages.values()),
+                "stages": stages,
+            },
+            "peak_memory_bytes": 512 * 2**20,
+            "tokens": {"trained": 1_234_567, "generated": 65_536 if "ppo" in stages else 0},
+        },
+        "runs": {"completed": 1, "failed": 0, "collapsed": 0},
+    }
+
+
+def _methods() -> dict[str, Any]:
+    sft = method(0.05, 0.0, 0.0, sft=SFT)
+    sft["kl_to_reference"] = dict.fromkeys(sft["kl_to_reference"])
+    sft["kl_to_reference"]["exact"] = estimate(0.0)
+    sft["win_rate_vs_sft"] = None
+    sft["reward"] = {"proxy": estimate(0.2, 0.2), "held_out": estimate(0.3, 0.2)}
+    return {
+        "sft": sft,
+        "ppo": method(0.81, 4.6, 2.3, sft=SFT, reward=REWARD, ppo=PPO),
+        "dpo": method(0.93, 4.9, 2.94, sft=SFT, dpo=DPO),
+    }
+
+
+@pytest.fixture
+def results() -> dict[str, Any]:
+    """Made-up results of SFT, PPO and DPO; each test gets its own copy."""
+    return {
+        "schema_version": 1,
+        "recipe": {"name": "tiny", "dpo": {"beta": 0.3}, "ppo": {"kl_coef": 0.05}},
+        "provenance": {
+            "commit": "0123456789abcdef",
+            "dirty": False,
+            "created": "2026-01-02T03:04:05+00:00",
+            "command": "make compare RECIPE=recipes/tiny.yaml",
+            "versions": {"torch": "2.13.0", "trl": "1.16.0"},
+            "device": {"kind": "cpu", "name": "made-up CPU", "clock": "wall"},
+            "seeds": [0],
+            "data_sha256": "f" * 64,
+            "ledger": {
+                "read": 1000,
+                "kept": 950,
+                "dropped": {"already starts with the prefix": 40, "prompt over 256 tokens": 10},
+                "train_pairs": 900,
+                "eval_pairs": 50,
+                "eval_prompts": 64,
+            },
+            "parameters": 700_000,
+        },
+        "methods": _methods(),
+        "comparisons": [
+            {
+                "metric": "adoption.exact",
+                "a": "ppo",
+                "b": "dpo",
+                "difference": estimate(-0.12, 0.03),
+                "verdict": "dpo higher",
+            },
+            {
+                "metric": "kl_to_reference.exact",
+                "a": "ppo",
+                "b": "dpo",
+                "difference": estimate(-0.3, 0.7),
+                "verdict": "no difference shown",
+            },
+        ],
+        "samples": [
+            {
+                "prompt": "### Question: What is rain?\n### Answer: ",
+                "held_out": True,
+                "sft": "Water that falls from clouds.",
+                "ppo": "Let me explain. Water that falls from clouds.",
+                "dpo": "Let me explain. Rain is water from clouds.",
+            }
+        ],
+    }

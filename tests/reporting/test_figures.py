@@ -1,0 +1,98 @@
+"""Figures: drawn from the numbers, or not at all."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rlhf_compare.reporting.figures import (
+    DRAWINGS,
+    adoption_against_kl,
+    adoption_against_seconds,
+    draw_figures,
+    floor_curve,
+    seconds_by_stage,
+)
+
+from .conftest import estimate, method, stage
+
+
+def test_floor_curve_against_hand_values() -> None:
+    rates, least = floor_curve(0.01, points=100)
+    assert rates[0] == 0.01 and rates[-1] == 1.0
+    assert least[0] == 0.0
+    assert least[-1] == pytest.approx(4.605, abs=5e-4)  # log(1 / 0.01)
+    assert sorted(least) == least
+    _, least = floor_curve(0.25, points=4)  # rates 1/4, 1/2, 3/4, 1
+    assert least[1] == pytest.approx(0.5 * math.log(2) + 0.5 * math.log(2 / 3))
+    assert least[2] == pytest.approx(0.5 * math.log(3))
+
+
+@pytest.mark.parametrize("p0", [0.0, 1.0, -0.1])
+def test_no_floor_without_a_base_rate_inside_the_unit_interval(p0: float) -> None:
+    with pytest.raises(ValueError, match="base rate"):
+        floor_curve(p0)
+
+
+def test_figures_are_made_and_the_same_twice(results: dict[str, Any], tmp_path: Path) -> None:
+    contents = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        assert draw_figures(results, tmp_path / name) == list(DRAWINGS)
+        contents.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
+    assert contents[0] == contents[1]
+    assert sorted(contents[0]) == sorted(
+        f"{drawing.name}.{kind}" for drawing in DRAWINGS for kind in ("png", "svg")
+    )
+    assert all(c.startswith(b"\x89PNG") for n, c in contents[0].items() if n.endswith("png"))
+
+
+def test_what_is_drawn_is_what_was_measured(results: dict[str, Any]) -> None:
+    figure = adoption_against_kl(results)
+    assert figure is not None
+    axes = figure.axes[0]
+    curve = next(line for line in axes.lines if line.get_label() == "KL floor at p0")
+    assert curve.get_xdata()[-1] == pytest.approx(math.log(1 / 0.05))
+    lines = [line for line in axes.lines if line.get_marker() == "|"]
+    ticks = [(line.get_xdata()[0], line.get_ydata()[0]) for line in lines]
+    assert (2.3, 0.81) in ticks and (2.94, 0.93) in ticks
+    assert axes.get_xlabel() == "KL to the reference, exact (nats per response)"
+    assert axes.get_title(loc="left") == "The least KL possible is 50 % of PPO's, 60 % of DPO's"
+
+
+def test_stages_follow_each_other_and_reach_the_total(results: dict[str, Any]) -> None:
+    figure = seconds_by_stage(results)
+    assert figure is not None
+    axes = figure.axes[0]
+    ends = {round(bar.get_x() + bar.get_width(), 6) for bar in axes.patches}
+    assert max(ends) == 90.0 and {20.0, 25.0, 30.0} <= ends
+    assert "3.0 times" in axes.get_title(loc="left")
+    assert axes.get_xlabel() == "device time (seconds)"
+
+
+def test_a_figure_whose_numbers_are_null_is_left_out(results: dict[str, Any]) -> None:
+    sft, ppo, dpo = (results["methods"][name] for name in ("sft", "ppo", "dpo"))
+    sft["adoption"]["exact"] = None
+    assert adoption_against_kl(results) is None  # no p0, no curve
+    assert adoption_against_seconds(results) is not None
+    ppo["adoption"]["exact"] = dpo["adoption"]["exact"] = None
+    assert adoption_against_seconds(results) is None
+    for one in (sft, ppo, dpo):
+        one["cost"]["device_seconds"] = None
+    assert seconds_by_stage(results) is None
+
+
+@pytest.mark.parametrize("p0", [0.0, 1.0])
+def test_a_base_rate_at_the_edge_has_no_curve(results: dict[str, Any], p0: float) -> None:
+    results["methods"]["sft"]["adoption"]["exact"] = estimate(p0)
+    assert adoption_against_kl(results) is None
+
+
+def test_odd_results_still_draw(results: dict[str, Any], tmp_path: Path) -> None:
+    """More methods than fixed colours, an interval beside its mean, no seconds at all."""
+    for index in range(6):
+        results["methods"][f"extra_{index}"] = method(0.5, 2.0, 1.5, sft=stage())
+    results["methods"]["ppo"]["adoption"]["exact"].update(low=0.82, high=0.83)
+    results["methods"]["dpo"]["cost"]["device_seconds"] = {"path_total": 0.0, "stages": {}}
+    assert len(draw_figures(results, tmp_path)) == 3

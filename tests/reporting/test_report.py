@@ -1,0 +1,275 @@
+"""The page: complete, safe against model text, whole or not at all."""
+
+import json
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rlhf_compare.reporting import report
+from rlhf_compare.reporting.escaping import escape_markdown, fence, visible
+from rlhf_compare.reporting.figures import DRAWINGS, Drawing, draw_figures
+from rlhf_compare.reporting.report import write_report
+from rlhf_compare.reporting.results import ResultsError, load_results
+
+HOSTILE = (
+    "<script>alert(1)</script> <img src=x onerror=alert(2)> ```\n# not a heading\n````text "
+    "\u202eright to left \x1b[31mred\x1b[0m \x00 \u200b \ud800 {{ 7 * 7 }} | cell | "
+    "[link](javascript:alert(3))\r\nlast"
+)
+
+
+@pytest.fixture(autouse=True)
+def quick_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Placeholders for pictures, by the same rule of what can be drawn: rendering takes a second.
+
+    What they hold follows the numbers, so that an old picture can be told from a new one.
+    """
+
+    def sketch(results: dict[str, Any], directory: Path) -> list[Drawing]:
+        drawn = [drawing for drawing in DRAWINGS if drawing.draw(results) is not None]
+        content = json.dumps(results["methods"])
+        for drawing in drawn:
+            (directory / f"{drawing.name}.png").write_text(content)
+            (directory / f"{drawing.name}.svg").write_text(content)
+        return drawn
+
+    monkeypatch.setattr(report, "draw_figures", sketch)
+
+
+class Tags(HTMLParser):
+    """Every start tag with its attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+
+def poison(results: dict[str, Any]) -> None:
+    """Put hostile text wherever the contract lets text in."""
+    results["recipe"]["name"] = HOSTILE
+    results["recipe"]["note"] = HOSTILE
+    results["provenance"].update(command=HOSTILE, commit=HOSTILE, data_sha256=HOSTILE)
+    results["provenance"]["versions"] = {HOSTILE: HOSTILE}
+    results["provenance"]["device"]["name"] = HOSTILE
+    results["provenance"]["ledger"]["dropped"] = {HOSTILE: 50}
+    results["samples"] = [
+        {"prompt": HOSTILE, "held_out": False, "sft": HOSTILE, "ppo": HOSTILE, "dpo": HOSTILE}
+    ]
+
+
+def pages(results: dict[str, Any], directory: Path) -> tuple[str, str]:
+    index = write_report(results, directory)
+    return index.read_text("utf-8"), (directory / "report.md").read_text("utf-8")
+
+
+def test_a_report_has_its_four_parts(
+    results: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "draw_figures", draw_figures)
+    assert write_report(results, tmp_path / "new" / "tiny") == tmp_path / "new/tiny/index.html"
+    folder = tmp_path / "new" / "tiny"
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["figures", "index.html", "report.md", "results.json"]
+    assert all(p.stat().st_size > 1000 for p in (folder / "figures").iterdir())
+    assert load_results(folder / "results.json") == results
+
+
+def test_both_pages_say_the_same(results: dict[str, Any], tmp_path: Path) -> None:
+    html, markdown = pages(results, tmp_path)
+    headings = re.findall(r"^## (.*)$", markdown, re.MULTILINE)
+    assert headings == re.findall(r"<h2>(.*?)</h2>", html)
+    assert len(headings) == 12
+    assert "<h1>PPO or DPO: tiny</h1>" in html and markdown.startswith("# PPO or DPO: tiny\n")
+    for text in ("DPO moved further", "No difference shown in exact KL", "2 (reward, ppo)"):
+        assert text in html and text in markdown
+    assert markdown.index("DPO moved further") < markdown.index("## Side by side")
+    assert "| adoption, exact | probability | higher | 0.050 [0.030, 0.070] |" in markdown
+    assert "| KL, k1 | nats/response | lower | not measured |" in markdown
+    assert '<td class="none">not measured</td>' in html
+
+
+def test_pictures_on_the_pages_exist(results: dict[str, Any], tmp_path: Path) -> None:
+    html, markdown = pages(results, tmp_path)
+    linked = [attrs["src"] for tag, attrs in Tags(html).seen if tag == "img"]
+    linked += re.findall(r"!\[[^]]*\]\(([^)]*)\)", markdown)
+    assert len(linked) == 6
+    assert all((tmp_path / str(name)).is_file() for name in linked)
+
+
+def test_the_page_runs_no_script_and_loads_nothing(results: dict[str, Any], tmp_path: Path) -> None:
+    poison(results)
+    tags = Tags(pages(results, tmp_path)[0]).seen
+    policy = next(a["content"] for t, a in tags if t == "meta" and "http-equiv" in a) or ""
+    assert policy.startswith("default-src 'none'; ") and "script" not in policy
+    names = {tag for tag, _ in tags}
+    assert not names & {"script", "iframe", "object", "link", "a", "form", "base"}
+    for tag, attrs in tags:
+        assert not any(name.startswith("on") for name in attrs), tag
+        if tag == "img":
+            assert str(attrs["src"]).startswith("figures/")
+
+
+def test_hostile_text_stays_text_in_both_pages(results: dict[str, Any], tmp_path: Path) -> None:
+    poison(results)
+    html, markdown = pages(results, tmp_path)
+    for page in (html, markdown):
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202e\ud800-\udfff]", page)
+        assert "⟨U+202E⟩" in page and "⟨U+001B⟩" in page and "⟨U+D800⟩" in page
+        assert "{{ 7 * 7 }}" in page or r"{{ 7 \* 7 }}" in page
+    assert "<script" not in html and "&lt;script&gt;" in html
+    outside = outside_fences(markdown)
+    assert not any(re.search(r"(?<!\\)[<`]", line) for line in outside)
+    assert not any(re.search(r"(?<!\\)\]\(javascript", line) for line in outside)
+    assert not any(line.startswith("# not a heading") for line in outside)
+
+
+def outside_fences(markdown: str) -> list[str]:
+    """The lines that a Markdown reader would not take as quoted text."""
+    lines, opened = [], ""
+    for line in markdown.split("\n"):
+        ticks = re.match(r"`{3,}", line)
+        if opened:
+            if line.strip() == line and set(line) == {"`"} and len(line) >= len(opened):
+                opened = ""
+        elif ticks:
+            opened = ticks.group()
+        else:
+            lines.append(line)
+    assert not opened, "a fence was never closed"
+    return lines
+
+
+def test_table_rows_keep_their_columns(results: dict[str, Any], tmp_path: Path) -> None:
+    poison(results)
+    outside = outside_fences(pages(results, tmp_path)[1])
+    version = next(line for line in outside if line.startswith("| version of"))
+    assert len(re.findall(r"(?<!\\)\|", version)) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain", "```text\nplain\n```"),
+        ("a ``` b", "````text\na ``` b\n````"),
+        ("``````", "```````text\n``````\n```````"),
+        ("\u202e", "```text\n⟨U+202E⟩\n```"),
+    ],
+)
+def test_fence(text: str, expected: str) -> None:
+    assert fence(text) == expected
+
+
+def test_visible_keeps_ordinary_text() -> None:
+    assert visible("naïve Ω 漢字 🙂\n\tx") == "naïve Ω 漢字 🙂\n\tx"
+    assert visible("a\nb\u2028", line=True) == "a⟨U+000A⟩b⟨U+2028⟩"
+
+
+def test_escape_markdown_leaves_numbers_and_names_readable() -> None:
+    assert escape_markdown("0.5 [0.4, 0.6] recipes/tiny_a.yaml") == (
+        "0.5 [0.4, 0.6] recipes/tiny_a.yaml"
+    )
+    assert escape_markdown("_a_ [x](y) a|b") == r"\_a\_ [x\](y) a\|b"
+
+
+@pytest.mark.parametrize("kept", [("sft",), ("ppo",), ("sft", "dpo"), ("ppo", "dpo")])
+def test_partial_results(results: dict[str, Any], tmp_path: Path, kept: tuple[str, ...]) -> None:
+    results["methods"] = {name: results["methods"][name] for name in kept}
+    results["comparisons"] = []
+    results["samples"] = [{"prompt": "p", "held_out": True}]
+    html, markdown = pages(results, tmp_path)
+    for page in (html, markdown):
+        assert "not measured" in page
+        for absent in {"ppo", "dpo"} - set(kept):
+            assert f">{absent.upper()}<" not in page and f"| {absent.upper()} |" not in page
+    assert f"\n{kept[0].upper()}: not measured\n" in markdown
+
+
+def test_nothing_measured_at_all(results: dict[str, Any], tmp_path: Path) -> None:
+    def blank(value: Any) -> Any:
+        if isinstance(value, dict) and "mean" not in value:
+            return {key: blank(child) for key, child in value.items()}
+        return None if isinstance(value, dict) else value
+
+    results["methods"] = {name: blank(one) for name, one in results["methods"].items()}
+    for one in results["methods"].values():
+        one["cost"] = {"device_seconds": None, "peak_memory_bytes": None, "tokens": None}
+    results["comparisons"] = results["samples"] = []
+    html, markdown = pages(results, tmp_path)
+    assert "<img" not in html and "figures/" not in markdown
+    assert "No answers were recorded." in html and "No answers were recorded." in markdown
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_an_error_while_rendering_changes_nothing(
+    results: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_report(results, tmp_path)
+    before = snapshot(tmp_path)
+    results["recipe"]["name"] = "other"
+
+    def broken(page: dict[str, Any]) -> str:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(report, "render_html", broken)
+    with pytest.raises(RuntimeError, match="planted"):
+        write_report(results, tmp_path)
+    with pytest.raises(ResultsError):
+        write_report({}, tmp_path)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_failure_at_any_rename_leaves_whole_files(
+    results: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_report(results, tmp_path / "old")
+    old = snapshot(tmp_path / "old")
+    results["methods"]["ppo"]["adoption"]["exact"]["mean"] = 0.5
+    write_report(results, tmp_path / "new")
+    new = snapshot(tmp_path / "new")
+    real, count, fail_at = os.replace, 0, 0
+
+    def failing(source: Any, target: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == fail_at:
+            raise OSError(5, "Input/output error")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+    for attempt in range(1, 50):
+        count, fail_at = 0, attempt
+        try:
+            write_report(results, tmp_path / "old")
+        except OSError:
+            after = snapshot(tmp_path / "old")
+            assert after.keys() == old.keys()
+            assert all(content in (old[name], new[name]) for name, content in after.items())
+        else:
+            break
+    assert fail_at == 13  # 3 files staged, 6 pictures and 3 files published, all of them failed
+    assert snapshot(tmp_path / "old") == new
+
+
+def test_a_figure_of_an_earlier_report_does_not_linger(
+    results: dict[str, Any], tmp_path: Path
+) -> None:
+    write_report(results, tmp_path)
+    (tmp_path / "figures" / "mine.png").write_bytes(b"kept")
+    for one in results["methods"].values():
+        one["kl_to_reference"] = dict.fromkeys(one["kl_to_reference"])
+    results["comparisons"] = []
+    write_report(results, tmp_path)
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert "adoption_against_kl.png" not in names and "adoption_against_kl.svg" not in names
+    assert {"mine.png", "adoption_against_seconds.png"} <= names

@@ -1,0 +1,143 @@
+"""Tables: the numbers, their format, and what is said where nothing was measured."""
+
+from typing import Any
+
+import pytest
+
+from rlhf_compare.reporting.metrics import METRICS, format_value, value_of
+from rlhf_compare.reporting.tables import (
+    Table,
+    cost_table,
+    differences_table,
+    ledger_table,
+    metrics_table,
+    needs_table,
+    provenance_table,
+    side_by_side,
+)
+
+from .conftest import estimate
+
+
+def row(table: Table, *start: str) -> tuple[str, ...]:
+    return next(r for r in table.rows if r[: len(start)] == start)
+
+
+@pytest.mark.parametrize(
+    ("value", "style", "text"),
+    [
+        (None, "share", "not measured"),
+        (estimate(0.8125, 0.0625), "share", "0.812 [0.750, 0.875]"),
+        (estimate(0.5), "share", "0.500"),
+        (estimate(0.0, 0.0), "share", "0.000 [0.000, 0.000]"),
+        (estimate(0.00002), "share", "2.0e-05"),
+        (estimate(0.5, 0.5004), "share", "0.500 [0.000, 1.000]"),  # never "-0.000"
+        (estimate(-12.345, 0.1), "number", "-12.35 [-12.45, -12.25]"),
+        (1234.5, "seconds", "1,234"),
+        (12.34, "seconds", "12.3"),
+        (3 * 2**20, "mebibytes", "3.0"),
+        (1234567, "count", "1,234,567"),
+        (0, "count", "0"),
+    ],
+)
+def test_format(value: Any, style: Any, text: str) -> None:
+    assert str(format_value(value, style)) == text
+
+
+def test_every_field_of_a_method_has_a_row(results: dict[str, Any]) -> None:
+    def leaves(value: Any, path: str) -> list[str]:
+        if isinstance(value, dict) and "mean" not in value:
+            return [
+                leaf for key in value for leaf in leaves(value[key], f"{path}.{key}".strip("."))
+            ]
+        return [path]
+
+    expected = leaves(results["methods"]["ppo"], "")
+    expected = [p for p in expected if not p.startswith(("runs", "cost.device_seconds.stages"))]
+    assert sorted(m.path for m in METRICS if m.derive is None) == sorted(expected)
+    for metric in METRICS:
+        assert metric.unit and metric.reading.count("\n") == 0
+
+
+def test_a_null_is_not_measured_in_every_row(results: dict[str, Any]) -> None:
+    for metric in METRICS:
+        parent, _, last = metric.path.rpartition(".")
+        if metric.derive is None and last != "path_total":
+            holder = (
+                value_of(results["methods"]["ppo"], parent) if parent else results["methods"]["ppo"]
+            )
+            holder[last] = None
+    results["methods"]["ppo"]["cost"]["device_seconds"] = None
+    ppo = [r.cells[1] for r in side_by_side(results)]
+    assert {str(cell) for cell in ppo} == {"not measured"}
+    assert all(r.cells[2].measured for r in side_by_side(results))
+
+
+def test_device_seconds_after_sft(results: dict[str, Any]) -> None:
+    after = row(metrics_table(results), "device time after SFT")
+    assert after[3:6] == ("0.0", "70.0", "10.0")
+
+
+def test_n_says_what_was_averaged_over(results: dict[str, Any]) -> None:
+    assert row(metrics_table(results), "adoption, sampled")[-1] == "256"
+    assert row(metrics_table(results), "KL, exact")[-1] == "64 / 256"
+
+
+def test_cost_adds_up_phases_beside_the_total(results: dict[str, Any]) -> None:
+    table = cost_table(results)
+    assert table.header == (
+        "path", "stage", "load", "data", "reference", "generate", "score", "update", "save",
+        "phases", "total",
+    )  # fmt: skip
+    assert row(table, "PPO", "ppo")[2:] == (
+        "1.0", "-", "4.0", "40.0", "5.0", "13.0", "1.0", "64.0", "65.0",
+    )  # fmt: skip
+    assert row(table, "DPO", "whole path")[-1] == "30.0"
+
+
+def test_what_each_path_needs_is_read_from_its_stages(results: dict[str, Any]) -> None:
+    table = needs_table(results)
+    assert table.header == ("", "PPO", "DPO")
+    assert row(table, "learning steps after SFT")[1:] == ("2 (reward, ppo)", "1 (dpo)")
+    assert row(table, "reward model needed")[1:] == ("yes", "no")
+    assert row(table, "RL needed (learns from its own samples)")[1:] == ("yes", "no")
+    assert row(table, "implementation complexity")[1:] == ("not measured", "not measured")
+    assert row(table, "compute cost (device seconds)")[1] == "90.0 (70.0 after SFT)"
+    results["methods"]["ppo"]["runs"] = {"completed": 2, "failed": 1, "collapsed": 1}
+    stability = row(needs_table(results), "training stability (runs)")
+    assert stability[1] == "2 completed, 1 failed, 1 collapsed"
+
+
+def test_needs_without_device_seconds_are_not_measured(results: dict[str, Any]) -> None:
+    results["methods"]["ppo"]["cost"]["device_seconds"] = None
+    table = needs_table(results)
+    for name, ppo, _ in table.rows[:-1]:
+        assert ppo == "not measured", name
+    assert row(table, "reward model needed")[2] == "no"
+    assert row(cost_table(results), "PPO", "whole path")[-1] == "not measured"
+
+
+def test_differences(results: dict[str, Any]) -> None:
+    table = differences_table(results)
+    assert table.rows[0][2:] == ("PPO - DPO", "-0.120 [-0.150, -0.090]", "DPO higher")
+    assert table.rows[1][-1] == "no difference shown"
+    results["comparisons"][1]["difference"] = None
+    assert differences_table(results).rows[1][-2:] == ("not measured", "not measured")
+
+
+def test_ledger_shows_what_nobody_accounted_for(results: dict[str, Any]) -> None:
+    assert row(ledger_table(results), "unaccounted for")[1] == "0"
+    results["provenance"]["ledger"]["kept"] = 947
+    assert row(ledger_table(results), "unaccounted for")[1] == "3"
+
+
+def test_provenance_that_was_not_recorded(results: dict[str, Any]) -> None:
+    results["provenance"].update(commit=None, dirty=None)
+    assert row(provenance_table(results), "commit")[1] == "not recorded"
+    assert row(provenance_table(results), "tree")[1] == "not recorded"
+
+
+def test_methods_can_be_chosen_and_unknown_ones_are_refused(results: dict[str, Any]) -> None:
+    assert len(side_by_side(results, ["dpo"])[0].cells) == 1
+    with pytest.raises(ValueError, match="no method 'grpo' in these results; there are sft, ppo"):
+        side_by_side(results, ["grpo"])

@@ -1,0 +1,132 @@
+"""The opening paragraph and the caveats say what the numbers say and no more."""
+
+from typing import Any
+
+import pytest
+
+from rlhf_compare.reporting.caveats import caveats
+from rlhf_compare.reporting.verdict import verdict
+
+from .conftest import estimate, method, stage
+
+
+def text(results: dict[str, Any]) -> str:
+    return " ".join(verdict(results))
+
+
+def test_a_shown_difference_names_the_winner(results: dict[str, Any]) -> None:
+    said = text(results)
+    assert (
+        "DPO moved further: exact adoption 0.930 [0.910, 0.950] against 0.810 [0.790, 0.830] with "
+        "PPO (PPO - DPO: -0.120 [-0.150, -0.090])." in said
+    )
+    assert said.startswith("The SFT model shows the behaviour with probability 0.050")
+
+
+def test_an_interval_that_holds_zero_names_no_winner(results: dict[str, Any]) -> None:
+    assert "No difference shown in exact KL: PPO 4.60 [4.10, 5.10], DPO 4.90" in text(results)
+    assert "drifted further" not in text(results)
+    results["comparisons"][0].update(
+        difference=estimate(-0.02, 0.03), verdict="no difference shown"
+    )
+    assert "No difference shown in exact adoption" in text(results)
+    assert "moved further" not in text(results)
+
+
+def test_the_winner_does_not_depend_on_the_order_of_a_and_b(results: dict[str, Any]) -> None:
+    results["comparisons"][0].update(a="dpo", b="ppo", difference=estimate(0.12, 0.03))
+    assert "DPO moved further" in text(results)
+    assert "(DPO - PPO: 0.120 [0.090, 0.150])" in text(results)
+
+
+def test_without_a_comparison_nobody_is_called_higher(results: dict[str, Any]) -> None:
+    results["comparisons"] = []
+    said = text(results)
+    assert "no difference was measured, so neither is called higher" in said
+    assert "moved further" not in said and "drifted further" not in said
+
+
+def test_cost_ratio(results: dict[str, Any]) -> None:
+    assert (
+        "The path to PPO took 3.0 times the device seconds of the path to DPO (90.0 s against "
+        "30.0 s); after SFT, which both share, 70.0 s against 10.0 s." in text(results)
+    )
+
+
+def test_adoption_that_was_not_measured_gives_way_to_the_next_evidence(
+    results: dict[str, Any],
+) -> None:
+    for one in results["methods"].values():
+        one["adoption"] = dict.fromkeys(one["adoption"])
+    results["comparisons"] = []
+    assert "Held out reward: PPO 1.10 [0.90, 1.30], DPO 1.10" in text(results)
+    for one in results["methods"].values():
+        one["reward"], one["win_rate_vs_sft"] = dict.fromkeys(one["reward"]), None
+        one["kl_to_reference"] = dict.fromkeys(one["kl_to_reference"])
+        one["cost"]["device_seconds"] = None
+    said = text(results)
+    assert "How far the behaviour moved was not measured for both methods." in said
+    assert "Drift from the reference was not measured for both methods." in said
+    assert "Device time was not measured for both methods." in said
+
+
+@pytest.mark.parametrize("name", ["ppo", "dpo"])
+def test_one_method_alone(results: dict[str, Any], name: str) -> None:
+    results["methods"] = {key: results["methods"][key] for key in ("sft", name)}
+    results["comparisons"] = []
+    said = text(results)
+    assert f"Only {name.upper()} was run: exact adoption 0." in said
+    assert "nats per response" in said and "against" not in said
+
+
+def test_sft_alone_and_a_third_method(results: dict[str, Any]) -> None:
+    results["methods"]["best_of_n"] = method(0.5, 1.5, 1.5, sft=stage(update=1.0))
+    assert "best of n: exact adoption 0.500" in text(results)
+    results["methods"] = {"sft": results["methods"]["sft"]}
+    results["comparisons"] = []
+    assert "nothing to compare" in text(results)
+
+
+def test_failed_and_collapsed_runs_are_in_the_verdict(results: dict[str, Any]) -> None:
+    results["methods"]["ppo"]["runs"] = {"completed": 1, "failed": 2, "collapsed": 1}
+    assert "PPO: 1 runs completed, 2 failed, 1 collapsed." in text(results)
+
+
+def test_one_seed_is_said_and_several_are_not_called_one(results: dict[str, Any]) -> None:
+    assert "One seed" in text(results)
+    assert any("not training luck" in caveat for caveat in caveats(results))
+    results["provenance"]["seeds"] = [0, 1, 2]
+    assert "One seed" not in text(results)
+    assert any(caveat.startswith("3 seeds (0, 1, 2)") for caveat in caveats(results))
+
+
+def test_caveats_from_the_numbers(results: dict[str, Any]) -> None:
+    before = " ".join(caveats(results))
+    for word in ("over-optimisation", "above the bound", "unaccounted", "changed", "add up"):
+        assert word not in before
+    results["methods"]["ppo"]["reward"]["held_out"] = estimate(-0.2, 0.1)
+    results["methods"]["dpo"]["kl_to_reference"]["efficiency"] = estimate(1.02, 0.1)
+    results["methods"]["dpo"]["cost"]["device_seconds"]["path_total"] = 45.0
+    results["provenance"]["dirty"] = True
+    results["provenance"]["ledger"]["kept"] -= 7
+    for one in results["methods"].values():
+        one["entropy"] = None
+    after = " ".join(caveats(results))
+    assert "PPO raised the proxy reward by 1.3 while the held-out reward fell by 0.5" in after
+    assert "DPO's efficiency of 1.020 is above the bound of 1" in after
+    assert "DPO's stages add up to 30.0 s, its path to 45.0 s" in after
+    assert "7 rows are unaccounted for" in after
+    assert "changed since its commit" in after
+    assert "Not measured for any method: entropy." in after
+    assert "needed at least" not in text(results)  # a share above 1 is no share
+
+
+def test_a_kl_that_theory_rules_out_is_a_caveat(results: dict[str, Any]) -> None:
+    # kl_bin(0.93 || 0.05) = 0.93 log(18.6) + 0.07 log(0.07 / 0.95) = 2.536 nats
+    assert "meters is wrong" not in " ".join(caveats(results))
+    results["methods"]["dpo"]["kl_to_reference"]["exact"] = estimate(2.4, 0.2)
+    assert "meters is wrong" not in " ".join(caveats(results))  # the interval reaches the floor
+    results["methods"]["dpo"]["kl_to_reference"]["exact"] = estimate(2.4, 0.1)
+    assert "DPO's KL of at most 2.5 nats is below the 2.54" in " ".join(caveats(results))
+    results["methods"]["dpo"]["adoption"]["exact"] = estimate(1.0000005)
+    assert caveats(results)
