@@ -1,0 +1,227 @@
+"""The command line: ``rlhf-compare <verb> --recipe FILE section.field=value ...``.
+
+Exit codes: 0 done, 1 failed, 2 usage or recipe, 130 interrupted.
+"""
+
+import logging
+import shlex
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from rlhf_compare.errors import UserError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="RLHF with PPO, or DPO? Train both from one SFT model, measure both, read one page.",
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+RecipeOption = Annotated[Path, typer.Option("--recipe", help="YAML file: one experiment.")]
+SeedsOption = Annotated[str, typer.Option("--seeds", help='Seeds of the methods, "0 1 2".')]
+RunsOption = Annotated[Path, typer.Option("--runs", help="Where stages write.")]
+ReportsOption = Annotated[Path, typer.Option("--reports", help="Where reports go.")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[SECTION.FIELD=VALUE]...")]
+
+DEFAULT_RECIPE = Path("recipes/tiny.yaml")
+
+
+@app.command()
+def compare(
+    recipe: RecipeOption = DEFAULT_RECIPE,
+    seeds: SeedsOption = "0",
+    runs: RunsOption = Path("runs"),
+    reports: ReportsOption = Path("reports"),
+    dry_run: Annotated[bool, typer.Option(help="Print the resolved plan and stop.")] = False,
+    overrides: Overrides = None,
+) -> None:
+    """Train PPO and DPO from one SFT model, measure both, write the report."""
+    pipeline = _pipeline(recipe, overrides, runs)
+    if dry_run:
+        _print_plan(pipeline, _seeds(seeds))
+        return
+    _measure_and_report(pipeline, ("sft", "ppo", "dpo"), _seeds(seeds), reports)
+
+
+@app.command()
+def ppo(
+    recipe: RecipeOption = DEFAULT_RECIPE,
+    seeds: SeedsOption = "0",
+    runs: RunsOption = Path("runs"),
+    overrides: Overrides = None,
+) -> None:
+    """Run what PPO needs (SFT, reward model, PPO) and print its row of the table."""
+    _measure_and_report(_pipeline(recipe, overrides, runs), ("sft", "ppo"), _seeds(seeds), None)
+
+
+@app.command()
+def dpo(
+    recipe: RecipeOption = DEFAULT_RECIPE,
+    seeds: SeedsOption = "0",
+    runs: RunsOption = Path("runs"),
+    overrides: Overrides = None,
+) -> None:
+    """Run what DPO needs (SFT, DPO) and print its row of the table."""
+    pipeline = _pipeline(recipe, overrides, runs)
+    _measure_and_report(pipeline, ("sft", "dpo"), _seeds(seeds), None)
+
+
+@app.command()
+def sft(
+    recipe: RecipeOption = DEFAULT_RECIPE,
+    runs: RunsOption = Path("runs"),
+    overrides: Overrides = None,
+) -> None:
+    """Train the SFT model that both methods start from."""
+    _pipeline(recipe, overrides, runs).sft()
+
+
+@app.command()
+def reward(
+    recipe: RecipeOption = DEFAULT_RECIPE,
+    seeds: SeedsOption = "0",
+    runs: RunsOption = Path("runs"),
+    overrides: Overrides = None,
+) -> None:
+    """Train the reward model and print its accuracy on held-out pairs."""
+    from rlhf_compare.runs.directory import read_json
+
+    pipeline = _pipeline(recipe, overrides, runs)
+    for seed in _seeds(seeds):
+        stage = pipeline.reward(seed)
+        accuracy = read_json(stage.directory.path / "accuracy.json")
+        console.print(
+            f"reward-{seed}: accuracy {accuracy['held_out']:.3f} on {accuracy['n']} held-out pairs"
+        )
+
+
+@app.command()
+def evaluate(
+    recipe: RecipeOption = DEFAULT_RECIPE,
+    seeds: SeedsOption = "0",
+    runs: RunsOption = Path("runs"),
+    overrides: Overrides = None,
+) -> None:
+    """Measure SFT, PPO and DPO with one harness, training what is missing, and print the table."""
+    pipeline = _pipeline(recipe, overrides, runs)
+    _measure_and_report(pipeline, ("sft", "ppo", "dpo"), _seeds(seeds), None)
+
+
+@app.command()
+def report(
+    results: Annotated[
+        Path | None, typer.Option(help="A results.json; default: the recipe's own.")
+    ] = None,
+    recipe: RecipeOption = DEFAULT_RECIPE,
+    reports: ReportsOption = Path("reports"),
+) -> None:
+    """Draw the report again from a results.json; trains and measures nothing."""
+    from rlhf_compare.recipe import load_recipe
+    from rlhf_compare.reporting.report import write_report
+    from rlhf_compare.reporting.results import load_results
+
+    source = results or reports / load_recipe(recipe).name / "results.json"
+    page = write_report(load_results(source), source.parent)
+    console.print(f"report: {page}", soft_wrap=True)
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        seeds = [int(part) for part in text.replace(",", " ").split()]
+    except ValueError as error:
+        raise UserError(f'--seeds: {text!r}: write whole numbers, for instance "0 1 2"') from error
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise UserError(f"--seeds: {text!r}: give different whole numbers, none below 0")
+    return seeds
+
+
+def _pipeline(recipe: Path, overrides: Sequence[str] | None, runs: Path) -> Any:
+    # training libraries take seconds to load; `--help` and a mistyped verb should not
+    with console.status("loading"):
+        from rlhf_compare.pipeline import Pipeline
+        from rlhf_compare.recipe import load_recipe
+
+    _quiet()
+    pipeline = Pipeline(load_recipe(recipe, overrides or ()), runs, say=_say)
+    return pipeline
+
+
+def _say(line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _quiet() -> None:
+    """Leave the screen to one bar a stage and to our own lines."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", message=".*pin_memory.*")
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+
+
+def _measure_and_report(
+    pipeline: Any, methods: Sequence[str], seeds: Sequence[int], reports: Path | None
+) -> None:
+    """Run, print the table, and write the report where one is asked for."""
+    from rlhf_compare.reporting.report import write_report
+    from rlhf_compare.reporting.results import validate
+    from rlhf_compare.reporting.terminal import print_table
+    from rlhf_compare.results import collect_results
+
+    pipeline.check()
+    evaluations = pipeline.compare(methods, seeds, with_reward="ppo" in methods)
+    results = collect_results(pipeline, evaluations, shlex.join(["rlhf-compare", *sys.argv[1:]]))
+    validate(results)
+    print_table(results, console=console)
+    if reports is not None:
+        page = write_report(results, reports / pipeline.recipe.name)
+        _say(f"report: {page}")
+
+
+def _print_plan(pipeline: Any, seeds: Sequence[int]) -> None:
+    """The resolved recipe and what would run where; touches neither network nor disk."""
+    import yaml
+
+    from rlhf_compare.pipeline import PATHS
+
+    recipe = pipeline.recipe
+    print(yaml.safe_dump(recipe.resolved(), sort_keys=False, allow_unicode=True))
+    hub = [f"{kind} {name}" for kind, name in _hub_ids(recipe)]
+    print(f"# from the hub: {', '.join(hub) or 'nothing'}")
+    print(f"# run directories, under {pipeline.root}:")
+    print("#   data")
+    for stage in dict.fromkeys(stage for path in PATHS.values() for stage in path):
+        labels = [stage] if stage == "sft" else [f"{stage}-{seed}" for seed in seeds]
+        print(f"#   {' '.join(labels)}")
+    for method in PATHS:
+        print(f"#   {' '.join(f'evaluate-{method}-{seed}' for seed in seeds)}")
+
+
+def _hub_ids(recipe: Any) -> list[tuple[str, str]]:
+    ids = [("model", recipe.model.hub_id), ("data", recipe.data.hub_id)]
+    return [(kind, name) for kind, name in ids if name]
+
+
+def main() -> None:
+    """Entry point: turns errors that a person caused into one line and an exit code."""
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted: finished stages are kept, the same command goes on", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""A recipe: one strict, typed object from a YAML file and overrides. One file = one experiment."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+
+from rlhf_compare.data.config import DataConfig, Section, TaskConfig
+from rlhf_compare.dpo.config import DPOSection
+from rlhf_compare.errors import RecipeError
+from rlhf_compare.evaluation.config import EvaluationConfig
+from rlhf_compare.models.config import ModelConfig
+from rlhf_compare.ppo.config import PPOSection
+from rlhf_compare.reward.config import RewardSection
+from rlhf_compare.runs.arguments import StageSection, owned_hint
+from rlhf_compare.runs.config import TrackingConfig
+from rlhf_compare.sft.config import SFTSection
+
+
+class Recipe(Section):
+    """Sections in the order of the pipeline."""
+
+    # a run's directory is named after it, so it may not leave the run root
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+    seed: int = Field(0, ge=0)  # of SFT, which all methods share
+    data: DataConfig = DataConfig()
+    task: TaskConfig = TaskConfig()
+    model: ModelConfig
+    sft: SFTSection = SFTSection()  # type: ignore[valid-type]
+    reward: RewardSection = RewardSection()  # type: ignore[valid-type]
+    ppo: PPOSection = PPOSection()  # type: ignore[valid-type]
+    dpo: DPOSection = DPOSection()  # type: ignore[valid-type]
+    evaluation: EvaluationConfig = EvaluationConfig()
+    tracking: TrackingConfig = TrackingConfig()
+
+    def resolved(self) -> dict[str, Any]:
+        """As plain JSON: all our own fields, and the trainers' fields that the recipe sets."""
+        return {
+            name: value.model_dump(mode="json", exclude_unset=isinstance(value, StageSection))
+            if isinstance(value, BaseModel)
+            else value
+            for name, value in ((name, getattr(self, name)) for name in type(self).model_fields)
+        }
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply overrides of the form ``section.field=value``.
+
+    Raises:
+        RecipeError: one line per fault, each with the field, the value and the way out.
+    """
+    values = _read(path)
+    for override in overrides:
+        _apply(values, override)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(fault) for fault in error.errors()]
+        raise RecipeError("\n".join(f"{path}: {line}" for line in dict.fromkeys(lines))) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        known = ", ".join(sorted(str(p) for p in Path("recipes").glob("*.yaml")))
+        raise RecipeError(f"recipe {path}: {error.strerror}; recipes here: {known}") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"recipe {path}: not UTF-8 text") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise RecipeError(f"recipe {path}{where}: {problem}") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"recipe {path}: expected sections, got {type(values).__name__}")
+    return values
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    field, equals, text = override.partition("=")
+    if not equals or not field:
+        raise RecipeError(f"override {override!r}: write section.field=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"override {override!r}: the value is not YAML") from error
+    *parents, leaf = field.split(".")
+    target = values
+    for parent in parents:
+        target = target.setdefault(parent, {})
+        if not isinstance(target, dict):
+            raise RecipeError(f"override {override!r}: {parent} has no fields")
+    target[leaf] = value
+
+
+def _explain(fault: Any) -> str:
+    """A pydantic fault in one line."""
+    location = [part for part in fault["loc"] if isinstance(part, str)]
+    # unions add the tried type to the path; a field's own path is as deep as the recipe
+    location = location[:1] if len(location) == 1 else location[:2]
+    field = ".".join(location)
+    if fault["type"] == "extra_forbidden":
+        return f"{field}: unknown key{_suggest(location)}"
+    if fault["type"] == "missing":
+        return f"{field}: missing"
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "value_error":
+        return f"{field}: {message}" if len(location) > 1 else f"{field}.{message}"
+    return f"{field}: {message[0].lower()}{message[1:]}, got {fault['input']!r}"
+
+
+def _suggest(location: list[str]) -> str:
+    fields = Recipe.model_fields
+    if len(location) == 2:
+        hint = owned_hint(location[1])
+        if hint:
+            return f": {hint}"
+        annotation: Any = fields[location[0]].annotation
+        fields = annotation.model_fields
+    near = difflib.get_close_matches(location[-1], list(fields), n=1, cutoff=0.0)
+    return f"; did you mean {'.'.join([*location[:-1], *near])}?"

@@ -1,0 +1,105 @@
+"""Everything that was measured, as the one object that pages, tables and checks read."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rlhf_compare.evaluation.stage import read_measurement, read_samples
+from rlhf_compare.evaluation.summary import collapsed, compare, summarise
+from rlhf_compare.pipeline import PATHS, Pipeline, Stage
+from rlhf_compare.runs.directory import read_json
+
+
+def collect_results(
+    pipeline: Pipeline, evaluations: dict[str, dict[int, Stage]], command: str
+) -> dict[str, Any]:
+    """The contents of ``results.json``.
+
+    Args:
+        pipeline: has run the stages; gives the recipe, the costs and the failures.
+        evaluations: method -> seed -> its evaluation stage.
+        command: what the user typed, so that the numbers can be had again.
+    """
+    measurements = {
+        method: {seed: read_measurement(stage.directory) for seed, stage in by_seed.items()}
+        for method, by_seed in evaluations.items()
+    }
+    methods = {}
+    for method, by_seed in measurements.items():
+        fell = [
+            seed
+            for seed, m in by_seed.items()
+            if method != "sft" and "sft" in measurements and collapsed(m, measurements["sft"][seed])
+        ]
+        methods[method] = {
+            **summarise(list(by_seed.values())),
+            "cost": _cost(pipeline, method, list(by_seed)),
+            "runs": {
+                "completed": len(by_seed),
+                "failed": len(pipeline.failed.get(method, [])),
+                "collapsed": len(fell),
+            },
+        }
+    shared = sorted(set.intersection(*(set(by_seed) for by_seed in measurements.values())))
+    return {
+        "schema_version": 1,
+        "recipe": pipeline.recipe.resolved(),
+        "provenance": _provenance(pipeline, command, shared),
+        "methods": methods,
+        "comparisons": compare(
+            {m: [by_seed[seed] for seed in shared] for m, by_seed in measurements.items()}
+        ),
+        "samples": _samples(evaluations, shared[0]),
+    }
+
+
+def _cost(pipeline: Pipeline, method: str, seeds: Sequence[int]) -> dict[str, Any]:
+    """Mean cost of a method's path over its seeds; evaluation is never charged to training."""
+    stages: dict[str, dict[str, Any]] = {}
+    peak, tokens = 0, {"trained": 0.0, "generated": 0.0}
+    for name in PATHS[method]:
+        labels = [name] if name == "sft" else [f"{name}-{seed}" for seed in seeds]
+        costs = [read_json(pipeline.root / label / "cost.json") for label in labels]
+        phases: dict[str, float] = {}
+        total = 0.0
+        for cost in costs:
+            total += (cost["total"] - cost["phases"].get("evaluate", 0.0)) / len(costs)
+            for phase, seconds in cost["phases"].items():
+                if phase != "evaluate":
+                    phases[phase] = phases.get(phase, 0.0) + seconds / len(costs)
+            peak = max(peak, cost["peak_memory_bytes"] or 0)
+            for kind in tokens:
+                tokens[kind] += cost["tokens"].get(kind, 0) / len(costs)
+        stages[name] = {"total": total, "phases": phases}
+    return {
+        "device_seconds": {
+            "path_total": sum(stage["total"] for stage in stages.values()),
+            "stages": stages,
+        },
+        "peak_memory_bytes": peak or None,
+        "tokens": {kind: round(count) for kind, count in tokens.items()},
+    }
+
+
+def _provenance(pipeline: Pipeline, command: str, seeds: list[int]) -> dict[str, Any]:
+    """Of the stages, not of the page: a report drawn later names the commit that trained."""
+    data = pipeline.data()
+    sft = pipeline.sft()
+    return {
+        **sft.directory.record()["provenance"],
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "seeds": seeds,
+        "data_sha256": data.directory.record()["inputs"]["source"],
+        "ledger": read_json(data.directory.path / "ledger.json"),
+        "parameters": read_json(sft.directory.path / "model_size.json")["parameters"],
+    }
+
+
+def _samples(evaluations: dict[str, dict[int, Stage]], seed: int) -> list[dict[str, Any]]:
+    """Greedy answers of all methods to the same prompts, under the first seed."""
+    rows: dict[str, dict[str, Any]] = {}
+    for method, by_seed in evaluations.items():
+        for prompt, answer in read_samples(by_seed[seed].directory):
+            rows.setdefault(prompt, {"prompt": prompt, "held_out": True})[method] = answer
+    return list(rows.values())
