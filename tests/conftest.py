@@ -1,0 +1,88 @@
+"""What every test stands on: no network, no tracking, no cache of an earlier run."""
+
+import ipaddress
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+os.environ["WANDB_MODE"] = "disabled"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import datasets
+import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+_SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+_EOS = "<|endoftext|>"
+
+
+def _is_local(address: Any) -> bool:
+    if not isinstance(address, tuple):  # a Unix socket's path
+        return True
+    if address[0] in ("localhost", ""):
+        return True
+    try:
+        return ipaddress.ip_address(address[0]).is_loopback
+    except ValueError:  # a host name: looking it up is network already
+        return False
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection to anywhere but this machine fails the test that makes it."""
+    for name in ("connect", "connect_ex"):
+        original = getattr(socket.socket, name)
+
+        def guarded(self: socket.socket, address: Any, original: Any = original) -> Any:
+            if not _is_local(address):
+                pytest.fail(f"a test connected to {address}")
+            return original(self, address)
+
+        monkeypatch.setattr(socket.socket, name, guarded)
+
+
+@pytest.fixture(autouse=True)
+def no_tracking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_datasets_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Files are read anew; what ``datasets`` must write goes with the session."""
+    datasets.disable_caching()
+    datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("datasets")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of public data files, beside the checkout; tests that need it skip without it."""
+    if not _SHARED.is_dir():
+        pytest.skip(f"no public data files in {_SHARED}")
+    return _SHARED
+
+
+@pytest.fixture(scope="session")
+def gpt2_tokenizer(shared_data: Path) -> PreTrainedTokenizerFast:
+    """GPT-2's own tokenizer, pad = EOS."""
+    vocab, merges = (shared_data / "gpt2_tokenizer" / f for f in ("vocab.json", "merges.txt"))
+    tokenizer = Tokenizer(models.BPE.from_file(str(vocab), str(merges)))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=_EOS, pad_token=_EOS)
+
+
+@pytest.fixture
+def tiny_model_config() -> dict[str, Any]:
+    """The ``model.config`` of a recipe: two layers, 16 wide, no dropout."""
+    return {
+        "model_type": "gpt2",
+        "n_layer": 2,
+        "n_head": 2,
+        "n_embd": 16,
+        "n_positions": 128,
+        "resid_pdrop": 0.0,
+        "embd_pdrop": 0.0,
+        "attn_pdrop": 0.0,
+    }
