@@ -13,16 +13,17 @@ _RESAMPLES = 2000
 _LEVELS = (2.5, 97.5)
 
 
-def estimate(values: np.ndarray | None) -> dict[str, Any] | None:
+def estimate(values: np.ndarray | None, share: bool = False) -> dict[str, Any] | None:
     """Mean of a (seeds, prompts) matrix; None stays None: it was not measured.
 
-    A share of yes and no answers under one seed gets Wilson's interval (scipy), which does not
-    shrink to nothing at 0 and 1; everything else the percentile bootstrap.
+    Args:
+        share: the values count yes and no. Where one seed holds nothing else, the interval is
+            Wilson's (scipy), which does not shrink to nothing at 0 and 1 as a bootstrap would.
     """
     if values is None or values.size == 0:
         return None
     seeds, prompts = values.shape
-    if seeds == 1 and bool(np.isin(values, (0.0, 1.0)).all()):
+    if share and seeds == 1 and bool(np.isin(values, (0.0, 1.0)).all()):
         yes = int(values.sum())
         interval = binomtest(yes, prompts).proportion_ci(0.95, method="wilson")
         return _entry(yes / prompts, interval.low, interval.high, values)

@@ -27,6 +27,9 @@ METRICS = (
     "distinct_2",
 )
 
+# counts of yes and no: everything else is a number
+_SHARES = {"adoption.greedy", "adoption.sampled", "eos_rate"}
+
 _COMPARED = (
     "adoption.greedy",
     "adoption.sampled",
@@ -47,7 +50,7 @@ def summarise(measurements: Sequence[Measurement]) -> dict[str, Any]:
     for name in METRICS:
         group, _, leaf = name.rpartition(".")
         target = summary.setdefault(group, {}) if group else summary
-        target[leaf] = estimate(as_matrix(measurements, name))
+        target[leaf] = estimate(as_matrix(measurements, name), share=name in _SHARES)
     summary["kl_to_reference"]["efficiency"] = ratio_estimate(
         as_matrix(measurements, "kl_to_reference.floor"),
         as_matrix(measurements, "kl_to_reference.exact"),
