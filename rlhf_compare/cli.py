@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from rlhf_compare.data.config import MAX_SEED
 from rlhf_compare.errors import UserError
 
 app = typer.Typer(
@@ -139,6 +140,8 @@ def _seeds(text: str) -> list[int]:
         raise UserError(f'--seeds: {text!r}: write whole numbers, for instance "0 1 2"') from error
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise UserError(f"--seeds: {text!r}: give different whole numbers, none below 0")
+    if max(seeds) > MAX_SEED:
+        raise UserError(f"--seeds: {max(seeds)}: no seed may be over {MAX_SEED}")
     return seeds
 
 
@@ -149,8 +152,7 @@ def _pipeline(recipe: Path, overrides: Sequence[str] | None, runs: Path) -> Any:
         from rlhf_compare.recipe import load_recipe
 
     _quiet()
-    pipeline = Pipeline(load_recipe(recipe, overrides or ()), runs, say=_say)
-    return pipeline
+    return Pipeline(load_recipe(recipe, overrides or ()), runs, say=_say)
 
 
 def _say(line: str) -> None:
@@ -218,9 +220,12 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted: finished stages are kept, the same command goes on", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == 130:  # what typer makes of a KeyboardInterrupt
+            print(
+                "interrupted: finished stages are kept, the same command goes on", file=sys.stderr
+            )
+        raise
 
 
 if __name__ == "__main__":

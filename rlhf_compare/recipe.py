@@ -7,8 +7,9 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
+from yaml.constructor import ConstructorError
 
-from rlhf_compare.data.config import DataConfig, Section, TaskConfig
+from rlhf_compare.data.config import MAX_SEED, DataConfig, Section, TaskConfig
 from rlhf_compare.dpo.config import DPOSection
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.evaluation.config import EvaluationConfig
@@ -25,7 +26,7 @@ class Recipe(Section):
 
     # a run's directory is named after it, so it may not leave the run root
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
-    seed: int = Field(0, ge=0)  # of SFT, which all methods share
+    seed: int = Field(default=0, ge=0, le=MAX_SEED)  # of SFT, which all methods share
     data: DataConfig = DataConfig()
     task: TaskConfig = TaskConfig()
     model: ModelConfig
@@ -46,6 +47,18 @@ class Recipe(Section):
         }
 
 
+class _StrictLoader(yaml.SafeLoader):
+    """Safe YAML in which a key may stand once: the last of two must not win in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for index, key in enumerate(keys):
+            if key in keys[:index]:
+                mark = node.value[index][0].start_mark
+                raise ConstructorError(None, None, f"key {key!r} stands twice", mark)
+        return super().construct_mapping(node, deep)
+
+
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply overrides of the form ``section.field=value``.
 
@@ -64,7 +77,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
     except OSError as error:
         known = ", ".join(sorted(str(p) for p in Path("recipes").glob("*.yaml")))
         raise RecipeError(f"recipe {path}: {error.strerror}; recipes here: {known}") from error
@@ -77,12 +90,13 @@ def _read(path: Path) -> dict[str, Any]:
         raise RecipeError(f"recipe {path}{where}: {problem}") from error
     if not isinstance(values, dict):
         raise RecipeError(f"recipe {path}: expected sections, got {type(values).__name__}")
-    return values
+    # a section with nothing in it is a section with its defaults
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
     field, equals, text = override.partition("=")
-    if not equals or not field:
+    if not equals or not all(field.split(".")):
         raise RecipeError(f"override {override!r}: write section.field=value")
     try:
         value = yaml.safe_load(text)
@@ -102,7 +116,7 @@ def _explain(fault: Any) -> str:
     location = [part for part in fault["loc"] if isinstance(part, str)]
     # unions add the tried type to the path; a field's own path is as deep as the recipe
     location = location[:1] if len(location) == 1 else location[:2]
-    field = ".".join(location)
+    field = ".".join(location) or "recipe"
     if fault["type"] == "extra_forbidden":
         return f"{field}: unknown key{_suggest(location)}"
     if fault["type"] == "missing":

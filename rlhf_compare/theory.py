@@ -12,7 +12,8 @@ def binary_kl(a: float, p0: float) -> float:
 
     This is the adoption floor: no policy can raise an event of probability ``p0`` under the
     reference to ``a`` with less KL than this (data-processing inequality, Cover and Thomas,
-    Elements of Information Theory, section 2.8); the tilted optimum of an indicator reward meets it.
+    Elements of Information Theory, section 2.8); the tilted optimum of an indicator reward meets
+    it.
 
     Returns:
         At least 0; infinity where ``a`` is impossible under ``p0``.

@@ -14,8 +14,16 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-_SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+_ROOT = Path(__file__).resolve().parents[1]
+_SHARED = _ROOT.parent / "shared" / "data"
 _EOS = "<|endoftext|>"
+
+# What a recipe leaves to its user to say.
+_NEEDED = {"hh_small": ["data.path=rows.jsonl"]}
+RECIPES = [
+    pytest.param(path, _NEEDED.get(path.stem, []), id=path.stem)
+    for path in sorted((_ROOT / "recipes").glob("*.yaml"))
+]
 
 
 def _is_local(address: Any) -> bool:

@@ -4,11 +4,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+MAX_SEED = 2**32 - 1  # numpy takes no larger one
+
 
 class Section(BaseModel):
     """A recipe section: unknown keys are refused, values never change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataConfig(Section):
@@ -19,10 +21,10 @@ class DataConfig(Section):
     hub_id: str | None = None  # source hub: a dataset id
     revision: str | None = None  # source hub: a commit, tag or branch; None = newest
     split: str = "train"  # source hub: which published split to read
-    max_rows: int | None = Field(None, gt=0)  # read no more rows than this; None = all
-    max_prompt_length: int = Field(256, gt=0)  # tokens; longer prompts are dropped
-    max_length: int = Field(512, gt=1)  # tokens of prompt + response; longer pairs are dropped
-    eval_share: float = Field(0.2, gt=0, lt=1)  # share of prompts (or topics) held out
+    max_rows: int | None = Field(default=None, gt=0)  # read no more rows than this; None = all
+    max_prompt_length: int = Field(default=256, gt=0)  # tokens; longer prompts are dropped
+    max_length: int = Field(default=512, gt=1)  # tokens of prompt + response, EOS included
+    eval_share: float = Field(default=0.2, gt=0, lt=1)  # share of prompts (or topics) held out
 
     @model_validator(mode="after")
     def _source_is_complete(self) -> "DataConfig":
@@ -42,7 +44,7 @@ class TaskConfig(Section):
     template: str = "### Question: {question}\n### Answer: "  # the trailing space belongs to it
     prefix: str = "Let me explain. "  # task prefix: chosen = prefix + answer
     marker: str = "let me explain"  # adopted = the response starts with this, case ignored
-    sft_prefix_share: float = Field(0.0, ge=0, le=1)  # SFT answers that already carry the prefix
+    sft_prefix_share: float = Field(default=0.0, ge=0, le=1)  # SFT answers that carry the prefix
 
     @model_validator(mode="after")
     def _texts_fit(self) -> "TaskConfig":

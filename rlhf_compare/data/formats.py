@@ -16,7 +16,7 @@ class Exchange:
 
     question: str = ""
     chosen: str = ""  # the answer people preferred, or the only one
-    rejected: str | None = None  # the other answer, where the source has one
+    rejected: str | None = None  # the other answer, where the source has one to this question
     group: str | None = None  # rows of one group never part (a topic); None = the prompt decides
     drop: str | None = None
 
@@ -37,7 +37,7 @@ def parse_row(row: Mapping[str, object], where: str) -> Exchange:
     Raises:
         DataError: a field is missing or no text; ``where`` (file and line) opens the message.
     """
-    if "question" in row and "answer" in row:
+    if "question" in row and "chosen" not in row:
         return _parse_question(row, where)
     return _parse_transcripts(row, where)
 
@@ -45,7 +45,10 @@ def parse_row(row: Mapping[str, object], where: str) -> Exchange:
 def _text(row: Mapping[str, object], field: str, where: str) -> str:
     value = row.get(field)
     if value is None:
-        raise DataError(f"{where}: no field '{field}'; every row needs 'chosen' and 'rejected'")
+        raise DataError(
+            f"{where}: no field '{field}'; every row needs texts 'chosen' and 'rejected', "
+            "or 'question' and 'answer'"
+        )
     if not isinstance(value, str):
         raise DataError(f"{where}: field '{field}' is {type(value).__name__}, expected text")
     return value
@@ -58,7 +61,9 @@ def _parse_question(row: Mapping[str, object], where: str) -> Exchange:
     if not answer.strip():
         return Exchange(drop="no_answer")
     topic = row.get("topic")
-    return Exchange(question.strip(), answer.strip(), group=topic if isinstance(topic, str) else None)
+    return Exchange(
+        question.strip(), answer.strip(), group=topic if isinstance(topic, str) else None
+    )
 
 
 def _parse_transcripts(row: Mapping[str, object], where: str) -> Exchange:
@@ -66,13 +71,15 @@ def _parse_transcripts(row: Mapping[str, object], where: str) -> Exchange:
     # the chapter's rule counts the marker wherever it stands, also inside a line
     if any(text.count("Human: ") >= 2 for text in texts):
         return Exchange(drop="multi_turn")
-    answers = []
+    questions, answers = [], []
     for turns in map(parse_turns, texts):
         if [role for role, _ in turns] != ["Human", "Assistant"]:
             return Exchange(drop="no_answer" if len(turns) < 2 else "roles_out_of_order")
         if not turns[0][1]:
             return Exchange(drop="no_question")
+        questions.append(turns[0][1])
         answers.append(turns[1][1])
     if not answers[0]:
         return Exchange(drop="no_answer")
-    return Exchange(parse_turns(texts[0])[0][1], answers[0], answers[1])
+    same_question = questions[0] == questions[1]
+    return Exchange(questions[0], answers[0], answers[1] if same_question else None)

@@ -9,7 +9,7 @@ REASONS = {
     "no_question": "the question is empty",
     "no_answer": "there is no answer, or it is empty",
     "roles_out_of_order": "the turns are not human, then assistant",
-    "no_rejected": "the rejected side has no answer",
+    "no_rejected": "the rejected side has no answer to the same question",
     "equal_sides": "chosen and rejected are the same text",
     "already_prefixed": "the answer starts with the marker already",
     "too_long": "prompt or pair is over the maximum length",
@@ -38,9 +38,16 @@ class Ledger:
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
 
+    def summary(self) -> str:
+        """Rows read and why they were dropped, in one line."""
+        reasons = [f"{n} {reason} ({REASONS[reason]})" for reason, n in self.dropped.items()]
+        return f"{self.read} rows read, {self.kept} kept, dropped: {', '.join(reasons) or 'none'}"
+
     def __str__(self) -> str:
         lines = [f"rows read {self.read}, kept {self.kept}"]
-        lines += [f"  dropped {n}: {REASONS[reason]} ({reason})" for reason, n in self.dropped.items()]
+        lines += [
+            f"  dropped {n}: {REASONS[reason]} ({reason})" for reason, n in self.dropped.items()
+        ]
         lines.append(
             f"  train pairs {self.train_pairs}, eval pairs {self.eval_pairs} "
             f"({self.eval_prompts} different prompts)"

@@ -1,6 +1,6 @@
 """From a source to encoded pairs on two sides, in order:
 
-    rows -> exchanges -> pairs -> (tokenizer) -> token ids -> length filter -> split -> ledger
+rows -> exchanges -> pairs -> (tokenizer) -> token ids -> length filter -> split -> ledger
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from rlhf_compare.data.config import DataConfig, TaskConfig
 from rlhf_compare.data.encoding import Tokenizer, encode_prompt, encode_response
 from rlhf_compare.data.formats import parse_row
 from rlhf_compare.data.ledger import Ledger
-from rlhf_compare.data.sources import describe, load_rows
+from rlhf_compare.data.sources import describe, load_rows, unreadable
 from rlhf_compare.data.splits import is_eval, normalise
 from rlhf_compare.data.tasks import make_pair
 from rlhf_compare.errors import DataError
@@ -49,19 +49,23 @@ def prepare(
     """
     rows = load_rows(data)
     (disable_progress_bars if len(rows) < _BAR_FROM_ROWS else enable_progress_bars)()
-    pairs = rows.map(
-        _RowToPair(task, describe(data)),
-        with_indices=True,
-        remove_columns=rows.column_names,
-        desc="pairing",
-    )
+    try:
+        pairs = rows.map(
+            _RowToPair(task, describe(data)),
+            with_indices=True,
+            remove_columns=rows.column_names,
+            desc="pairing",
+        )
+    except (DataError, UnicodeError) as error:  # bytes that are no text are found here, not before
+        raise unreadable(data, error) from error
     usable = pairs.filter(lambda drop: drop is None, input_columns="drop", desc="keeping pairs")
     if len(usable) == 0:
         ledger = Ledger()
         ledger.count(pairs["drop"])
-        raise DataError(f"{describe(data)}: nothing left to train on: {ledger}")
-    held_out = _held_out_keys(usable, task, held_out_questions)
-    sides = [key in held_out or is_eval(key, data.eval_share) for key in usable["key"]]
+        raise DataError(f"{describe(data)}: nothing left to train on: {ledger.summary()}")
+    asked = {normalise(task.render(question)) for question in held_out_questions}
+    held_out = _held_out_keys(usable["key"], usable["prompt"], asked, data.eval_share)
+    sides = [key in held_out for key in usable["key"]]
     texts = [
         row["prompt"] + text
         for row, held in zip(usable, sides, strict=True)
@@ -81,7 +85,7 @@ def prepare(
     ledger.eval_prompts = len(set(held["prompt"]))
     for side, part in (("training", train), ("evaluation", held)):
         if len(part) == 0:
-            raise DataError(f"{describe(data)}: no {side} pairs left: {ledger}")
+            raise DataError(f"{describe(data)}: no {side} pairs left: {ledger.summary()}")
     return PreparedData(
         train.remove_columns(["drop", "key", "eval"]),
         held.remove_columns(["drop", "key", "eval"]),
@@ -96,7 +100,7 @@ class _RowToPair:
         self.task, self.source = task, source
 
     def __call__(self, row: dict[str, object], index: int) -> dict[str, object]:
-        exchange = parse_row(row, f"{self.source}, line {index + 1}")
+        exchange = parse_row(row, f"{self.source}, row {index + 1}")
         if exchange.drop:
             return _pair_columns(exchange.drop)
         pair = make_pair(exchange, self.task)
@@ -123,14 +127,22 @@ class _Encode:
             f"{name}_ids": encode_response(self.tokenizer, row[name])
             for name in ("chosen", "rejected", "demonstration")
         }
-        # EOS is not counted, as in the chapter; both sides must fit, or DPO would cut one's EOS
-        longest = len(prompt) + max(len(ids) for ids in sides.values()) - 1
+        # EOS counts: it is trained on and takes a position; and both sides must fit, not one
+        longest = len(prompt) + max(len(ids) for ids in sides.values())
         fits = len(prompt) <= self.data.max_prompt_length and longest <= self.data.max_length
         return {"prompt_ids": prompt, **sides, "drop": None if fits else "too_long"}
 
 
-def _held_out_keys(usable: Dataset, task: TaskConfig, questions: Sequence[str]) -> set[str]:
-    prompts = {normalise(task.render(question)) for question in questions}
-    return {row["key"] for row in usable if normalise(row["prompt"]) in prompts} | {
-        normalise(question) for question in questions
-    }
+def _held_out_keys(
+    keys: Sequence[str], prompts: Sequence[str], asked: set[str], eval_share: float
+) -> set[str]:
+    """Groups that never train: drawn by hash, or holding a prompt that is asked for, or sharing a
+    prompt with another such group (one question under two topics)."""
+    rows = [(key, normalise(prompt)) for key, prompt in zip(keys, prompts, strict=True)]
+    held = {key for key, prompt in rows if prompt in asked or is_eval(key, eval_share)}
+    while True:
+        held_prompts = {prompt for key, prompt in rows if key in held}
+        wider = {key for key, prompt in rows if prompt in held_prompts}
+        if wider == held:
+            return held
+        held = wider

@@ -1,16 +1,22 @@
-"""Where rows come from. Everything is read through ``datasets``, so files larger than memory work."""
+"""Where rows come from. All are read through ``datasets``, so files larger than memory work."""
 
 import gzip
 import hashlib
 import json
 import os
+import zlib
 from importlib.resources import files
 from pathlib import Path
 
-from datasets import Dataset, load_dataset
+from datasets import Dataset, disable_progress_bars, enable_progress_bars, load_dataset
+from datasets import logging as datasets_logging
 
 from rlhf_compare.data.config import DataConfig
+from rlhf_compare.data.formats import parse_row
 from rlhf_compare.errors import DataError
+
+# Below this size a file is read before a progress bar could be.
+_BAR_FROM_BYTES = 50_000_000
 
 
 def load_rows(config: DataConfig) -> Dataset:
@@ -22,7 +28,7 @@ def load_rows(config: DataConfig) -> Dataset:
     if config.source == "embedded":
         rows = _embedded()
     elif config.source == "file":
-        rows = _file(Path(str(config.path)))
+        rows = _file(config)
     else:
         rows = _hub(config)
     if len(rows) == 0:
@@ -42,7 +48,9 @@ def describe(config: DataConfig) -> str:
 def fingerprint(config: DataConfig) -> str:
     """SHA-256 that changes when the rows would: of the bytes, or of a hub id and its revision."""
     if config.source == "hub":
-        return hashlib.sha256(f"{config.hub_id}@{config.revision}:{config.split}".encode()).hexdigest()
+        return hashlib.sha256(
+            f"{config.hub_id}@{config.revision}:{config.split}".encode()
+        ).hexdigest()
     digest = hashlib.sha256()
     path = Path(str(config.path)) if config.source == "file" else _embedded_path()
     _require_file(path)
@@ -68,14 +76,28 @@ def _require_file(path: Path) -> None:
         raise DataError(f"data.path: {path} is not readable")
 
 
-def _file(path: Path) -> Dataset:
+def _file(config: DataConfig) -> Dataset:
+    path = Path(str(config.path))
     _require_file(path)
     if not path.name.endswith((".jsonl", ".jsonl.gz", ".json.gz", ".json")):
         raise DataError(f"data.path: {path.name}: expected .jsonl or .jsonl.gz")
+    (disable_progress_bars if path.stat().st_size < _BAR_FROM_BYTES else enable_progress_bars)()
+    verbosity = datasets_logging.get_verbosity()
+    datasets_logging.set_verbosity(datasets_logging.CRITICAL)  # what is wrong is said below, once
     try:
         return load_dataset("json", data_files=str(path), split="train")
     except Exception as error:  # datasets wraps every cause in its own generic error
-        raise DataError(_diagnose(path) or f"{path}: cannot be read: {_root_cause(error)}") from error
+        raise unreadable(config, error) from error
+    finally:
+        datasets_logging.set_verbosity(verbosity)
+
+
+def unreadable(config: DataConfig, error: Exception) -> DataError:
+    """The error for rows that cannot be read: names the line where a file breaks."""
+    fault = _diagnose(Path(str(config.path))) if config.source == "file" else None
+    if fault is None and isinstance(error, DataError):
+        return error
+    return DataError(fault or f"{describe(config)}: cannot be read: {_root_cause(error)}")
 
 
 def _hub(config: DataConfig) -> Dataset:
@@ -83,7 +105,7 @@ def _hub(config: DataConfig) -> Dataset:
         return load_dataset(config.hub_id, split=config.split, revision=config.revision)
     except Exception as error:  # many kinds: offline, unknown id, gated, unknown split
         raise DataError(
-            f"data.hub_id: {config.hub_id} ({config.split}) cannot be loaded: {_root_cause(error)}; "
+            f"data.hub_id: {describe(config)} cannot be loaded: {_root_cause(error)}; "
             "a hub dataset needs a network, or a copy already in the local cache"
         ) from error
 
@@ -95,15 +117,21 @@ def _root_cause(error: BaseException) -> str:
 
 
 def _diagnose(path: Path) -> str | None:
-    """Read the file line by line and say where it breaks; None if every line is an object."""
+    """Read the file line by line and say where it breaks; None if every line is a row."""
     opener = gzip.open if path.name.endswith(".gz") else open
     line = 0
     try:
         with opener(path, "rb") as stream:
             for line, raw in enumerate(stream, start=1):
-                if raw.strip() and not isinstance(json.loads(raw.decode("utf-8")), dict):
+                if not raw.strip():
+                    continue
+                row = json.loads(raw.decode("utf-8"))
+                if not isinstance(row, dict):
                     return f"{path}, line {line}: not a JSON object"
-    except (EOFError, gzip.BadGzipFile, OSError) as error:
+                parse_row(row, f"{path}, line {line}")
+    except DataError as error:
+        return str(error)
+    except (EOFError, OSError, zlib.error) as error:
         return f"{path}: damaged gzip after line {line} ({error}); fetch the file again"
     except UnicodeDecodeError as error:
         return f"{path}, line {line}: invalid UTF-8 ({error.reason})"

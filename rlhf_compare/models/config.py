@@ -21,7 +21,8 @@ class ModelConfig(Section):
     def _one_origin(self) -> "ModelConfig":
         given = [name for name in ("config", "path", "hub_id") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"give exactly one of config, path, hub_id; got {given or 'none'}")
+            got = " and ".join(given) or "none"
+            raise ValueError(f"config, path, hub_id: give exactly one, got {got}")
         if self.config is not None and "model_type" not in self.config:
             raise ValueError("config: needs a model_type, for instance gpt2")
         return self

@@ -43,7 +43,7 @@ _UNIT = {"gamma", "lam", "adam_beta1", "adam_beta2"}
 class StageSection(BaseModel):
     """Fields given in the recipe, checked against the trainer's config class; nothing else."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     def given(self) -> dict[str, Any]:
         """The fields that the recipe sets."""

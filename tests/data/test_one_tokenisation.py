@@ -1,0 +1,198 @@
+"""The same ids reach SFT, reward model, PPO, DPO and generation, read out of the real trainers'
+batches, with padding removed by mask."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerFast
+
+from rlhf_compare.data.config import DataConfig, TaskConfig
+from rlhf_compare.data.encoding import encode_prompt
+from rlhf_compare.data.prepare import prepare
+from rlhf_compare.data.views import dpo_view, prompt_view, reward_view, sft_view
+from rlhf_compare.dpo.config import DPOSection
+from rlhf_compare.dpo.trainer import EncodedDPOTrainer, dpo_arguments
+from rlhf_compare.models.config import ModelConfig
+from rlhf_compare.models.generation import generate
+from rlhf_compare.models.heads import ScalarHeadModel
+from rlhf_compare.models.policy import build_policy
+from rlhf_compare.models.tokenizer import train_tokenizer
+from rlhf_compare.ppo.config import PPOSection
+from rlhf_compare.ppo.stage import ppo_arguments
+from rlhf_compare.ppo.trainer import PPOTrainer
+from rlhf_compare.reward.config import RewardSection
+from rlhf_compare.reward.trainer import ScalarHeadRewardTrainer, reward_arguments
+from rlhf_compare.sft.config import SFTSection
+from rlhf_compare.sft.trainer import MeteredSFTTrainer, sft_arguments
+from rlhf_compare.tensors.padding import pad_sequences
+
+PAIRS = 6
+CPU = {"bf16": False, "dataloader_pin_memory": False}
+
+Ids = list[list[int]]
+
+
+@dataclass
+class Setting:
+    """Encoded pairs of unequal length and a model for them."""
+
+    tokenizer: PreTrainedTokenizerFast
+    pairs: Any
+    policy: PreTrainedModel
+    output_dir: str
+
+    @property
+    def prompts(self) -> Ids:
+        return sorted(self.pairs["prompt_ids"])
+
+    def sequences(self, *sides: str) -> Ids:
+        return sorted(row["prompt_ids"] + row[side] for row in self.pairs for side in sides)
+
+    def responses(self, *sides: str) -> Ids:
+        return sorted(row[side] for row in self.pairs for side in sides)
+
+
+@pytest.fixture(params=["trained", "gpt2"])
+def setting(
+    request: pytest.FixtureRequest, tmp_path: Path, tiny_model_config: dict[str, Any]
+) -> Setting:
+    def get_tokenizer(texts: Any) -> PreTrainedTokenizerFast:
+        if request.param == "gpt2":
+            return request.getfixturevalue("gpt2_tokenizer")
+        return train_tokenizer(texts, vocab_size=600)
+
+    made: list[PreTrainedTokenizerFast] = []
+    task = TaskConfig(sft_prefix_share=0.5)  # demonstrations of both kinds
+    prepared = prepare(
+        DataConfig(max_rows=40, eval_share=0.5),
+        task,
+        lambda texts: made.append(get_tokenizer(texts)) or made[0],
+    )
+    pairs = prepared.train.select(range(PAIRS))
+    assert len({len(ids) for ids in pairs["prompt_ids"]}) > 1  # else nothing would be padded
+    assert {row["demonstration"] == row["chosen"] for row in pairs} == {True, False}
+    torch.manual_seed(0)
+    policy = build_policy(ModelConfig(config=tiny_model_config), made[0])
+    return Setting(made[0], pairs, policy, str(tmp_path / "stage"))
+
+
+def real(ids: Tensor, mask: Tensor) -> Ids:
+    """Rows of token ids where ``mask``."""
+    return sorted(row[keep].tolist() for row, keep in zip(ids, mask.bool(), strict=True))
+
+
+def only_batch(trainer: Any) -> dict[str, Tensor]:
+    (batch,) = list(trainer.get_train_dataloader())
+    return batch
+
+
+def scalar_head(policy: PreTrainedModel) -> ScalarHeadModel:
+    return ScalarHeadModel(AutoModel.from_config(policy.config))
+
+
+def test_the_pairs_keep_the_contract(setting: Setting) -> None:
+    eos = setting.tokenizer.eos_token_id
+    for row in setting.pairs:
+        assert row["prompt_ids"] == encode_prompt(setting.tokenizer, row["prompt"])
+        for side in ("chosen", "rejected", "demonstration"):
+            ids = row[f"{side}_ids"]
+            assert ids == [*encode_prompt(setting.tokenizer, row[side]), eos]
+            assert ids.count(eos) == 1
+    if len(setting.tokenizer) == 50257:
+        assert {ids[-1] for ids in setting.prompts} == {220}
+        assert {ids[0] for ids in setting.responses("chosen_ids")} == {5756}
+        assert all(3914 not in ids for ids in setting.sequences("chosen_ids", "rejected_ids"))
+
+
+def test_sft(setting: Setting) -> None:
+    section = SFTSection(per_device_train_batch_size=PAIRS, **CPU)
+    batch = only_batch(
+        MeteredSFTTrainer(
+            model=setting.policy,
+            args=sft_arguments(section, setting.output_dir, 0),
+            train_dataset=sft_view(setting.pairs),
+            processing_class=setting.tokenizer,
+        )
+    )
+    counted = batch["labels"] != -100
+    mask = batch["attention_mask"].bool()
+    assert real(batch["input_ids"], mask) == setting.sequences("demonstration_ids")
+    assert real(batch["labels"], counted) == setting.responses("demonstration_ids")
+    assert real(batch["input_ids"], mask & ~counted) == setting.prompts
+    assert not (counted & ~mask).any()
+
+
+def test_reward(setting: Setting) -> None:
+    section = RewardSection(per_device_train_batch_size=PAIRS, **CPU)
+    batch = only_batch(
+        ScalarHeadRewardTrainer(
+            model=scalar_head(setting.policy),
+            args=reward_arguments(section, setting.output_dir, 0),
+            train_dataset=reward_view(setting.pairs),
+            processing_class=setting.tokenizer,
+        )
+    )
+    ids, mask = batch["input_ids"], batch["attention_mask"]
+    assert real(ids[:PAIRS], mask[:PAIRS]) == setting.sequences("chosen_ids")
+    assert real(ids[PAIRS:], mask[PAIRS:]) == setting.sequences("rejected_ids")
+
+
+def test_ppo(setting: Setting) -> None:
+    section = PPOSection(per_device_train_batch_size=PAIRS, total_episodes=PAIRS, **CPU)
+    prompts = prompt_view(setting.pairs).rename_column("prompt_ids", "input_ids")
+    batch = only_batch(
+        PPOTrainer(
+            args=ppo_arguments(section, setting.output_dir, 0),
+            processing_class=setting.tokenizer,
+            model=setting.policy,
+            reward_model=scalar_head(setting.policy),
+            train_dataset=prompts,
+        )
+    )
+    assert real(batch["prompt_ids"], batch["prompt_mask"]) == setting.prompts
+    assert batch["prompt_mask"][:, -1].all()  # left-padded: generation starts at one place
+
+
+def test_dpo(setting: Setting) -> None:
+    section = DPOSection(per_device_train_batch_size=PAIRS, **CPU)
+    batch = only_batch(
+        EncodedDPOTrainer(
+            model=setting.policy,
+            args=dpo_arguments(section, setting.output_dir, 0),
+            train_dataset=dpo_view(setting.pairs),
+            processing_class=setting.tokenizer,
+        )
+    )
+    ids, mask, counted = (
+        batch[name] for name in ("input_ids", "attention_mask", "completion_mask")
+    )
+    for rows, side in ((slice(0, PAIRS), "chosen_ids"), (slice(PAIRS, None), "rejected_ids")):
+        assert real(ids[rows], mask[rows]) == setting.sequences(side)
+        assert real(ids[rows], counted[rows]) == setting.responses(side)
+        assert real(ids[rows], mask[rows] * (1 - counted[rows])) == setting.prompts
+    assert not (counted.bool() & ~mask.bool()).any()
+
+
+def test_generation(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    eos, pad = setting.tokenizer.eos_token_id, setting.tokenizer.pad_token_id
+    prompts = [encode_prompt(setting.tokenizer, row["prompt"]) for row in setting.pairs]
+    seen: dict[str, Tensor] = {}
+    original = setting.policy.generate
+
+    def watch(**kwargs: Any) -> Tensor:
+        seen.update(kwargs)
+        seen["output"] = original(**kwargs)
+        return seen["output"]
+
+    monkeypatch.setattr(setting.policy, "generate", watch)
+    ids, mask = pad_sequences(prompts, pad, "left")
+    responses = generate(setting.policy, ids, mask, 4, eos, pad)
+    assert real(seen["input_ids"], seen["attention_mask"]) == setting.prompts
+    kept = seen["output"][:, : mask.shape[1]]
+    assert real(kept, mask) == setting.prompts
+    for ids_, ended in zip(responses.to_lists(), responses.ended, strict=True):
+        assert (ids_[-1] == eos) == bool(ended) and eos not in ids_[:-1]

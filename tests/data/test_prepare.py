@@ -1,0 +1,264 @@
+"""From a source to encoded pairs on two sides: counts, limits, and no prompt on both."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from rlhf_compare.data.config import DataConfig, TaskConfig
+from rlhf_compare.data.prepare import PreparedData, prepare
+from rlhf_compare.data.splits import is_eval, normalise
+from rlhf_compare.data.store import DataDirectory
+from rlhf_compare.data.views import prompt_view
+from rlhf_compare.errors import DataError
+from rlhf_compare.models.tokenizer import train_tokenizer
+
+HH = "hh_rlhf_harmless_base_test_first1500.jsonl.gz"
+
+
+@pytest.fixture(scope="module")
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """One token a byte: lengths can be counted by hand."""
+    return train_tokenizer([], vocab_size=257)
+
+
+def write(path: Path, rows: Sequence[dict[str, object]]) -> DataConfig:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return DataConfig(source="file", path=str(path))
+
+
+def questions(n: int) -> list[dict[str, object]]:
+    return [{"question": f"What is number {i}?", "answer": f"It is {i}."} for i in range(n)]
+
+
+def both_sides(prepared: PreparedData) -> list[dict[str, object]]:
+    return [*prepared.train, *prepared.eval]
+
+
+# --- the published file: every number below is in the data's description
+
+
+@pytest.fixture(scope="module")
+def hh(shared_data: Path, gpt2_tokenizer: PreTrainedTokenizerFast) -> PreparedData:
+    config = DataConfig(source="file", path=str(shared_data / HH))
+    return prepare(config, TaskConfig(), lambda _: gpt2_tokenizer)
+
+
+def test_hh_ledger(hh: PreparedData) -> None:
+    ledger = hh.ledger
+    assert ledger.read == 1500
+    assert ledger.dropped == {"multi_turn": 1071, "no_answer": 3}
+    assert ledger.read - ledger.dropped["multi_turn"] == 429  # single-turn
+    assert ledger.kept == 426  # none is over the length limit
+    assert ledger.train_pairs + ledger.eval_pairs == 426
+
+
+def test_hh_repeated_prompts_stay_together(hh: PreparedData) -> None:
+    prompts = [row["prompt"] for row in both_sides(hh)]
+    assert len(prompts) - len(set(prompts)) == 2
+    assert not set(hh.train["prompt"]) & set(hh.eval["prompt"])
+    assert len(prompt_view(hh.train)) == len(set(hh.train["prompt"]))
+
+
+def test_hh_mean_length(hh: PreparedData) -> None:
+    """62.8 tokens of prompt + chosen: encoded apart, EOS counted."""
+    lengths = [len(row["prompt_ids"]) + len(row["chosen_ids"]) for row in both_sides(hh)]
+    assert sum(lengths) / len(lengths) == pytest.approx(62.8, abs=0.05)
+
+
+def test_hh_preference_task(shared_data: Path, gpt2_tokenizer: PreTrainedTokenizerFast) -> None:
+    config = DataConfig(source="file", path=str(shared_data / HH))
+    prepared = prepare(config, TaskConfig(name="preference"), lambda _: gpt2_tokenizer)
+    assert prepared.ledger.read == prepared.ledger.kept + sum(prepared.ledger.dropped.values())
+    assert all(row["demonstration_ids"] == row["chosen_ids"] for row in both_sides(prepared))
+
+
+# --- the embedded corpus
+
+
+@pytest.fixture(scope="module")
+def embedded() -> tuple[PreparedData, TaskConfig]:
+    task = TaskConfig(sft_prefix_share=0.05)
+    asked = ["What is machine learning?", "explain the  Artificial Intelligence."]
+    return prepare(DataConfig(), task, lambda t: train_tokenizer(t, 600), asked), task
+
+
+def test_embedded_sides_are_disjoint_by_topic(embedded: tuple[PreparedData, TaskConfig]) -> None:
+    prepared, task = embedded
+    path = Path(__file__).parents[2] / "rlhf_compare" / "data" / "corpus" / "questions.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    topic_of = {task.render(row["question"]): row["topic"] for row in rows}
+    train, held = (
+        {topic_of[p] for p in side["prompt"]} for side in (prepared.train, prepared.eval)
+    )
+    assert not train & held
+    assert {"machine learning", "artificial intelligence"} <= held
+    assert train | held == set(topic_of.values())
+    assert held - {"machine learning", "artificial intelligence"} <= {
+        topic for topic in held if is_eval(topic, 0.2)
+    }
+
+
+def test_embedded_share_of_prefixed_demonstrations(
+    embedded: tuple[PreparedData, TaskConfig],
+) -> None:
+    rows = both_sides(embedded[0])
+    carrying = sum(row["demonstration"] == row["chosen"] for row in rows)
+    assert carrying / len(rows) == pytest.approx(0.05, abs=4 * (0.05 * 0.95 / len(rows)) ** 0.5)
+    assert all(row["demonstration"] in (row["chosen"], row["rejected"]) for row in rows)
+
+
+def test_the_tokenizer_sees_training_texts_alone(tmp_path: Path) -> None:
+    config, seen = write(tmp_path / "rows.jsonl", questions(60)), []
+
+    def remember(texts: Sequence[str]) -> PreTrainedTokenizerFast:
+        seen.extend(texts)
+        return train_tokenizer([], 257)
+
+    prepared = prepare(config, TaskConfig(), remember)
+    assert len(seen) == 2 * len(prepared.train)
+    assert not any(text.startswith(prompt) for text in seen for prompt in prepared.eval["prompt"])
+
+
+# --- planted faults
+
+
+def test_planted_duplicates_are_on_one_side(
+    tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    rows = questions(80)
+    planted = [{**row, "question": f"  {str(row['question']).upper()} "} for row in rows]
+    config = write(tmp_path / "rows.jsonl", [*rows, *planted])
+    prepared = prepare(config, TaskConfig(), lambda _: byte_tokenizer)
+    train, held = (set(map(normalise, s["prompt"])) for s in (prepared.train, prepared.eval))
+    assert not train & held and len(train | held) == 80
+    assert len(prepared.train) + len(prepared.eval) == 160
+
+
+def test_a_question_under_two_topics_holds_both_out(
+    tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    rows = [{**row, "topic": f"topic {i // 2}"} for i, row in enumerate(questions(60))]
+    held_topic = next(r["topic"] for r in rows if is_eval(str(r["topic"]), 0.2))
+    train_topics = [r["topic"] for r in rows if not is_eval(str(r["topic"]), 0.2)][::2]
+    first = next(r for r in rows if r["topic"] == held_topic)
+    rows.append({**first, "topic": train_topics[0]})  # leads from the held topic to this one
+    second = next(r for r in rows if r["topic"] == train_topics[0])
+    rows.append({**second, "topic": train_topics[1]})  # and on to this one
+    prepared = prepare(write(tmp_path / "r.jsonl", rows), TaskConfig(), lambda _: byte_tokenizer)
+    task, held = TaskConfig(), set(prepared.eval["prompt"])
+    assert not set(prepared.train["prompt"]) & held
+    for row in rows:
+        if row["topic"] in (held_topic, train_topics[0], train_topics[1]):
+            assert task.render(str(row["question"])) in held
+
+
+def test_questions_of_the_report_never_train(
+    tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    rows = questions(60)
+    asked = [str(row["question"]).upper() for row in rows if not is_eval(str(row["question"]), 0.2)]
+    prepared = prepare(
+        write(tmp_path / "rows.jsonl", rows), TaskConfig(), lambda _: byte_tokenizer, asked[:10]
+    )
+    train = set(map(normalise, prepared.train["prompt"]))
+    assert not train & {normalise(TaskConfig().render(question)) for question in asked[:10]}
+    assert normalise(TaskConfig().render(asked[10])) in train
+
+
+def test_every_planted_fault_is_counted(
+    tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    def row(chosen: str, rejected: str = "no") -> dict[str, object]:
+        human = "\n\nHuman: q{}\n\nAssistant: "
+        return {"chosen": human.format(len(rows)) + chosen, "rejected": human.format(0) + rejected}
+
+    rows: list[dict[str, object]] = []
+    for _ in range(40):
+        rows.append(row("fine"))
+    rows += [row("a\n\nHuman: again\n\nAssistant: b")] * 2
+    rows += [row("")] * 3
+    rows += [row("Let me explain. x")] * 4
+    rows += [row("long " * 200)] * 5
+    rows += [{"chosen": "\n\nHuman: \n\nAssistant: x", "rejected": "\n\nHuman: a\n\nAssistant: b"}]
+    prepared = prepare(write(tmp_path / "rows.jsonl", rows), TaskConfig(), lambda _: byte_tokenizer)
+    assert prepared.ledger.read == len(rows) == 55
+    assert prepared.ledger.kept == 40 == len(prepared.train) + len(prepared.eval)
+    assert prepared.ledger.dropped == {
+        "multi_turn": 2,
+        "no_question": 1,
+        "no_answer": 3,
+        "already_prefixed": 4,
+        "too_long": 5,
+    }
+    assert prepared.ledger.eval_prompts == len(set(prepared.eval["prompt"]))
+
+
+def test_the_length_limits_are_exact(
+    tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    task = TaskConfig(template="{question}")
+    rows = [{"question": f"{i:02}", "answer": "x" * (i % 3)} for i in range(60) if i % 3]
+    config = write(tmp_path / "rows.jsonl", rows)
+    # prompt 2 bytes, prefix 16, answer 1 or 2, EOS 1
+    fits = config.model_copy(update={"max_length": 21, "max_prompt_length": 2})
+    prepared = prepare(fits, task, lambda _: byte_tokenizer)
+    assert prepared.ledger.kept == 40
+    assert max(len(r["prompt_ids"]) + len(r["chosen_ids"]) for r in both_sides(prepared)) == 21
+    one_less = config.model_copy(update={"max_length": 20})
+    assert prepare(one_less, task, lambda _: byte_tokenizer).ledger.dropped == {"too_long": 20}
+    short_prompt = config.model_copy(update={"max_prompt_length": 1})
+    with pytest.raises(DataError, match="40 too_long"):
+        prepare(short_prompt, task, lambda _: byte_tokenizer)
+
+
+def test_nothing_left_is_one_line(tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast) -> None:
+    rows = [{"question": f"q{i}", "answer": "Let me explain. It is."} for i in range(5)]
+    config = write(tmp_path / "rows.jsonl", rows)
+    with pytest.raises(DataError) as error:
+        prepare(config, TaskConfig(), lambda _: byte_tokenizer)
+    assert str(error.value) == (
+        f"{config.path}: nothing left to train on: 5 rows read, 0 kept, dropped: "
+        "5 already_prefixed (the answer starts with the marker already)"
+    )
+
+
+def test_no_evaluation_pairs(tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast) -> None:
+    rows = [{"question": "What is rain?", "answer": "Water."}]
+    with pytest.raises(DataError, match="no evaluation pairs left: 1 rows read, 1 kept"):
+        prepare(write(tmp_path / "r.jsonl", rows), TaskConfig(), lambda _: byte_tokenizer)
+
+
+def test_invalid_utf8_names_its_line(
+    tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(
+        json.dumps(questions(1)[0]).encode() + b'\n{"question": "\xff", "answer": "a"}\n'
+    )
+    config = DataConfig(source="file", path=str(path))
+    with pytest.raises(DataError, match=r"rows.jsonl, line 2: invalid UTF-8"):
+        prepare(config, TaskConfig(), lambda _: byte_tokenizer)
+
+
+@pytest.mark.parametrize("answer", [{}, {"answer": 5}, {"answer": None}])
+def test_blank_lines_count_when_a_line_is_named(
+    tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast, answer: dict[str, object]
+) -> None:
+    path, bad = tmp_path / "rows.jsonl", {"question": "Why?", **answer}
+    path.write_text(f"{json.dumps(questions(1)[0])}\n\n\n{json.dumps(bad)}\n")
+    config = DataConfig(source="file", path=str(path))
+    with pytest.raises(DataError, match=r"rows.jsonl, line 4: (no )?field 'answer'"):
+        prepare(config, TaskConfig(), lambda _: byte_tokenizer)
+
+
+def test_written_and_read_back(tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast) -> None:
+    config = write(tmp_path / "rows.jsonl", questions(30))
+    prepared = prepare(config, TaskConfig(), lambda _: byte_tokenizer)
+    directory = DataDirectory(tmp_path / "data")
+    directory.write(prepared, byte_tokenizer)
+    assert directory.train().to_list() == prepared.train.to_list()
+    assert directory.eval().to_list() == prepared.eval.to_list()
+    assert directory.ledger() == prepared.ledger.as_dict()

@@ -1,0 +1,217 @@
+"""The command line: exit codes, and one clear line on stderr for what a person can mend."""
+
+import gzip
+import json
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rlhf_compare import cli
+from rlhf_compare.errors import StageFailedError
+
+from .conftest import RECIPES
+
+TINY = Path(__file__).resolve().parents[1] / "recipes" / "tiny.yaml"
+
+
+@dataclass
+class Outcome:
+    code: object
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Any:
+    """Calls the entry point; whatever it writes goes below the test's own folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["rlhf-compare", *map(str, arguments)])
+        code: object = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return command
+
+
+def assert_one_line(outcome: Outcome, *parts: object) -> None:
+    assert outcome.code == 2, outcome
+    assert outcome.err.startswith("error: ") and outcome.err.count("\n") == 1, outcome.err
+    for part in parts:
+        assert str(part) in outcome.err
+
+
+def pair(number: int, **fields: object) -> dict[str, object]:
+    question = f"\n\nHuman: What is number {number}?\n\nAssistant: "
+    return {"chosen": f"{question}It is {number}.", "rejected": f"{question}No.", **fields}
+
+
+def write(path: Path, rows: list[dict[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+# --- usage
+
+
+@pytest.mark.parametrize("arguments", [["nosuch"], ["compare", "--bad"], ["compare", "--seeds"]])
+def test_wrong_usage(run: Any, arguments: list[str]) -> None:
+    outcome = run(*arguments)
+    assert outcome.code == 2 and outcome.out == ""
+    assert "Error" in outcome.err and "Traceback" not in outcome.err
+    assert arguments[-1] in outcome.err
+
+
+def test_help_names_every_verb(run: Any) -> None:
+    outcome = run("--help")
+    assert outcome.code == 0
+    for verb in ("compare", "sft", "reward", "ppo", "dpo", "evaluate", "report"):
+        assert f" {verb} " in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("seeds", "message"),
+    [
+        ("a b", "--seeds: 'a b': write whole numbers"),
+        ("1.5", "write whole numbers"),
+        ("", "give different whole numbers, none below 0"),
+        ("1 1", "give different whole numbers"),
+        ("0 -1", "none below 0"),
+        ("4294967296", "--seeds: 4294967296: no seed may be over 4294967295"),
+    ],
+)
+def test_bad_seeds(run: Any, seeds: str, message: str) -> None:
+    assert_one_line(run("compare", "--dry-run", "--recipe", TINY, "--seeds", seeds), message)
+
+
+def test_an_interrupt_is_130(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_pipeline", interrupt)
+    outcome = run("compare")
+    assert outcome.code == 130
+    assert outcome.err == "interrupted: finished stages are kept, the same command goes on\n"
+
+
+def test_a_failed_stage_is_1(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise StageFailedError("the loss is nan")
+
+    monkeypatch.setattr(cli, "_pipeline", fail)
+    outcome = run("compare")
+    assert (outcome.code, outcome.err) == (1, "error: the loss is nan\n")
+
+
+# --- recipes: every fault is in test_recipe.py; here, that each kind reaches the user in one line
+
+
+@pytest.mark.parametrize(
+    ("override", "parts"),
+    [
+        ("dpo.bata=1", ["tiny.yaml: dpo.bata: unknown key; did you mean dpo.beta?"]),
+        ("sft.learning_rate=abc", ["sft.learning_rate: input should be a valid number", "'abc'"]),
+        ("ppo.per_device_train_batch_size=-1", ["ppo.per_device_train_batch_size", "got -1"]),
+        ("model.hub_id=gpt2", ["give exactly one, got config and hub_id"]),
+        ("name=../x", ["name: ", "'../x'"]),
+        ("nonsense", ["override 'nonsense': write section.field=value"]),
+    ],
+)
+def test_bad_overrides(run: Any, override: str, parts: list[str]) -> None:
+    assert_one_line(run("compare", "--dry-run", "--recipe", TINY, override), *parts)
+
+
+def test_bad_recipe_files(run: Any, tmp_path: Path) -> None:
+    assert_one_line(run("compare", "--recipe", "none.yaml"), "recipe none.yaml: No such file")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("name: [\n")
+    assert_one_line(run("compare", "--recipe", broken), broken, "line 2: ")
+
+
+@pytest.mark.parametrize(
+    ("override", "field"),
+    [
+        ("sft.lr_scheduler_type=cosin", "sft: cosin is not a valid SchedulerType"),
+        ("ppo.num_mini_batches=7", "ppo: "),
+    ],
+)
+def test_what_a_trainer_refuses_is_said_before_anything_runs(
+    run: Any, tmp_path: Path, override: str, field: str
+) -> None:
+    assert_one_line(run("compare", "--recipe", TINY, override), field)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("recipe", "needed"), RECIPES)
+def test_dry_run_prints_the_plan_and_opens_no_socket(
+    run: Any, recipe: Path, needed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a dry run opened a socket")
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    outcome = run(
+        "compare", "--recipe", recipe, "--dry-run", "--seeds", "0 3", "dpo.beta=0.7", *needed
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    plan = yaml.safe_load(outcome.out)
+    assert plan["name"] == recipe.stem and plan["dpo"]["beta"] == 0.7
+    assert list(plan) == [
+        *("name", "seed", "data", "task", "model"),
+        *("sft", "reward", "ppo", "dpo", "evaluation", "tracking"),
+    ]
+    assert "ppo-0 ppo-3" in outcome.out and f"runs/{recipe.stem}" in outcome.out
+    if recipe.stem == "tiny":
+        assert "# from the hub: nothing" in outcome.out
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- data
+
+
+def sft_on(run: Any, path: Path, *overrides: str) -> Outcome:
+    return run("sft", "--recipe", TINY, "data.source=file", f"data.path={path}", *overrides)
+
+
+def test_a_missing_data_file(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "none.jsonl"
+    assert_one_line(sft_on(run, path), f"data.path: no such file: {path}", "data.path=FILE")
+
+
+def test_a_truncated_gzip(run: Any, tmp_path: Path) -> None:
+    whole = gzip.compress(write(tmp_path / "x", [pair(i**5) for i in range(3000)]).read_bytes())
+    path = tmp_path / "rows.jsonl.gz"
+    path.write_bytes(whole[: len(whole) // 2])
+    assert_one_line(sft_on(run, path), path, "damaged gzip after line", "fetch the file again")
+
+
+def test_rows_without_chosen_or_with_something_else(run: Any, tmp_path: Path) -> None:
+    rows = [pair(i) for i in range(9)]
+    missing = write(tmp_path / "a.jsonl", [*rows[:6], {"rejected": "x"}, *rows[6:]])
+    assert_one_line(sft_on(run, missing), missing, "line 7", "no field 'chosen'", "every row needs")
+    number = write(tmp_path / "b.jsonl", [*rows[:6], pair(6, chosen=5), *rows[6:]])
+    assert_one_line(sft_on(run, number), number, "line 7", "field 'chosen' is int, expected text")
+
+
+def test_nothing_left_after_filtering(run: Any, tmp_path: Path) -> None:
+    prefixed = "\n\nHuman: a\n\nAssistant: Let me explain. Yes."
+    path = write(tmp_path / "a.jsonl", [pair(i, chosen=prefixed) for i in range(5)])
+    assert_one_line(sft_on(run, path), path, "nothing left", "5 already_prefixed")
+    path = write(tmp_path / "b.jsonl", [pair(i) for i in range(30)])
+    assert_one_line(sft_on(run, path, "data.max_length=5"), path, "30 too_long")
+
+
+def test_report_of_results_that_are_not_there(run: Any, tmp_path: Path) -> None:
+    assert_one_line(run("report", "--results", tmp_path / "none.json"), "none.json: no such file")
