@@ -20,9 +20,10 @@ from rlhf_compare.data.prepare import prepare
 from rlhf_compare.data.sources import fingerprint
 from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.dpo.trainer import dpo_arguments, train_dpo
-from rlhf_compare.errors import StageFailedError
+from rlhf_compare.errors import RecipeError, StageFailedError
 from rlhf_compare.evaluation.stage import evaluate_policy
 from rlhf_compare.models.tokenizer import get_tokenizer
+from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.stage import ppo_arguments, train_ppo
 from rlhf_compare.recipe import Recipe
 from rlhf_compare.reward.trainer import reward_arguments, train_reward
@@ -70,8 +71,10 @@ class Pipeline:
         """Build every stage's arguments before anything trains, so that no fault waits for hours.
 
         Raises:
-            RecipeError: a stage's arguments are refused.
+            RecipeError: a stage's arguments are refused, or its sequences are longer than the
+                model has positions.
         """
+        self._check_lengths()
         recipe, where = self.recipe, str(self.root / "check")
         for build, section in (
             (sft_arguments, recipe.sft),
@@ -80,6 +83,26 @@ class Pipeline:
             (dpo_arguments, recipe.dpo),
         ):
             build(section, where, recipe.seed)
+
+    def _check_lengths(self) -> None:
+        recipe = self.recipe
+        positions = (recipe.model.config or {}).get("n_positions")
+        if positions is None:
+            return
+        prompt = recipe.data.max_prompt_length
+        response = self._resolved["ppo"].get("response_length", PPOConfig.response_length)
+        longest = {
+            "data.max_length": recipe.data.max_length,
+            "data.max_prompt_length + ppo.response_length": prompt + response,
+            "data.max_prompt_length + evaluation.max_new_tokens": prompt
+            + recipe.evaluation.max_new_tokens,
+        }
+        for name, length in longest.items():
+            if length > positions:
+                raise RecipeError(
+                    f"{name} = {length} is more than model.config.n_positions = {positions}; "
+                    "lower the former or raise the latter"
+                )
 
     @property
     def root(self) -> Path:

@@ -14,7 +14,7 @@ from rlhf_compare.results import collect_results
 
 RECIPE = """
 name: micro
-data: {source: embedded, max_rows: 150, eval_share: 0.3}
+data: {source: embedded, max_rows: 150, eval_share: 0.3, max_prompt_length: 96, max_length: 200}
 task: {sft_prefix_share: 0.5}
 model:
   vocab_size: 320
@@ -31,7 +31,8 @@ ppo:
   logging_steps: 1
   center_scores_on: 16
 dpo: {num_train_epochs: 1, per_device_train_batch_size: 16, gradient_checkpointing: false}
-evaluation: {max_prompts: 6, samples_per_prompt: 2, max_new_tokens: 8, questions: ["What is a wasp?"]}
+evaluation:
+  {max_prompts: 6, samples_per_prompt: 2, max_new_tokens: 8, questions: ["What is a wasp?"]}
 tracking: {wandb: disabled}
 """
 
@@ -88,9 +89,10 @@ def test_every_path_pays_for_its_stages_and_phases_add_up(
             assert sum(stage["phases"].values()) == pytest.approx(stage["total"], rel=0.05)
     phases = results["methods"]["ppo"]["cost"]["device_seconds"]["stages"]["ppo"]["phases"]
     assert {"load", "data", "generate", "score", "reference", "update", "save"} <= set(phases)
-    assert "reference" in results["methods"]["dpo"]["cost"]["device_seconds"]["stages"]["dpo"][
-        "phases"
-    ]
+    assert (
+        "reference"
+        in results["methods"]["dpo"]["cost"]["device_seconds"]["stages"]["dpo"]["phases"]
+    )
 
 
 def test_methods_start_from_one_sft_model(

@@ -8,9 +8,9 @@ from rlhf_compare.data.config import Section
 class EvaluationConfig(Section):
     """How every policy is measured; the same for all methods."""
 
-    max_prompts: int = Field(200, gt=0)  # held-out prompts at most
-    samples_per_prompt: int = Field(4, gt=0)  # sampled responses, at temperature 1
-    max_new_tokens: int = Field(64, gt=0)
-    batch_size: int = Field(64, gt=0)  # responses per forward
+    max_prompts: int = Field(default=200, gt=0)  # held-out prompts at most
+    samples_per_prompt: int = Field(default=4, gt=0)  # sampled responses, at temperature 1
+    max_new_tokens: int = Field(default=64, gt=0)
+    batch_size: int = Field(default=64, gt=0)  # responses per forward
     questions: tuple[str, ...] = ()  # shown in the report, with their group held out of training
-    shown_prompts: int = Field(4, ge=0)  # evaluation prompts shown beside those questions
+    shown_prompts: int = Field(default=4, ge=0)  # evaluation prompts shown beside those questions

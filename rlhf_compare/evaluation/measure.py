@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -193,7 +194,7 @@ def on_prefix(response_ids: Tensor, prefix: Sequence[int]) -> Tensor:
 def distinct_2(responses: Sequence[Sequence[int]]) -> float:
     """Share of different token bigrams among all bigrams of some responses (Li et al. 2016);
     1 where there is none."""
-    bigrams = [pair for ids in responses for pair in zip(ids, ids[1:], strict=False)]
+    bigrams = [pair for ids in responses for pair in pairwise(ids)]
     return len(set(bigrams)) / len(bigrams) if bigrams else 1.0
 
 

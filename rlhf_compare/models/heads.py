@@ -3,6 +3,7 @@ value a token) are the same module, read differently."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -27,6 +28,9 @@ class ScalarHeadModel(nn.Module):
     Attributes:
         bias: subtracted from every score; centres the reward without touching the weights.
     """
+
+    backbone: Any
+    bias: Tensor
 
     def __init__(self, backbone: PreTrainedModel, init_std: float | None = None) -> None:
         super().__init__()

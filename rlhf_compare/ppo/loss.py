@@ -78,7 +78,7 @@ def gae(
 
 @dataclass(frozen=True)
 class PolicyLoss:
-    """loss: scalar with gradient. The rest: sums over real tokens, to be divided by their number."""
+    """loss: scalar with gradient; the rest: sums over real tokens, without."""
 
     loss: Tensor
     approx_kl_sum: Tensor  # k2 of the policy that sampled from the policy now

@@ -20,7 +20,7 @@ class PolicyAndValue(nn.Module):
     def forward(
         self, sequences: Tensor, mask: Tensor, response_length: int, temperature: float
     ) -> tuple[Tensor, Tensor]:
-        """(B, T) ids and mask -> logits (B, R, V), divided by the temperature, and values (B, R)."""
+        """(B, T) ids and mask to logits (B, R, V), over the temperature, and values (B, R)."""
         logits = response_logits(self.policy, sequences, mask, response_length, temperature)
         # the hidden state that predicts token t has not seen it: that is the state of value t
         values = self.value_model.token_values(sequences, mask)[:, -response_length - 1 : -1]

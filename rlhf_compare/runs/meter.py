@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,7 +23,7 @@ class DeviceMeter:
 
     def __init__(self) -> None:
         self.cuda = torch.cuda.is_available()
-        self.phases: Counter[str] = Counter()
+        self.phases: dict[str, float] = defaultdict(float)
         self.tokens: Counter[str] = Counter()
         self.total = 0.0
         self.peak_memory_bytes: int | None = None

@@ -129,7 +129,7 @@ class WandbCallback(TrainerCallback):
             group=self._group,
             job_type=self._name.split("-")[0],
             dir=str(self._directory),
-            mode=mode,
+            mode=mode,  # type: ignore[arg-type]
             config=self._recipe,
             reinit="create_new",
             settings=wandb.Settings(

@@ -24,7 +24,7 @@ class StageTrainer:
         **kwargs: Any,
     ) -> None:
         self.meter = meter or DeviceMeter()
-        super().__init__(*args, callbacks=list(callbacks or []), **kwargs)
+        super().__init__(*args, callbacks=list(callbacks or []), **kwargs)  # type: ignore[call-arg]
         self.remove_callback(PrinterCallback)  # type: ignore[attr-defined]
         self.remove_callback(ProgressCallback)  # type: ignore[attr-defined]
 

@@ -9,12 +9,11 @@ from rlhf_compare.runs.meter import DeviceMeter
 
 def test_inner_phase_pauses_the_outer_one() -> None:
     meter = DeviceMeter()
-    with meter.stage():
-        with meter.phase("update"):
-            time.sleep(0.05)
-            with meter.phase("evaluate"):
-                time.sleep(0.1)
-            time.sleep(0.05)
+    with meter.stage(), meter.phase("update"):
+        time.sleep(0.05)
+        with meter.phase("evaluate"):
+            time.sleep(0.1)
+        time.sleep(0.05)
     assert meter.phases["evaluate"] == pytest.approx(0.1, abs=0.04)
     assert meter.phases["update"] == pytest.approx(0.1, abs=0.04)
     assert sum(meter.phases.values()) == pytest.approx(meter.total, rel=0.05)
