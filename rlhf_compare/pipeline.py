@@ -30,12 +30,14 @@ from rlhf_compare.reward.trainer import reward_arguments, train_reward
 from rlhf_compare.runs.directory import RunDirectory, content_hash, write_json
 from rlhf_compare.runs.provenance import provenance
 from rlhf_compare.runs.stage import StageContext
+from rlhf_compare.runs.tracking import describe_tracking
 from rlhf_compare.sft.trainer import sft_arguments, train_sft
 
 logger = logging.getLogger(__name__)
 
 # The stages that each method's policy needs; what a path costs is their sum.
 PATHS = {"sft": ("sft",), "ppo": ("sft", "reward", "ppo"), "dpo": ("sft", "dpo")}
+_TRAINING = ("sft", "reward", "ppo", "dpo")
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Pipeline:
         datasets.disable_caching()
         self._resolved = self.recipe.resolved()
         self._finished: dict[str, Stage] = {}
+        self._said_tracking = False
 
     def check(self) -> None:
         """Build every stage's arguments before anything trains, so that no fault waits for hours.
@@ -249,6 +252,9 @@ class Pipeline:
     def _run(
         self, stage: Stage, identity: dict[str, Any], run: Callable[[StageContext], None], seed: int
     ) -> None:
+        if identity["stage"] in _TRAINING and not self._said_tracking:
+            self._said_tracking = True
+            self.say(describe_tracking(self.recipe.tracking))
         record = {**identity, "recipe": self._resolved, "provenance": provenance()}
         stage.directory.start(record)
         context = StageContext(

@@ -183,6 +183,17 @@ def wandb_mode(config: TrackingConfig) -> str:
     return "online" if has_wandb_account() else "offline"
 
 
+def describe_tracking(config: TrackingConfig) -> str:
+    """One line on where metrics go."""
+    mode = wandb_mode(config)
+    if mode == "online":
+        return f"W&B: online, project {config.project}"
+    if mode == "disabled":
+        return "W&B: off; metrics are in each stage's metrics.jsonl"
+    why = "" if has_wandb_account() else "no account found, "
+    return f"W&B: {why}logging offline; `wandb sync` uploads the wandb/ folders of the run"
+
+
 def has_wandb_account() -> bool:
     """Whether a key is in the environment or in netrc; W&B is not asked, it might prompt."""
     if os.environ.get("WANDB_API_KEY"):
