@@ -105,6 +105,19 @@ class ScalarHeadModel(nn.Module):
         self.bias.fill_(json.loads((directory / _HEAD_CONFIG).read_text())["bias"])
 
     @classmethod
+    def from_classifier(cls, model: Any) -> "ScalarHeadModel":
+        """A transformers sequence classifier's backbone and head, shared, not copied.
+
+        Raises:
+            ValueError: the classifier has more than one label.
+        """
+        if model.config.num_labels != 1:
+            raise ValueError(f"a reward model has one label, this one {model.config.num_labels}")
+        scalar = cls(getattr(model, model.base_model_prefix))
+        scalar.head = model.score
+        return scalar
+
+    @classmethod
     def on_backbone_of(cls, origin: str | Path, init_std: float | None = None) -> "ScalarHeadModel":
         """A new head on the backbone of a saved model, its language-model head left behind."""
         try:

@@ -1,6 +1,7 @@
 """The policy: built, loaded, and asked for the logits of a response."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,6 +57,60 @@ def disable_dropout(model: torch.nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
+
+
+def causal_lm(model: Any) -> PreTrainedModel:
+    """The transformers model itself, out of a PEFT wrapper where there is one."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def hidden_states(model: Any, input_ids: Tensor, mask: Tensor) -> Tensor:
+    """What the language-model head reads: (B, T) ids and mask -> (B, T, width)."""
+    hidden: Tensor = (
+        causal_lm(model)
+        .base_model(
+            input_ids=input_ids,
+            attention_mask=mask.long(),
+            position_ids=positions(mask),
+            use_cache=False,
+        )
+        .last_hidden_state
+    )
+    return hidden
+
+
+@torch.no_grad()
+def has_plain_head(model: Any) -> bool:
+    """Whether logits are the head of the hidden states and nothing more.
+
+    Some architectures scale or cap them afterwards; then the head cannot be applied to chosen
+    positions alone. Asked of the model by trying, which no list of architectures can replace.
+    """
+    lm = causal_lm(model)
+    ids = torch.arange(4, device=lm.device).unsqueeze(0)
+    mask = torch.ones_like(ids, dtype=torch.bool)
+    plain = lm.get_output_embeddings()(hidden_states(model, ids, mask))
+    whole = lm(input_ids=ids, attention_mask=mask.long(), use_cache=False).logits
+    return torch.allclose(plain, whole, rtol=1e-4, atol=1e-4)
+
+
+def predicted_logits(model: Any, input_ids: Tensor, mask: Tensor, predicted: Tensor) -> Tensor:
+    """Logits of the positions that are asked for, and of no other: no padding, no prompt.
+
+    Args:
+        input_ids, mask: (B, T).
+        predicted: (B, T), True on the N tokens whose prediction is wanted; none in column 0.
+
+    Returns:
+        (N, V), row by row.
+    """
+    logits: Tensor = causal_lm(model)(
+        input_ids=input_ids,
+        attention_mask=mask.long(),
+        position_ids=positions(mask),
+        use_cache=False,
+    ).logits[:, :-1]
+    return logits[predicted[:, 1:]]
 
 
 def response_logits(

@@ -1,35 +1,97 @@
 """Policy and value model as one module, so that one optimizer, one backward and one wrapper for
 several processes serve both."""
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from rlhf_compare.models.heads import ScalarHeadModel
-from rlhf_compare.models.policy import response_logits
+from rlhf_compare.models.policy import (
+    causal_lm,
+    has_plain_head,
+    hidden_states,
+    predicted_logits,
+)
 
 
 class PolicyAndValue(nn.Module):
-    """``forward`` gives the policy's logits and the value before each response token."""
+    """``forward`` gives the logits of chosen tokens and the value before each.
 
-    def __init__(self, policy: PreTrainedModel, value_model: ScalarHeadModel) -> None:
+    Args:
+        policy: a causal language model, or a PEFT model of one.
+        value_model: a critic of its own; None = a value head on the policy's trunk.
+    """
+
+    def __init__(self, policy: PreTrainedModel, value_model: ScalarHeadModel | None) -> None:
         super().__init__()
-        self.policy = policy
+        self.policy: Any = policy
         self.value_model = value_model
         self.config = policy.config
+        self.plain_head = has_plain_head(policy)
+        if value_model is None:
+            if not self.plain_head:
+                raise ValueError(
+                    "value_trunk 'shared' needs a model whose logits are the head of its hidden "
+                    "states and nothing more; use 'separate'"
+                )
+            width = causal_lm(policy).config.get_text_config().hidden_size
+            self.value_head = nn.Linear(width, 1, bias=False, device=policy.device)
+            nn.init.zeros_(self.value_head.weight)  # no opinion until returns were seen
 
     def forward(
-        self, sequences: Tensor, mask: Tensor, response_length: int, temperature: float
+        self, sequences: Tensor, mask: Tensor, predicted: Tensor, temperature: float
     ) -> tuple[Tensor, Tensor]:
-        """(B, T) ids and mask to logits (B, R, V), over the temperature, and values (B, R)."""
-        logits = response_logits(self.policy, sequences, mask, response_length, temperature)
-        # the hidden state that predicts token t has not seen it: that is the state of value t
-        values = self.value_model.token_values(sequences, mask)[:, -response_length - 1 : -1]
-        return logits, values
+        """Logits and values of N response tokens.
 
-    def gradient_checkpointing_enable(self, **kwargs: object) -> None:
+        Args:
+            sequences, mask: (B, T).
+            predicted: (B, T), True on the N response tokens.
+            temperature: divides the logits.
+
+        Returns:
+            logits (N, V) and values (N,), float32. The hidden state that predicts a token has not
+            seen it: that is the state whose value is meant.
+        """
+        if self.value_model is None:
+            states = hidden_states(self.policy, sequences, mask)[:, :-1][predicted[:, 1:]]
+            logits = causal_lm(self.policy).get_output_embeddings()(states)
+            return logits / temperature, self.value_head(states).squeeze(-1).float()
+        logits = chosen_logits(self.policy, sequences, mask, predicted, self.plain_head)
+        values = self.value_model.token_values(sequences, mask)[:, :-1][predicted[:, 1:]]
+        return logits / temperature, values
+
+    def gradient_checkpointing_enable(self, **kwargs: Any) -> None:
         self.policy.gradient_checkpointing_enable(**kwargs)
-        self.value_model.gradient_checkpointing_enable(**kwargs)
+        if self.value_model is not None:
+            self.value_model.gradient_checkpointing_enable(**kwargs)
 
     def gradient_checkpointing_disable(self) -> None:
         self.policy.gradient_checkpointing_disable()
-        self.value_model.gradient_checkpointing_disable()
+        if self.value_model is not None:
+            self.value_model.gradient_checkpointing_disable()
+
+
+def chosen_logits(
+    model: Any, sequences: Tensor, mask: Tensor, predicted: Tensor, plain_head: bool
+) -> Tensor:
+    """:func:`predicted_logits`, with the head on the wanted positions alone where that is allowed:
+    at a large vocabulary the head on padding and prompts is most of the work."""
+    if not plain_head:
+        return predicted_logits(model, sequences, mask, predicted)
+    states = hidden_states(model, sequences, mask)[:, :-1][predicted[:, 1:]]
+    logits: Tensor = causal_lm(model).get_output_embeddings()(states)
+    return logits
+
+
+def freeze(model: Any) -> Any:
+    """Never trained, no dropout, no gradient."""
+    return model.requires_grad_(False).eval()
+
+
+@torch.no_grad()
+def blend(reference: nn.Module, policy: nn.Module, keep: float) -> None:
+    """reference <- keep * reference + (1 - keep) * policy: a reference that follows slowly."""
+    for old, new in zip(reference.parameters(), policy.parameters(), strict=True):
+        old.lerp_(new.detach().to(old.dtype), 1.0 - keep)

@@ -6,16 +6,31 @@ One training step of the Trainer is one PPO iteration:
     rewards     R(x, y) = r(x, y) - beta log(pi / pi_ref), spread over the tokens
     advantages  GAE, then mean removed and scaled over the whole rollout
     update      num_ppo_epochs passes of clipped policy and value losses
+    log
 
 The optimizer steps inside the iteration are ours; afterwards no gradient is left, so the one that
 the Trainer takes changes nothing and what remains of it is its learning-rate schedule, its log,
 its checkpoints and its resumption, all counted in iterations.
+
+Departures from TRL 1.12's trainer, whose names these are:
+ 1. old log-probabilities come from a forward like the update's, not from generation: the first
+    ratios are exactly 1;
+ 2. the score is paid on EOS, not one token after it;
+ 3. every statistic is over real tokens; losses are divided by the tokens of the optimizer step;
+ 4. logits of prompts and padding are never computed, and none are kept;
+ 5. one optimizer step per mini-batch, also with gradient accumulation;
+ 6. it resumes exactly, evaluates, and stops on NaN.
+From Schulman et al. 2017: the value loss is clipped (Huang et al. 2024), advantages are normalised
+over the rollout and not per mini-batch, and an episode is one response with its reward at the end.
 """
 
 import copy
+import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,17 +39,22 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback
 
-from rlhf_compare.models.generation import Responses, generate
 from rlhf_compare.models.heads import ScalarHeadModel
-from rlhf_compare.models.policy import disable_dropout, response_logits
+from rlhf_compare.models.policy import disable_dropout
+from rlhf_compare.ppo import checkpoint
 from rlhf_compare.ppo.config import PPOConfig
-from rlhf_compare.ppo.loss import explained_variance, gae, policy_loss, token_rewards, value_loss
-from rlhf_compare.ppo.models import PolicyAndValue
-from rlhf_compare.ppo.rollout import Rollout, join
+from rlhf_compare.ppo.experience import Collector
+from rlhf_compare.ppo.kl_control import KLController
+from rlhf_compare.ppo.loss import gae, policy_loss, token_rewards, value_loss
+from rlhf_compare.ppo.metrics import rollout_metrics
+from rlhf_compare.ppo.models import PolicyAndValue, blend, freeze
+from rlhf_compare.ppo.prompts import encode_prompts
+from rlhf_compare.ppo.rollout import Rollout, micro_batches, window
+from rlhf_compare.ppo.scoring import RewardModel, Scorer
+from rlhf_compare.ppo.setup import iteration_arguments, new_critic, require_one_rollout
 from rlhf_compare.runs.trainer import StageTrainer
-from rlhf_compare.tensors.kl import exact_token_kl
 from rlhf_compare.tensors.logprobs import token_entropy, token_logprobs
-from rlhf_compare.tensors.masked import masked_mean, masked_sum, masked_whiten
+from rlhf_compare.tensors.masked import masked_sum, masked_whiten
 from rlhf_compare.tensors.padding import pad_sequences
 
 
@@ -46,13 +66,18 @@ class PPOTrainer(StageTrainer, Trainer):
         processing_class: the tokenizer; gives EOS and pad ids.
         model: the policy; trained in place.
         ref_model: the reference; None = a frozen copy of ``model`` as it is now.
-        reward_model: scores sequences; never trained.
-        value_model: the critic; None = a copy of ``reward_model``.
-        train_dataset: column ``input_ids``, prompts as token ids.
+        reward_model: a :class:`ScalarHeadModel`, a sequence classifier with one label, or a
+            function of prompts and responses (lists of texts) that gives a score for each; never
+            trained.
+        value_model: the critic; None = a copy of the reward model, or, where that is a function, a
+            new head on a copy of the policy's trunk.
+        train_dataset: prompts: column ``input_ids``, or ``prompt`` as text or conversation.
+        eval_dataset: likewise; :meth:`evaluate` samples responses to it.
         callbacks: transformers callbacks.
 
     Raises:
-        ValueError: fewer prompts than one rollout needs.
+        ValueError: fewer prompts than one rollout needs, or an empty prompt.
+        TypeError: ``reward_model`` is none of the above.
     """
 
     def __init__(
@@ -62,239 +87,270 @@ class PPOTrainer(StageTrainer, Trainer):
         processing_class: PreTrainedTokenizerBase,
         model: PreTrainedModel,
         ref_model: PreTrainedModel | None = None,
-        reward_model: ScalarHeadModel,
+        reward_model: RewardModel,
         value_model: ScalarHeadModel | None = None,
         train_dataset: Dataset,
+        eval_dataset: Dataset | None = None,
         callbacks: Sequence[TrainerCallback] | None = None,
         **kwargs: Any,
     ) -> None:
-        if len(train_dataset) < args.local_batch_size * args.world_size:
-            raise ValueError(
-                f"{len(train_dataset)} prompts are fewer than one rollout of "
-                f"{args.local_batch_size * args.world_size} episodes; lower "
-                "per_device_train_batch_size or gradient_accumulation_steps"
-            )
         if ref_model is model:
             raise ValueError("ref_model must not be the model that is trained; None makes a copy")
+        prompts = encode_prompts(train_dataset, processing_class)
+        require_one_rollout(len(prompts), args)
+        eos_id = processing_class.eos_token_id
         self.ppo = args
-        self.pad_id, self.eos_id = processing_class.pad_token_id, processing_class.eos_token_id
-        self.ref_model = _frozen(ref_model or copy.deepcopy(model))
-        if value_model is None:
-            value_model = copy.deepcopy(reward_model)
-        self.reward_model = _frozen(reward_model)
+        self.pad_id = (
+            eos_id if processing_class.pad_token_id is None else processing_class.pad_token_id
+        )
+        self.ref_model: Any = freeze(ref_model or copy.deepcopy(model))
+        if value_model is None and args.value_trunk == "separate":
+            value_model = new_critic(reward_model, model)
         disable_dropout(model)
-        disable_dropout(value_model)
-        self.score_offset: float | None = None  # set before the first rollout
+        if value_model is not None:
+            disable_dropout(value_model)
+            value_model.requires_grad_(True)
+        self.kl_control = KLController(args.kl_coef, args.kl_target, args.kl_horizon)
         self._history: dict[str, list[float]] = defaultdict(list)
         super().__init__(
             model=PolicyAndValue(model, value_model),
-            args=_iteration_arguments(args, len(train_dataset)),
+            args=iteration_arguments(args, len(prompts)),
             processing_class=processing_class,
-            train_dataset=train_dataset,
+            train_dataset=prompts,
+            eval_dataset=None
+            if eval_dataset is None
+            else encode_prompts(eval_dataset, processing_class),
             data_collator=self._collate,
             callbacks=callbacks,
             **kwargs,
         )
-        self.ref_model.to(self.args.device)
-        self.reward_model.to(self.args.device)
+        scorer = Scorer(reward_model, processing_class, args.local_rollout_forward_batch_size)
+        for frozen in (self.ref_model, scorer.model):
+            if frozen is not None:
+                freeze(frozen).to(self.args.device)
+        stop_id = eos_id if args.stop_token_id is None else args.stop_token_id
+        self.collector = Collector(args, scorer, self._reference, stop_id, self.pad_id, self.meter)
 
     @property
-    def policy(self) -> PreTrainedModel:
+    def policy(self) -> Any:
+        """The policy, out of every wrapper."""
         return self.accelerator.unwrap_model(self.model).policy
 
-    @property
-    def value_model(self) -> ScalarHeadModel:
-        return self.accelerator.unwrap_model(self.model).value_model
+    def _reference(self) -> AbstractContextManager[Any]:
+        return nullcontext((self.ref_model, self.accelerator.unwrap_model(self.model).plain_head))
 
     # --- one PPO iteration
 
     def training_step(self, model: Any, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
         """Collect, reward, estimate advantages, update, log. Returns the mean loss."""
         inputs = self._prepare_inputs(inputs)
-        if self.score_offset is None:
-            self.score_offset = self._reference_mean_score()
-        rollout = self.collect(inputs["prompt_ids"], inputs["prompt_mask"])
-        mask = rollout.response_mask
+        if self.collector.score_offset is None:
+            self.collector.score_offset = self._reference_mean_score()
+        with self.accelerator.autocast():
+            rollout = self.collector.collect(model, self.policy, **inputs)
+        rewards = self._rewards(rollout)
+        advantages, returns = gae(
+            rewards, rollout.values, rollout.response_mask, self.ppo.gamma, self.ppo.lam
+        )
+        loss = self._update(
+            model, rollout, masked_whiten(advantages, rollout.response_mask), returns
+        )
+        metrics = rollout_metrics(rollout, returns, self.kl_control.kl_coef)
+        self.kl_control.update(metrics["objective/kl"], len(rollout) * self.args.world_size)
+        if self.ppo.reference_ema is not None:
+            blend(self.ref_model, self.policy, self.ppo.reference_ema)
+        # the Trainer's own mean loss forgets what came before a checkpoint; this one is saved
+        self._record({**metrics, "loss": float(loss)})
+        self._write_samples(rollout)
+        return loss
+
+    def _rewards(self, rollout: Rollout) -> Tensor:
+        """Reward of every token: (B, R)."""
+        self.check_finite(rollout.scores, "reward")
+        self.check_finite(rollout.logprobs, "log-probability")
+        self.check_finite(rollout.ref_logprobs, "reference log-probability")
+        self.check_finite(rollout.values, "value")
         rewards = token_rewards(
             rollout.scores,
             rollout.logprobs,
             rollout.ref_logprobs,
-            mask,
-            self.ppo.kl_coef,
+            rollout.response_mask,
+            self.kl_control.kl_coef,
             self.ppo.kl_estimator,
         )
         if self.ppo.whiten_rewards:
-            rewards = masked_whiten(rewards, mask, shift_mean=False)
-        advantages, returns = gae(rewards, rollout.values, mask, self.ppo.gamma, self.ppo.lam)
-        loss = self.update(model, rollout, masked_whiten(advantages, mask), returns)
-        self._record_rollout(rollout, returns)
-        return loss
+            return masked_whiten(rewards, rollout.response_mask, shift_mean=False)
+        return rewards
 
-    @torch.no_grad()
-    def collect(self, prompt_ids: Tensor, prompt_mask: Tensor) -> Rollout:
-        """Sample a response to every prompt and everything that the losses need to know of it."""
-        with self.meter.phase("generate"):
-            responses = self._sample(self.policy, prompt_ids, prompt_mask)
-        sequences, mask = join(prompt_ids, prompt_mask, responses)
-        with self.meter.phase("score"):
-            scores = self._scores(sequences, mask, responses) - (self.score_offset or 0.0)
-        columns: dict[str, list[Tensor]] = defaultdict(list)
-        for part in torch.arange(len(sequences)).split(self.ppo.per_device_train_batch_size):
-            # cut as the update's first epoch is, so that its first ratios are 1 to the bit
-            for name, value in self._judge(
-                sequences[part], mask[part], responses.ids[part]
-            ).items():
-                columns[name].append(value)
-        self.meter.count(generated=int(responses.mask.sum()))
-        return Rollout(
-            sequences=sequences,
-            mask=mask,
-            response_ids=responses.ids,
-            response_mask=responses.mask,
-            ended=responses.ended,
-            scores=scores,
-            **{name: torch.cat(parts) for name, parts in columns.items()},
-        )
-
-    def _judge(self, sequences: Tensor, mask: Tensor, response_ids: Tensor) -> dict[str, Tensor]:
-        """Log-probabilities by policy and reference, values, exact KL and entropy of some rows."""
-        length, temperature = response_ids.shape[1], self.ppo.temperature
-        with self.meter.phase("score"):
-            model = self.accelerator.unwrap_model(self.model).eval()
-            logits, values = model(sequences, mask, length, temperature)
-        with self.meter.phase("reference"):
-            ref_logits = response_logits(self.ref_model, sequences, mask, length, temperature)
-            ref_logprobs = token_logprobs(ref_logits, response_ids)
-        with self.meter.phase("score"):
-            return {
-                "logprobs": token_logprobs(logits, response_ids),
-                "ref_logprobs": ref_logprobs,
-                "values": values,
-                "token_kl": exact_token_kl(logits, ref_logits),
-                "entropy": token_entropy(logits),
-            }
-
-    def update(self, model: Any, rollout: Rollout, advantages: Tensor, returns: Tensor) -> Tensor:
+    def _update(self, model: Any, rollout: Rollout, advantages: Tensor, returns: Tensor) -> Tensor:
         """``num_ppo_epochs`` passes over the rollout in mini-batches; returns the mean loss."""
         losses = []
         for epoch in range(self.ppo.num_ppo_epochs):
             # the loader has shuffled the prompts already, so the first pass takes them as they are
             order = torch.arange(len(rollout)) if epoch == 0 else torch.randperm(len(rollout))
-            for part in order.split(self.ppo.local_mini_batch_size):
-                losses.append(self._optimizer_step(model, rollout, advantages, returns, part))
+            for rows in order.split(self.ppo.local_mini_batch_size):
+                loss, approx_kl = self._optimizer_step(model, rollout, advantages, returns, rows)
+                losses.append(loss)
+                if self.ppo.target_kl is not None and approx_kl > self.ppo.target_kl:
+                    self._record({"policy/stopped_early": 1.0})
+                    return torch.stack(losses).mean()
+        if self.ppo.target_kl is not None:
+            self._record({"policy/stopped_early": 0.0})
         return torch.stack(losses).mean()
 
     def _optimizer_step(
         self, model: Any, rollout: Rollout, advantages: Tensor, returns: Tensor, rows: Tensor
-    ) -> Tensor:
-        """One clipped step on the episodes ``rows``, cut into micro-batches of any size."""
+    ) -> tuple[Tensor, float]:
+        """One step on the episodes ``rows``, in micro-batches; its loss and its approximate KL."""
         # every loss is divided by the real tokens of the whole step, so the cut changes nothing
-        count = rollout.response_mask[rows].sum()
-        total = torch.zeros((), device=advantages.device)
-        stats: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=advantages.device))
-        for micro in rows.split(self.ppo.per_device_train_batch_size):
-            batch, mask = rollout.rows(micro), rollout.response_mask[micro]
-            length = batch.response_ids.shape[1]
-            logits, values = model(batch.sequences, batch.mask, length, self.ppo.temperature)
-            logprobs = token_logprobs(logits, batch.response_ids)
-            policy = policy_loss(
-                logprobs, batch.logprobs, advantages[micro], mask, self.ppo.cliprange, count
-            )
-            value, value_clipped = value_loss(
-                values, batch.values, returns[micro], mask, self.ppo.cliprange_value, count
-            )
-            loss = policy.loss + self.ppo.vf_coef * value
-            self.check_finite(loss)
-            self.accelerator.backward(loss)
-            total += loss.detach()
-            stats["loss/policy_avg"] += policy.loss.detach()
-            stats["loss/value_avg"] += value.detach()
-            stats["policy/approxkl_avg"] += policy.approx_kl_sum / count
-            stats["policy/clipfrac_avg"] += policy.clipped_sum / count
-            stats["val/ratio"] += policy.ratio_sum / count
-            stats["val/clipfrac_avg"] += value_clipped / count
-            stats["policy/clamped_log_ratios"] += policy.clamped
+        tokens = rollout.response_mask[rows].sum()
+        count = self.accelerator.gather(tokens).sum() / self.accelerator.num_processes
+        stats: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=count.device))
+        micros = micro_batches(rollout.mask, rows, self.ppo.per_device_train_batch_size)
+        for index, micro in enumerate(micros):
+            last = index == len(micros) - 1  # gradients travel between processes once a step
+            with nullcontext() if last else self.accelerator.no_sync(model):
+                loss = self._loss(model, rollout, advantages, returns, micro, count, stats)
+                self.check_finite(loss)
+                self.accelerator.backward(loss)
+            stats["loss"] += loss.detach()
         norm = self.accelerator.clip_grad_norm_(
             model.parameters(), self.args.max_grad_norm or math.inf
         )
         self.check_finite(norm, "gradient norm")
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        total = stats.pop("loss")
         stats["policy/grad_norm"] = norm
         self._record({name: float(value) for name, value in stats.items()})
-        return total
+        return total, float(stats["policy/approxkl_avg"])
 
-    # --- what the iteration is made of
+    def _loss(
+        self,
+        model: Any,
+        rollout: Rollout,
+        advantages: Tensor,
+        returns: Tensor,
+        rows: Tensor,
+        count: Tensor,
+        stats: dict[str, Tensor],
+    ) -> Tensor:
+        """Policy, value and entropy losses of a micro-batch; adds what is logged to ``stats``."""
+        cut = window(rollout.sequences, rollout.mask, rollout.response_mask, rows)
+        with self.accelerator.autocast():
+            logits, values = model(cut.sequences, cut.mask, cut.predicted, self.ppo.temperature)
+        logprobs = token_logprobs(logits, cut.tokens)
+        real = rollout.response_mask[rows]
+        old, old_values, advantage, target = (
+            column[rows][real] for column in (rollout.logprobs, rollout.values, advantages, returns)
+        )
+        every = torch.ones_like(old, dtype=torch.bool)
+        policy = policy_loss(logprobs, old, advantage, every, self.ppo.cliprange, count)
+        value, value_clipped = value_loss(
+            values, old_values, target, every, self.ppo.cliprange_value, count
+        )
+        loss = self.ppo.vf_coef * value
+        if self.state.global_step >= self.ppo.critic_warmup_steps:
+            loss = loss + policy.loss
+            if self.ppo.entropy_coef:
+                loss = loss - self.ppo.entropy_coef * token_entropy(logits).sum() / count
+        stats["loss/policy_avg"] += policy.loss.detach()
+        stats["loss/value_avg"] += value.detach()
+        stats["policy/approxkl_avg"] += policy.approx_kl_sum / count
+        stats["policy/clipfrac_avg"] += policy.clipped_sum / count
+        stats["policy/clamped_log_ratios"] += policy.clamped
+        stats["val/ratio"] += policy.ratio_sum / count
+        stats["val/clipfrac_avg"] += value_clipped / count
+        return loss
 
-    def _sample(self, policy: PreTrainedModel, ids: Tensor, mask: Tensor) -> Responses:
-        return generate(
-            policy, ids, mask, self.ppo.response_length, self.eos_id, self.pad_id,
-            self.ppo.temperature,
-        )  # fmt: skip
-
-    def _scores(self, sequences: Tensor, mask: Tensor, responses: Responses) -> Tensor:
-        """r(x, y), less the penalty where EOS is missing: (B,)."""
-        size = self.ppo.local_rollout_forward_batch_size
-        parts = zip(sequences.split(size), mask.split(size), strict=True)
-        scores = torch.cat([self.reward_model.scores(ids, real) for ids, real in parts])
-        if self.ppo.missing_eos_penalty is not None:
-            scores = torch.where(responses.ended, scores, scores - self.ppo.missing_eos_penalty)
-        return scores
-
-    @torch.no_grad()
     def _reference_mean_score(self) -> float:
         """Mean score of the reference's own responses: makes 0 the score of changing nothing."""
-        wanted, scores = self.ppo.center_scores_on, []
-        prompts = self.train_dataset[: min(wanted, len(self.train_dataset))]["input_ids"]
-        size = self.ppo.local_rollout_forward_batch_size
-        for start in range(0, len(prompts), size):
-            ids, mask = (
-                t.to(self.args.device)
-                for t in pad_sequences(prompts[start : start + size], self.pad_id, "left")
-            )
-            with self.meter.phase("generate"):
-                responses = self._sample(self.ref_model, ids, mask)
-            with self.meter.phase("score"):
-                scores.append(self._scores(*join(ids, mask, responses), responses))
+        prompts = self.train_dataset[: self.ppo.center_scores_on]["input_ids"]
+        scores = []
+        for start in range(0, len(prompts), self.ppo.local_rollout_forward_batch_size):
+            part = prompts[start : start + self.ppo.local_rollout_forward_batch_size]
+            ids, mask = (t.to(self.args.device) for t in pad_sequences(part, self.pad_id, "left"))
+            with self._reference() as (reference, _):
+                responses = self.collector.sample(reference, ids, mask)
+            scores.append(self.collector.score(ids, mask, responses))
         return float(torch.cat(scores).mean()) if scores else 0.0
 
-    def _collate(self, rows: list[dict[str, list[int]]]) -> dict[str, Tensor]:
-        ids, mask = pad_sequences([row["input_ids"] for row in rows], self.pad_id, "left")
-        return {"prompt_ids": ids, "prompt_mask": mask}
+    # --- evaluation and logging
 
-    # --- logging
+    @torch.no_grad()
+    def evaluate(
+        self,
+        eval_dataset: Dataset | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        """Sample responses to held-out prompts and report the rollout's metrics as
+        ``eval_objective/scores`` and so on. The same draws every time; training's are not moved.
+
+        Raises:
+            ValueError: there is no evaluation dataset.
+        """
+        dataset = self.eval_dataset if eval_dataset is None else eval_dataset
+        if dataset is None:
+            raise ValueError("evaluate() needs an eval_dataset of prompts")
+        prompts = encode_prompts(dataset, self.processing_class)["input_ids"]
+        model, rows = self.model, 0
+        sums: dict[str, float] = defaultdict(float)
+        with torch.random.fork_rng(), self.meter.phase("evaluate"):
+            torch.manual_seed(self.args.seed)
+            for start in range(0, len(prompts), self.args.per_device_eval_batch_size):
+                part = prompts[start : start + self.args.per_device_eval_batch_size]
+                batch = self._prepare_inputs(self._collate([{"input_ids": ids} for ids in part]))
+                rollout = self.collector.collect(model, self.policy, **batch)
+                for name, value in rollout_metrics(rollout, None, self.kl_control.kl_coef).items():
+                    sums[name] += value * len(rollout)
+                rows += len(rollout)
+        metrics = {f"{metric_key_prefix}_{name}": total / rows for name, total in sums.items()}
+        self.log(metrics)
+        handler: Any = self.callback_handler
+        self.control: Any = handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
 
     def _record(self, metrics: dict[str, float]) -> None:
         for name, value in metrics.items():
             self._history[name].append(value)
 
-    def _record_rollout(self, rollout: Rollout, returns: Tensor) -> None:
-        mask = rollout.response_mask
-        log_ratio = rollout.logprobs - rollout.ref_logprobs
-        kl = masked_sum(log_ratio, mask, dim=1)
-        self._record(
-            {
-                "objective/kl": float(kl.mean()),
-                "objective/kl_exact": float(masked_sum(rollout.token_kl, mask, dim=1).mean()),
-                "objective/entropy": float(masked_mean(rollout.entropy, mask)),
-                "objective/scores": float(rollout.scores.mean()),
-                "objective/non_score_reward": float(-self.ppo.kl_coef * kl.mean()),
-                "objective/rlhf_reward": float((rollout.scores - self.ppo.kl_coef * kl).mean()),
-                "val/explained_variance": float(explained_variance(rollout.values, returns, mask)),
-                "val/eos_rate": float(rollout.ended.float().mean()),
-                "val/response_length": float(mask.sum(1).float().mean()),
-            }
-        )
-
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds the means since the last row; drops the Trainer's norm of no gradient."""
-        logs.pop("grad_norm", None)
-        logs.update({name: sum(v) / len(v) for name, v in self._history.items()})
-        logs["episode"] = self.state.global_step * self.ppo.local_batch_size * self.args.world_size
-        self._history.clear()
+        if "loss" in logs:
+            logs.pop("grad_norm", None)
+            logs.update({name: sum(v) / len(v) for name, v in self._history.items()})
+            episodes = self.ppo.local_batch_size * self.args.world_size
+            logs["episode"] = self.state.global_step * episodes
+            logs["objective/kl_coef"] = self.kl_control.kl_coef
+            self._history.clear()
         super().log(logs, start_time)
 
+    def _write_samples(self, rollout: Rollout) -> None:
+        """A few responses as text, ``num_sample_generations`` times a run."""
+        wanted = self.ppo.num_sample_generations
+        if not wanted or not self.is_world_process_zero():
+            return
+        if self.state.global_step % max(1, self.state.max_steps // wanted):
+            return
+        start = rollout.sequences.shape[1] - rollout.response_mask.shape[1]
+        with (Path(self.args.output_dir) / "samples.jsonl").open("a", encoding="utf-8") as stream:
+            for row in range(min(2, len(rollout))):
+                ids, real = rollout.sequences[row], rollout.mask[row]
+                sample = {
+                    "step": self.state.global_step,
+                    "prompt": self.processing_class.decode(ids[:start][real[:start]]),
+                    "response": self.processing_class.decode(ids[start:][real[start:]]),
+                    "score": float(rollout.scores[row]),
+                    "kl": float(masked_sum(rollout.token_kl, rollout.response_mask, 1)[row]),
+                }
+                stream.write(json.dumps(sample) + "\n")
+
     # --- what transformers.Trainer asks for
+
+    def _collate(self, rows: list[dict[str, list[int]]]) -> dict[str, Tensor]:
+        ids, mask = pad_sequences([row["input_ids"] for row in rows], self.pad_id, "left")
+        return {"prompt_ids": ids, "prompt_mask": mask}
 
     def get_train_dataloader(self) -> DataLoader:
         """Batches of prompts, one whole rollout each."""
@@ -314,33 +370,33 @@ class PPOTrainer(StageTrainer, Trainer):
         optimizer = super().create_optimizer(model)
         rate = self.ppo.value_learning_rate
         if rate is not None:
-            critic = {id(p) for p in self.value_model.parameters()}
+            policy = {id(p) for p in self.policy.parameters()}
             for group in list(optimizer.param_groups):
-                theirs = [p for p in group["params"] if id(p) in critic]
-                group["params"] = [p for p in group["params"] if id(p) not in critic]
+                theirs = [p for p in group["params"] if id(p) not in policy]
+                group["params"] = [p for p in group["params"] if id(p) in policy]
                 if theirs:
                     optimizer.add_param_group({**group, "params": theirs, "lr": rate})
         return optimizer
 
+    # --- checkpoints
+
+    def _moving_reference(self) -> Any:
+        return self.ref_model if self.ppo.reference_ema is not None else None
+
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        """The policy where users look for it, the value model in a folder beside."""
-        directory = output_dir or self.args.output_dir
-        self.policy.save_pretrained(directory)
+        directory = Path(output_dir or self.args.output_dir)
+        state = {
+            "kl_coef": self.kl_control.kl_coef,
+            "score_offset": self.collector.score_offset,
+            "history": dict(self._history),
+        }
+        model = self.accelerator.unwrap_model(self.model)
+        checkpoint.save(directory, model, self._moving_reference(), state)
         self.processing_class.save_pretrained(directory)
-        self.value_model.save_pretrained(f"{directory}/value_model")
 
-
-def _frozen(model: Any) -> Any:
-    """Never trained, no dropout."""
-    return model.requires_grad_(False).eval()
-
-
-def _iteration_arguments(args: PPOConfig, prompts: int) -> PPOConfig:
-    """The Trainer's view: one step = one iteration, so accumulation is none of its business."""
-    view = copy.copy(args)
-    view.gradient_accumulation_steps = 1
-    view.dataloader_drop_last = True  # every rollout has the full size
-    if args.max_steps <= 0:
-        episodes = args.total_episodes or int(args.num_train_epochs * prompts)
-        view.max_steps = math.ceil(episodes / (args.local_batch_size * args.world_size))
-    return view
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        unwrapped = self.accelerator.unwrap_model(self.model if model is None else model)
+        state = checkpoint.load(Path(resume_from_checkpoint), unwrapped, self._moving_reference())
+        self.kl_control.kl_coef = state["kl_coef"]
+        self.collector.score_offset = state["score_offset"]
+        self._history = defaultdict(list, state["history"])

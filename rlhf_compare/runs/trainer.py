@@ -59,9 +59,11 @@ class StageTrainer:
         Raises:
             StageFailedError: ``value`` is NaN or infinite.
         """
-        if not bool(torch.isfinite(value).all()):
+        finite = torch.isfinite(value)
+        if not bool(finite.all()):
+            bad = value[~finite].flatten()
             step = self.state.global_step  # type: ignore[attr-defined]
             raise StageFailedError(
-                f"the {what} is {value.item()} at step {step}: no step was taken; "
+                f"the {what} is {bad[0].item()} at step {step}: no step was taken; "
                 "lower the learning rate or look at the data"
             )

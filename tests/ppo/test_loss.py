@@ -128,7 +128,9 @@ def test_two_micro_batches_give_the_loss_and_gradient_of_one() -> None:
     parts = random(10).requires_grad_()
     for row in (0, 1):
         cut = slice(row, row + 1)
-        policy_loss(parts[cut], old[cut], advantages[cut], MASK[cut], 0.2, MASK.sum()).loss.backward()
+        policy_loss(
+            parts[cut], old[cut], advantages[cut], MASK[cut], 0.2, MASK.sum()
+        ).loss.backward()
     torch.testing.assert_close(parts.grad, whole.grad)
     assert whole.grad is not None and whole.grad[1, 2] == 0.0
 

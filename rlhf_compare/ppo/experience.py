@@ -1,0 +1,120 @@
+"""Collecting a rollout: sample, score, and ask policy, value model and reference of every token."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rlhf_compare.models.generation import Responses, generate
+from rlhf_compare.ppo.config import PPOConfig
+from rlhf_compare.ppo.models import chosen_logits
+from rlhf_compare.ppo.rollout import Rollout, micro_batches, window
+from rlhf_compare.ppo.scoring import Scorer
+from rlhf_compare.runs.meter import DeviceMeter
+from rlhf_compare.tensors.kl import exact_token_kl
+from rlhf_compare.tensors.logprobs import token_entropy, token_logprobs
+
+_COLUMNS = ("logprobs", "ref_logprobs", "values", "token_kl", "entropy")
+
+
+class Collector:
+    """Turns prompts into a :class:`Rollout`.
+
+    Args:
+        scorer: gives r(x, y).
+        reference: a context in which ``reference_model()`` answers as the reference: for a frozen
+            copy nothing happens, for adapters they are off.
+        stop_id, pad_id: what ends a response, what fills the rest.
+    """
+
+    def __init__(
+        self,
+        config: PPOConfig,
+        scorer: Scorer,
+        reference: Callable[[], AbstractContextManager[Any]],
+        stop_id: int,
+        pad_id: int,
+        meter: DeviceMeter,
+    ) -> None:
+        self.config, self.scorer, self.meter = config, scorer, meter
+        self.reference, self.stop_id, self.pad_id = reference, stop_id, pad_id
+        self.score_offset: float | None = None  # set before the first rollout
+
+    @torch.no_grad()
+    def collect(self, model: Any, policy: Any, prompt_ids: Tensor, prompt_mask: Tensor) -> Rollout:
+        """Sample a response to every prompt and everything that the losses need to know of it.
+
+        Args:
+            model: policy and value, wrapped as the update will call it.
+            policy: the policy itself, to sample from.
+            prompt_ids, prompt_mask: (B, P), left-padded.
+        """
+        responses = self.sample(policy, prompt_ids, prompt_mask)
+        scores = self.score(prompt_ids, prompt_mask, responses) - (self.score_offset or 0.0)
+        sequences = torch.cat([prompt_ids, responses.ids], dim=1)
+        mask = torch.cat([prompt_mask, responses.mask], dim=1)
+        columns = {name: torch.zeros(responses.mask.shape, device=mask.device) for name in _COLUMNS}
+        # cut as the update's first epoch is, so that its first ratios are 1 to the bit
+        for part in torch.arange(len(mask)).split(self.config.local_mini_batch_size):
+            for rows in micro_batches(mask, part, self.config.per_device_train_batch_size):
+                self._judge(model, sequences, mask, responses.mask, rows, columns)
+        return Rollout(
+            sequences=sequences,
+            mask=mask,
+            response_mask=responses.mask,
+            ended=responses.ended,
+            scores=scores,
+            **columns,
+        )
+
+    def _judge(
+        self,
+        model: Any,
+        sequences: Tensor,
+        mask: Tensor,
+        response_mask: Tensor,
+        rows: Tensor,
+        columns: dict[str, Tensor],
+    ) -> None:
+        """Fill in the per-token columns of some rows."""
+        cut, temperature = window(sequences, mask, response_mask, rows), self.config.temperature
+        with self.meter.phase("score"):
+            model.eval()
+            logits, values = model(cut.sequences, cut.mask, cut.predicted, temperature)
+        with self.meter.phase("reference"), self.reference() as (reference, plain_head):
+            args = (cut.sequences, cut.mask, cut.predicted)
+            ref_logits = chosen_logits(reference, *args, plain_head) / temperature
+        with self.meter.phase("score"):
+            judged = (
+                token_logprobs(logits, cut.tokens),
+                token_logprobs(ref_logits, cut.tokens),
+                values,
+                exact_token_kl(logits, ref_logits),
+                token_entropy(logits),
+            )
+            real = response_mask[rows]
+            for name, flat in zip(_COLUMNS, judged, strict=True):
+                block = torch.zeros(real.shape, device=flat.device)
+                block[real] = flat.float()
+                columns[name][rows] = block
+
+    def sample(self, policy: Any, prompt_ids: Tensor, prompt_mask: Tensor) -> Responses:
+        """One response a prompt."""
+        config = self.config
+        with self.meter.phase("generate"):
+            responses = generate(
+                policy, prompt_ids, prompt_mask, config.response_length, self.stop_id, self.pad_id,
+                config.temperature,
+            )  # fmt: skip
+            self.meter.count(generated=int(responses.mask.sum()))
+        return responses
+
+    def score(self, prompt_ids: Tensor, prompt_mask: Tensor, responses: Responses) -> Tensor:
+        """r(x, y), less the penalty where EOS is missing: (B,). The rule for a response without
+        EOS is this penalty and nothing else: its score is read at its last token."""
+        with self.meter.phase("score"):
+            scores = self.scorer(prompt_ids, prompt_mask, responses)
+            penalty = self.config.missing_eos_penalty or 0.0
+            return torch.where(responses.ended, scores, scores - penalty)

@@ -1,0 +1,35 @@
+"""What a rollout says of the policy that made it; every mean is over responses or real tokens."""
+
+from torch import Tensor
+
+from rlhf_compare.ppo.loss import explained_variance
+from rlhf_compare.ppo.rollout import Rollout
+from rlhf_compare.tensors.masked import masked_mean, masked_sum
+
+
+def rollout_metrics(rollout: Rollout, returns: Tensor | None, kl_coef: float) -> dict[str, float]:
+    """Under TRL 1.12's names where it had one.
+
+    Args:
+        returns: (B, R); None leaves the explained variance out.
+        kl_coef: beta of this rollout.
+    """
+    mask = rollout.response_mask
+    # masked, because TRL's own metric of this name counted padding
+    kl = masked_sum(rollout.logprobs - rollout.ref_logprobs, mask, dim=1)
+    metrics = {
+        "objective/kl": kl.mean(),
+        "objective/kl_exact": masked_sum(rollout.token_kl, mask, dim=1).mean(),
+        "objective/entropy": masked_sum(-rollout.logprobs, mask, dim=1).mean(),
+        "objective/entropy_per_token": masked_mean(rollout.entropy, mask),
+        "objective/non_score_reward": -kl_coef * kl.mean(),
+        "objective/rlhf_reward": (rollout.scores - kl_coef * kl).mean(),
+        "objective/scores": rollout.scores.mean(),
+        "objective/scores_std": rollout.scores.std(unbiased=False),
+        "val/eos_rate": rollout.ended.float().mean(),
+        "val/num_eos_tokens": rollout.ended.float().sum(),
+        "val/response_length": mask.sum(1).float().mean(),
+    }
+    if returns is not None:
+        metrics["val/explained_variance"] = explained_variance(rollout.values, returns, mask)
+    return {name: float(value) for name, value in metrics.items()}

@@ -1,0 +1,75 @@
+"""Whatever scores a response, as one function of token ids."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rlhf_compare.data.encoding import decode_response
+from rlhf_compare.models.generation import Responses
+from rlhf_compare.models.heads import ScalarHeadModel
+
+TextReward = Callable[[list[str], list[str]], Sequence[float]]
+RewardModel = ScalarHeadModel | nn.Module | TextReward
+
+
+def as_scalar_head(model: Any) -> ScalarHeadModel | None:
+    """A model that scores by a linear head, as ours; None if it is a plain function.
+
+    A transformers sequence classifier is read by mask: its own forward finds the last token by id,
+    which with pad = EOS is the token before EOS.
+
+    Raises:
+        TypeError: neither a model with one score nor a function.
+    """
+    if isinstance(model, ScalarHeadModel):
+        return model
+    if isinstance(model, nn.Module):
+        if not hasattr(model, "score") or not hasattr(model, "base_model_prefix"):
+            raise TypeError(
+                f"reward_model: {type(model).__name__} has no scalar head; give a ScalarHeadModel, "
+                "a sequence classifier with num_labels=1, or a function of prompts and responses"
+            )
+        return ScalarHeadModel.from_classifier(model)
+    if not callable(model):
+        raise TypeError(f"reward_model: {type(model).__name__} is neither a model nor a function")
+    return None
+
+
+class Scorer:
+    """Scores responses with a scalar-head model or with a function of texts.
+
+    Args:
+        reward_model: see :class:`PPOTrainer`.
+        tokenizer: decodes for functions of texts.
+        batch_size: responses per forward.
+    """
+
+    def __init__(self, reward_model: Any, tokenizer: Any, batch_size: int) -> None:
+        self.model = as_scalar_head(reward_model)
+        self._function, self._tokenizer, self._batch_size = reward_model, tokenizer, batch_size
+
+    @torch.no_grad()
+    def __call__(self, prompt_ids: Tensor, prompt_mask: Tensor, responses: Responses) -> Tensor:
+        """r(x, y) of every response: (B, P) prompts, (B, R) responses -> (B,), float32.
+
+        Raises:
+            ValueError: a function gave another number of scores than responses.
+        """
+        if self.model is not None:
+            sequences = torch.cat([prompt_ids, responses.ids], dim=1)
+            mask = torch.cat([prompt_mask, responses.mask], dim=1)
+            parts = zip(
+                sequences.split(self._batch_size), mask.split(self._batch_size), strict=True
+            )
+            return torch.cat([self.model.scores(ids, real) for ids, real in parts])
+        prompts = [
+            self._tokenizer.decode(ids[real])
+            for ids, real in zip(prompt_ids, prompt_mask, strict=True)
+        ]
+        texts = [decode_response(self._tokenizer, ids) for ids in responses.to_lists()]
+        scores = list(self._function(prompts, texts))
+        if len(scores) != len(texts):
+            raise ValueError(f"reward_model gave {len(scores)} scores for {len(texts)} responses")
+        return torch.tensor([float(s) for s in scores], device=prompt_ids.device)
