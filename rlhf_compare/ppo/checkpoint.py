@@ -3,13 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+from peft import PeftModel
 from safetensors.torch import load_file, load_model, save_file, save_model
+from torch import Tensor
 
 from rlhf_compare.errors import StageFailedError
+from rlhf_compare.models.adapters import POLICY
 from rlhf_compare.ppo.models import PolicyAndValue
 from rlhf_compare.runs.directory import read_json, write_json
 
-_STATE, _CRITIC, _REFERENCE = "ppo_state.json", "value.safetensors", "reference.safetensors"
+_STATE, _BESIDE, _REFERENCE = "ppo_state.json", "critic.safetensors", "reference.safetensors"
 
 
 def save(directory: Path, model: PolicyAndValue, reference: Any, state: dict[str, Any]) -> None:
@@ -20,11 +23,9 @@ def save(directory: Path, model: PolicyAndValue, reference: Any, state: dict[str
         state: JSON; what of the algorithm is no weight.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    model.policy.save_pretrained(directory)
-    critic = {
-        k: v.contiguous() for k, v in model.state_dict().items() if not k.startswith("policy.")
-    }
-    save_file(critic, directory / _CRITIC)
+    adapters = {"selected_adapters": [POLICY]} if isinstance(model.policy, PeftModel) else {}
+    model.policy.save_pretrained(directory, **adapters)
+    save_file(_beside(model), directory / _BESIDE)
     if reference is not None:
         save_model(reference, str(directory / _REFERENCE))
     write_json(directory / _STATE, state)
@@ -38,12 +39,25 @@ def load(directory: Path, model: PolicyAndValue, reference: Any) -> dict[str, An
     """
     if not (directory / _STATE).is_file():
         raise StageFailedError(f"{directory}: no PPO checkpoint there ({_STATE} is missing)")
-    load_model(model.policy, str(directory / "model.safetensors"), strict=False)
-    unknown = model.load_state_dict(load_file(directory / _CRITIC), strict=False).unexpected_keys
-    if unknown:
-        raise StageFailedError(
-            f"{directory}: the value model there has other weights: {unknown[:3]}"
-        )
+    if not isinstance(model.policy, PeftModel):
+        load_model(model.policy, str(directory / "model.safetensors"), strict=False)
+    weights = load_file(directory / _BESIDE)
+    if set(weights) != set(_beside(model)):
+        odd = sorted(set(weights) ^ set(_beside(model)))
+        raise StageFailedError(f"{directory}: made by a trainer with other weights: {odd[:3]}")
+    model.load_state_dict(weights, strict=False)
     if reference is not None:
         load_model(reference, str(directory / _REFERENCE))
     return dict(read_json(directory / _STATE))
+
+
+def _beside(model: PolicyAndValue) -> dict[str, Tensor]:
+    """The weights that the policy's own files do not hold: the critic's, and with adapters
+    everything that trains (a whole policy's are in its ``model.safetensors``)."""
+    training = {name for name, p in model.named_parameters() if p.requires_grad}
+    adapters = isinstance(model.policy, PeftModel)
+    return {
+        name: value.contiguous()
+        for name, value in model.state_dict().items()
+        if not name.startswith("policy.") or (adapters and name in training)
+    }

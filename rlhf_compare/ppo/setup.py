@@ -4,6 +4,9 @@ import copy
 import math
 from typing import Any
 
+from peft import LoraConfig, PeftModel
+
+from rlhf_compare.models.adapters import POLICY, REWARD, VALUE, AdapterBackbone, Hats
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.policy import causal_lm
 from rlhf_compare.ppo.config import PPOConfig
@@ -33,10 +36,47 @@ def iteration_arguments(args: PPOConfig, prompts: int) -> PPOConfig:
     return view
 
 
-def new_critic(reward_model: Any, policy: Any) -> ScalarHeadModel:
+def adapters_of(model: Any, config: LoraConfig | None) -> Hats | None:
+    """The adapters of a policy: new ones where a configuration is given, those of a PEFT model, or
+    None where the whole model trains.
+
+    Raises:
+        ValueError: a PEFT model together with a configuration, or one without a policy adapter.
+    """
+    if isinstance(model, PeftModel):
+        if config is not None:
+            raise ValueError("model has adapters already; leave peft_config out")
+        if POLICY not in model.peft_config:
+            names = ", ".join(model.peft_config)
+            raise ValueError(f"the policy's adapter must be named {POLICY!r}, this has {names}")
+        return Hats(model)
+    return None if config is None else Hats.on(model, config)
+
+
+def new_critic(reward_model: Any, policy: Any, hats: Hats | None) -> ScalarHeadModel:
     """A value model: a copy of the reward model, which knows what is paid for; where the reward is
-    a function, a copy of the policy's trunk with a head that starts at 0."""
+    a function, a copy of the policy's trunk with a head that starts at 0. With adapters it is one
+    more of them: a copy of the reward's where that lives on the same base."""
     scalar = as_scalar_head(reward_model)
+    if hats is not None:
+        return _adapter_critic(scalar, hats)
     if scalar is not None:
         return copy.deepcopy(scalar)
     return ScalarHeadModel(copy.deepcopy(causal_lm(policy).base_model), init_std=0.0)
+
+
+def _adapter_critic(reward: ScalarHeadModel | None, hats: Hats) -> ScalarHeadModel:
+    hats.add(VALUE, hats.model.peft_config[POLICY])
+    critic = ScalarHeadModel(AdapterBackbone(hats, VALUE), init_std=0.0)
+    theirs = reward.backbone if reward is not None else None
+    if (
+        reward is not None
+        and isinstance(theirs, AdapterBackbone)
+        and theirs.hats.model is hats.model
+    ):
+        pairs = zip(hats.parameters_of(VALUE), hats.parameters_of(REWARD), strict=True)
+        for value, source in pairs:
+            value.data.copy_(source.data)
+        critic.head.load_state_dict(reward.head.state_dict())
+        critic.bias.copy_(reward.bias)
+    return critic

@@ -28,17 +28,19 @@ import copy
 import json
 import math
 from collections import defaultdict
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
+from peft import LoraConfig
 from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback
 
+from rlhf_compare.models.adapters import VALUE, Hats
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.policy import disable_dropout
 from rlhf_compare.ppo import checkpoint
@@ -51,7 +53,12 @@ from rlhf_compare.ppo.models import PolicyAndValue, blend, freeze
 from rlhf_compare.ppo.prompts import encode_prompts
 from rlhf_compare.ppo.rollout import Rollout, micro_batches, window
 from rlhf_compare.ppo.scoring import RewardModel, Scorer
-from rlhf_compare.ppo.setup import iteration_arguments, new_critic, require_one_rollout
+from rlhf_compare.ppo.setup import (
+    adapters_of,
+    iteration_arguments,
+    new_critic,
+    require_one_rollout,
+)
 from rlhf_compare.runs.trainer import StageTrainer
 from rlhf_compare.tensors.logprobs import token_entropy, token_logprobs
 from rlhf_compare.tensors.masked import masked_sum, masked_whiten
@@ -65,7 +72,8 @@ class PPOTrainer(StageTrainer, Trainer):
         args: the settings.
         processing_class: the tokenizer; gives EOS and pad ids.
         model: the policy; trained in place.
-        ref_model: the reference; None = a frozen copy of ``model`` as it is now.
+        ref_model: the reference; None = a frozen copy of ``model`` as it is now, or, with adapters,
+            the base with them off.
         reward_model: a :class:`ScalarHeadModel`, a sequence classifier with one label, or a
             function of prompts and responses (lists of texts) that gives a score for each; never
             trained.
@@ -73,6 +81,8 @@ class PPOTrainer(StageTrainer, Trainer):
             new head on a copy of the policy's trunk.
         train_dataset: prompts: column ``input_ids``, or ``prompt`` as text or conversation.
         eval_dataset: likewise; :meth:`evaluate` samples responses to it.
+        peft_config: train LoRA adapters for policy and value on ``model``, which stays frozen; a
+            ``model`` that is a PEFT model with an adapter "policy" already says the same.
         callbacks: transformers callbacks.
 
     Raises:
@@ -91,6 +101,7 @@ class PPOTrainer(StageTrainer, Trainer):
         value_model: ScalarHeadModel | None = None,
         train_dataset: Dataset,
         eval_dataset: Dataset | None = None,
+        peft_config: LoraConfig | None = None,
         callbacks: Sequence[TrainerCallback] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -103,13 +114,18 @@ class PPOTrainer(StageTrainer, Trainer):
         self.pad_id = (
             eos_id if processing_class.pad_token_id is None else processing_class.pad_token_id
         )
-        self.ref_model: Any = freeze(ref_model or copy.deepcopy(model))
+        self.hats = adapters_of(model, peft_config)
+        if self.hats is not None:
+            model = self.hats.model
+        self.ref_model: Any = None
+        if ref_model is not None or self.hats is None:
+            self.ref_model = freeze(ref_model or copy.deepcopy(model))
         if value_model is None and args.value_trunk == "separate":
-            value_model = new_critic(reward_model, model)
+            value_model = new_critic(reward_model, model, self.hats)
         disable_dropout(model)
         if value_model is not None:
             disable_dropout(value_model)
-            value_model.requires_grad_(True)
+            value_model.requires_grad_(True)  # a copy of a frozen reward model may not be
         self.kl_control = KLController(args.kl_coef, args.kl_target, args.kl_horizon)
         self._history: dict[str, list[float]] = defaultdict(list)
         super().__init__(
@@ -137,7 +153,15 @@ class PPOTrainer(StageTrainer, Trainer):
         return self.accelerator.unwrap_model(self.model).policy
 
     def _reference(self) -> AbstractContextManager[Any]:
-        return nullcontext((self.ref_model, self.accelerator.unwrap_model(self.model).plain_head))
+        plain_head = self.accelerator.unwrap_model(self.model).plain_head
+        if self.ref_model is not None or self.hats is None:
+            return nullcontext((self.ref_model, plain_head))
+        return self._adapters_off(self.hats, plain_head)
+
+    @contextmanager
+    def _adapters_off(self, hats: Hats, plain_head: bool) -> Iterator[Any]:
+        with hats.wear(None) as base:
+            yield base, plain_head
 
     # --- one PPO iteration
 
@@ -370,13 +394,18 @@ class PPOTrainer(StageTrainer, Trainer):
         optimizer = super().create_optimizer(model)
         rate = self.ppo.value_learning_rate
         if rate is not None:
-            policy = {id(p) for p in self.policy.parameters()}
+            critic = {id(p) for p in self._critic_parameters()}
             for group in list(optimizer.param_groups):
-                theirs = [p for p in group["params"] if id(p) not in policy]
-                group["params"] = [p for p in group["params"] if id(p) in policy]
+                theirs = [p for p in group["params"] if id(p) in critic]
+                group["params"] = [p for p in group["params"] if id(p) not in critic]
                 if theirs:
                     optimizer.add_param_group({**group, "params": theirs, "lr": rate})
         return optimizer
+
+    def _critic_parameters(self) -> list[Any]:
+        model = self.accelerator.unwrap_model(self.model)
+        head = [p for name, p in model.named_parameters() if not name.startswith("policy.")]
+        return head + (self.hats.parameters_of(VALUE) if self.hats is not None else [])
 
     # --- checkpoints
 
