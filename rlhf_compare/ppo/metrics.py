@@ -1,5 +1,9 @@
 """What a rollout says of the policy that made it; every mean is over responses or real tokens."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 from torch import Tensor
 
 from rlhf_compare.ppo.loss import explained_variance
@@ -33,3 +37,20 @@ def rollout_metrics(rollout: Rollout, returns: Tensor | None, kl_coef: float) ->
     if returns is not None:
         metrics["val/explained_variance"] = explained_variance(rollout.values, returns, mask)
     return {name: float(value) for name, value in metrics.items()}
+
+
+def append_samples(path: Path, rollout: Rollout, tokenizer: Any, step: int, count: int = 2) -> None:
+    """Write the first responses of a rollout as text, one JSON object a line."""
+    start = rollout.sequences.shape[1] - rollout.response_mask.shape[1]
+    kl = masked_sum(rollout.token_kl, rollout.response_mask, dim=1)
+    with path.open("a", encoding="utf-8") as stream:
+        for row in range(min(count, len(rollout))):
+            ids, real = rollout.sequences[row], rollout.mask[row]
+            sample = {
+                "step": step,
+                "prompt": tokenizer.decode(ids[:start][real[:start]]),
+                "response": tokenizer.decode(ids[start:][real[start:]]),
+                "score": float(rollout.scores[row]),
+                "kl": float(kl[row]),
+            }
+            stream.write(json.dumps(sample) + "\n")

@@ -25,8 +25,6 @@ over the rollout and not per mini-batch, and an episode is one response with its
 """
 
 import copy
-import json
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -47,11 +45,11 @@ from rlhf_compare.ppo import checkpoint
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.experience import Collector
 from rlhf_compare.ppo.kl_control import KLController
-from rlhf_compare.ppo.loss import gae, policy_loss, token_rewards, value_loss
-from rlhf_compare.ppo.metrics import rollout_metrics
+from rlhf_compare.ppo.loss import gae, token_rewards
+from rlhf_compare.ppo.metrics import append_samples, rollout_metrics
 from rlhf_compare.ppo.models import PolicyAndValue, blend, freeze
 from rlhf_compare.ppo.prompts import encode_prompts
-from rlhf_compare.ppo.rollout import Rollout, micro_batches, window
+from rlhf_compare.ppo.rollout import Rollout
 from rlhf_compare.ppo.scoring import RewardModel, Scorer
 from rlhf_compare.ppo.setup import (
     adapters_of,
@@ -59,9 +57,9 @@ from rlhf_compare.ppo.setup import (
     new_critic,
     require_one_rollout,
 )
+from rlhf_compare.ppo.update import Updater
 from rlhf_compare.runs.trainer import StageTrainer
-from rlhf_compare.tensors.logprobs import token_entropy, token_logprobs
-from rlhf_compare.tensors.masked import masked_sum, masked_whiten
+from rlhf_compare.tensors.masked import masked_whiten
 from rlhf_compare.tensors.padding import pad_sequences
 
 
@@ -126,6 +124,10 @@ class PPOTrainer(StageTrainer, Trainer):
         if value_model is not None:
             disable_dropout(value_model)
             value_model.requires_grad_(True)  # a copy of a frozen reward model may not be
+        if self.ref_model is None and args.reference_ema is not None:
+            raise ValueError(
+                "reference_ema moves a copy of the policy; with adapters give ref_model"
+            )
         self.kl_control = KLController(args.kl_coef, args.kl_target, args.kl_horizon)
         self._history: dict[str, list[float]] = defaultdict(list)
         super().__init__(
@@ -207,85 +209,16 @@ class PPOTrainer(StageTrainer, Trainer):
         return rewards
 
     def _update(self, model: Any, rollout: Rollout, advantages: Tensor, returns: Tensor) -> Tensor:
-        """``num_ppo_epochs`` passes over the rollout in mini-batches; returns the mean loss."""
-        losses = []
-        for epoch in range(self.ppo.num_ppo_epochs):
-            # the loader has shuffled the prompts already, so the first pass takes them as they are
-            order = torch.arange(len(rollout)) if epoch == 0 else torch.randperm(len(rollout))
-            for rows in order.split(self.ppo.local_mini_batch_size):
-                loss, approx_kl = self._optimizer_step(model, rollout, advantages, returns, rows)
-                losses.append(loss)
-                if self.ppo.target_kl is not None and approx_kl > self.ppo.target_kl:
-                    self._record({"policy/stopped_early": 1.0})
-                    return torch.stack(losses).mean()
-        if self.ppo.target_kl is not None:
-            self._record({"policy/stopped_early": 0.0})
-        return torch.stack(losses).mean()
-
-    def _optimizer_step(
-        self, model: Any, rollout: Rollout, advantages: Tensor, returns: Tensor, rows: Tensor
-    ) -> tuple[Tensor, float]:
-        """One step on the episodes ``rows``, in micro-batches; its loss and its approximate KL."""
-        # every loss is divided by the real tokens of the whole step, so the cut changes nothing
-        tokens = rollout.response_mask[rows].sum()
-        count = self.accelerator.gather(tokens).sum() / self.accelerator.num_processes
-        stats: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=count.device))
-        micros = micro_batches(rollout.mask, rows, self.ppo.per_device_train_batch_size)
-        for index, micro in enumerate(micros):
-            last = index == len(micros) - 1  # gradients travel between processes once a step
-            with nullcontext() if last else self.accelerator.no_sync(model):
-                loss = self._loss(model, rollout, advantages, returns, micro, count, stats)
-                self.check_finite(loss)
-                self.accelerator.backward(loss)
-            stats["loss"] += loss.detach()
-        norm = self.accelerator.clip_grad_norm_(
-            model.parameters(), self.args.max_grad_norm or math.inf
+        updater = Updater(
+            self.ppo,
+            model=model,
+            optimizer=self.optimizer,
+            accelerator=self.accelerator,
+            check_finite=self.check_finite,
+            record=self._record,
+            train_policy=self.state.global_step >= self.ppo.critic_warmup_steps,
         )
-        self.check_finite(norm, "gradient norm")
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        total = stats.pop("loss")
-        stats["policy/grad_norm"] = norm
-        self._record({name: float(value) for name, value in stats.items()})
-        return total, float(stats["policy/approxkl_avg"])
-
-    def _loss(
-        self,
-        model: Any,
-        rollout: Rollout,
-        advantages: Tensor,
-        returns: Tensor,
-        rows: Tensor,
-        count: Tensor,
-        stats: dict[str, Tensor],
-    ) -> Tensor:
-        """Policy, value and entropy losses of a micro-batch; adds what is logged to ``stats``."""
-        cut = window(rollout.sequences, rollout.mask, rollout.response_mask, rows)
-        with self.accelerator.autocast():
-            logits, values = model(cut.sequences, cut.mask, cut.predicted, self.ppo.temperature)
-        logprobs = token_logprobs(logits, cut.tokens)
-        real = rollout.response_mask[rows]
-        old, old_values, advantage, target = (
-            column[rows][real] for column in (rollout.logprobs, rollout.values, advantages, returns)
-        )
-        every = torch.ones_like(old, dtype=torch.bool)
-        policy = policy_loss(logprobs, old, advantage, every, self.ppo.cliprange, count)
-        value, value_clipped = value_loss(
-            values, old_values, target, every, self.ppo.cliprange_value, count
-        )
-        loss = self.ppo.vf_coef * value
-        if self.state.global_step >= self.ppo.critic_warmup_steps:
-            loss = loss + policy.loss
-            if self.ppo.entropy_coef:
-                loss = loss - self.ppo.entropy_coef * token_entropy(logits).sum() / count
-        stats["loss/policy_avg"] += policy.loss.detach()
-        stats["loss/value_avg"] += value.detach()
-        stats["policy/approxkl_avg"] += policy.approx_kl_sum / count
-        stats["policy/clipfrac_avg"] += policy.clipped_sum / count
-        stats["policy/clamped_log_ratios"] += policy.clamped
-        stats["val/ratio"] += policy.ratio_sum / count
-        stats["val/clipfrac_avg"] += value_clipped / count
-        return loss
+        return updater.run(rollout, advantages, returns)
 
     def _reference_mean_score(self) -> float:
         """Mean score of the reference's own responses: makes 0 the score of changing nothing."""
@@ -352,23 +285,11 @@ class PPOTrainer(StageTrainer, Trainer):
 
     def _write_samples(self, rollout: Rollout) -> None:
         """A few responses as text, ``num_sample_generations`` times a run."""
-        wanted = self.ppo.num_sample_generations
-        if not wanted or not self.is_world_process_zero():
-            return
-        if self.state.global_step % max(1, self.state.max_steps // wanted):
-            return
-        start = rollout.sequences.shape[1] - rollout.response_mask.shape[1]
-        with (Path(self.args.output_dir) / "samples.jsonl").open("a", encoding="utf-8") as stream:
-            for row in range(min(2, len(rollout))):
-                ids, real = rollout.sequences[row], rollout.mask[row]
-                sample = {
-                    "step": self.state.global_step,
-                    "prompt": self.processing_class.decode(ids[:start][real[:start]]),
-                    "response": self.processing_class.decode(ids[start:][real[start:]]),
-                    "score": float(rollout.scores[row]),
-                    "kl": float(masked_sum(rollout.token_kl, rollout.response_mask, 1)[row]),
-                }
-                stream.write(json.dumps(sample) + "\n")
+        wanted, step = self.ppo.num_sample_generations, self.state.global_step
+        due = wanted and step % max(1, self.state.max_steps // wanted) == 0
+        if due and self.is_world_process_zero():
+            path = Path(self.args.output_dir) / "samples.jsonl"
+            append_samples(path, rollout, self.processing_class, step)
 
     # --- what transformers.Trainer asks for
 
