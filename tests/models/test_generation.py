@@ -1,7 +1,7 @@
 """Responses end at their first EOS, which counts; what comes after never does."""
 
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
 
 from rlhf_compare.models.generation import generate, mask_after_eos
 from rlhf_compare.models.policy import response_logits
@@ -36,6 +36,20 @@ def test_greedy_answer_does_not_depend_on_the_batch_it_is_in() -> None:
             model, *pad_sequences([prompt], EOS, "left"), 8, EOS, EOS, temperature=None
         )
         assert alone.to_lists() == [expected]
+
+
+def test_greedy_answers_are_those_of_transformers() -> None:
+    """Rows end at different lengths, so this holds the cache to account when rows leave it."""
+    model, prompts = policy(), [[1, 2, 3], [4], [5, 6, 1, 2, 3, 4], [9, 8], [3, 3, 3], [10]]
+    ids, mask = pad_sequences(prompts, EOS, "left")
+    ours = generate(model, ids, mask, 12, EOS, EOS, temperature=None)
+    config = GenerationConfig(
+        max_new_tokens=12, do_sample=False, eos_token_id=EOS, pad_token_id=EOS, use_cache=True
+    )
+    theirs = model.generate(ids, attention_mask=mask.long(), generation_config=config)
+    expected = mask_after_eos(theirs[:, ids.shape[1] :], EOS).to_lists()
+    assert ours.to_lists() == expected
+    assert len({len(answer) for answer in expected}) > 1
 
 
 def test_sampling_follows_the_distribution_that_the_logits_state() -> None:
