@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+from peft import LoraConfig
 
 from rlhf_compare import __version__
 from rlhf_compare.data.prepare import prepare
@@ -22,6 +23,7 @@ from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.dpo.trainer import dpo_arguments, train_dpo
 from rlhf_compare.errors import RecipeError, StageFailedError
 from rlhf_compare.evaluation.stage import evaluate_policy
+from rlhf_compare.models.adapters import lora_config
 from rlhf_compare.models.tokenizer import get_tokenizer
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.stage import ppo_arguments, train_ppo
@@ -78,6 +80,7 @@ class Pipeline:
                 model has positions.
         """
         self._check_lengths()
+        lora_config(self.recipe.model.lora)
         recipe, where = self.recipe, str(self.root / "check")
         for build, section in (
             (sft_arguments, recipe.sft),
@@ -108,6 +111,11 @@ class Pipeline:
                 )
 
     @property
+    def lora(self) -> LoraConfig | None:
+        """A fresh configuration each time: PEFT writes into the one it is given."""
+        return lora_config(self.recipe.model.lora)
+
+    @property
     def root(self) -> Path:
         return self.runs / self.recipe.name
 
@@ -118,7 +126,7 @@ class Pipeline:
         inputs = {
             **self._sections("data", "task"),
             "questions": recipe.evaluation.questions,
-            "tokenizer": recipe.model.model_dump(mode="json", exclude={"dtype"}),
+            "tokenizer": self._start("dtype"),
             "source": fingerprint(recipe.data),
         }
 
@@ -138,19 +146,23 @@ class Pipeline:
 
     def sft(self) -> Stage:
         data = self.data()
-        inputs = {**self._sections("sft", "model"), "data": data.inputs_hash}
+        inputs = {**self._sections("sft"), "model": self._start(), "data": data.inputs_hash}
         return self._stage(
             "sft", None, inputs, lambda c: train_sft(c, self.recipe.sft, self.recipe.model)
         )
 
     def reward(self, seed: int) -> Stage:
         sft = self.sft()
-        inputs = {**self._sections("reward"), "sft": sft.inputs_hash}
+        inputs = {
+            **self._sections("reward"),
+            "lora": self.recipe.model.lora,
+            "sft": sft.inputs_hash,
+        }
         return self._stage(
             "reward",
             seed,
             inputs,
-            lambda c: train_reward(c, self.recipe.reward, sft.directory.model),
+            lambda c: train_reward(c, self.recipe.reward, sft.directory.model, self.lora),
         )
 
     def ppo(self, seed: int) -> Stage:
@@ -160,14 +172,19 @@ class Pipeline:
             "ppo",
             seed,
             inputs,
-            lambda c: train_ppo(c, self.recipe.ppo, sft.directory.model, reward.directory.model),
+            lambda c: train_ppo(
+                c, self.recipe.ppo, sft.directory.model, reward.directory.model, self.lora
+            ),
         )
 
     def dpo(self, seed: int) -> Stage:
         sft = self.sft()
-        inputs = {**self._sections("dpo"), "sft": sft.inputs_hash}
+        inputs = {**self._sections("dpo"), "lora": self.recipe.model.lora, "sft": sft.inputs_hash}
         return self._stage(
-            "dpo", seed, inputs, lambda c: train_dpo(c, self.recipe.dpo, sft.directory.model)
+            "dpo",
+            seed,
+            inputs,
+            lambda c: train_dpo(c, self.recipe.dpo, sft.directory.model, self.lora),
         )
 
     def policy(self, method: str, seed: int) -> Stage:
@@ -269,6 +286,10 @@ class Pipeline:
             run(context)
         write_json(stage.directory.path / "cost.json", context.meter.as_dict())
         stage.directory.finish(stage.inputs_hash)
+
+    def _start(self, *without: str) -> dict[str, Any]:
+        """The model that SFT starts from; how later stages train it is no matter of SFT's."""
+        return self.recipe.model.model_dump(mode="json", exclude={"lora", *without})
 
     def _sections(self, *names: str) -> dict[str, Any]:
         return {name: self._resolved[name] for name in names}

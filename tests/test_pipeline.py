@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from transformers import AutoModelForCausalLM
 
+from rlhf_compare.errors import RecipeError
 from rlhf_compare.pipeline import PATHS, Pipeline
 from rlhf_compare.recipe import load_recipe
 from rlhf_compare.reporting.results import validate
@@ -151,3 +152,34 @@ def test_metrics_are_on_disk(first: tuple[dict[str, Any], list[str]], root: Path
     assert [row["step"] for row in rows if "objective/kl" in row] == [1, 2]
     assert rows[0]["objective/kl"] == pytest.approx(0.0, abs=1e-5)
     assert rows[0]["objective/kl_exact"] == pytest.approx(0.0, abs=1e-5)
+
+
+def test_lora_trains_adapters_on_the_same_sft_model(
+    first: tuple[dict[str, Any], list[str]], recipe_file: Path, root: Path
+) -> None:
+    """Another run root, so that the folder of the other tests stays; SFT does not depend on it."""
+    lines: list[str] = []
+    recipe = load_recipe(recipe_file, ["model.lora={r: 4, lora_alpha: 8}"])
+    pipeline = Pipeline(recipe, root / "lora", say=lines.append)
+    pipeline.check()
+    results = collect_results(pipeline, pipeline.compare(("sft", "ppo", "dpo"), (0,)), "test")
+    validate(results)
+    for method in ("ppo", "dpo"):
+        assert results["methods"][method]["kl_to_reference"]["exact"]["mean"] > 0.0
+        model = root / "lora" / "micro" / f"{method}-0" / "model"
+        AutoModelForCausalLM.from_pretrained(model)
+        assert list((model / "adapter").rglob("adapter_model.safetensors"))
+    assert results["methods"]["ppo"]["reward"]["proxy"] is not None
+    hashes = [
+        json.loads((root / runs / "micro" / "sft" / "done.json").read_text())["inputs_hash"]
+        for runs in ("lora", "runs")
+    ]
+    assert hashes[0] == hashes[1]
+
+
+def test_unknown_lora_field_is_refused_before_anything_trains(
+    recipe_file: Path, root: Path
+) -> None:
+    recipe = load_recipe(recipe_file, ["model.lora={rank: 4}"])
+    with pytest.raises(RecipeError, match="rank"):
+        Pipeline(recipe, root / "refused").check()

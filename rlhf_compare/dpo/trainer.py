@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
+from peft import LoraConfig
 from trl import DPOConfig, DPOTrainer
 
 from rlhf_compare.data.views import dpo_view
+from rlhf_compare.models.adapters import save_merged
 from rlhf_compare.models.policy import load_policy
 from rlhf_compare.models.tokenizer import load_tokenizer
 from rlhf_compare.runs.arguments import StageSection, build_arguments
@@ -35,13 +37,16 @@ def dpo_arguments(section: StageSection, output_dir: str, seed: int) -> DPOConfi
     return build_arguments(DPOConfig, section, "dpo", output_dir, seed, **ours)
 
 
-def train_dpo(context: StageContext, section: StageSection, sft_model: Path) -> None:
+def train_dpo(
+    context: StageContext, section: StageSection, sft_model: Path, lora: LoraConfig | None = None
+) -> None:
     """Train the DPO policy from the SFT model and leave it in the stage's directory."""
     args = dpo_arguments(section, str(context.directory.path), context.seed)
     with context.meter.phase("load"):
         tokenizer = load_tokenizer(sft_model)
         policy = load_policy(sft_model)
-        reference = None if args.precompute_ref_log_probs else load_policy(sft_model)
+        live = lora is None and not args.precompute_ref_log_probs
+        reference = load_policy(sft_model) if live else None  # with adapters: the base, they off
     with context.meter.phase("data"):
         train = dpo_view(context.data.train())
         context.meter.count(trained=int(args.num_train_epochs * _tokens(train)))
@@ -51,12 +56,16 @@ def train_dpo(context: StageContext, section: StageSection, sft_model: Path) -> 
             args=args,
             train_dataset=train,
             processing_class=tokenizer,
+            peft_config=lora,
             meter=context.meter,
             callbacks=context.callbacks("rewards/accuracies"),
         )
     trainer.train()
     with context.meter.phase("save"):
-        policy.save_pretrained(context.directory.model)
+        if lora is None:
+            policy.save_pretrained(context.directory.model)
+        else:
+            save_merged(trainer.model, context.directory.model)
         tokenizer.save_pretrained(context.directory.model)
 
 

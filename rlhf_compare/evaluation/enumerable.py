@@ -52,7 +52,7 @@ class EnumerableWorld:
         ValueError: a value that makes no world, or one with too many responses to list.
     """
 
-    prompts: tuple[tuple[int, ...], ...] = ((0,), (1, 2), (3, 0, 1))
+    prompts: tuple[tuple[int, ...], ...] = ((0,), (2, 2), (1, 2), (3, 0, 1))
     vocabulary: str = "abcd"
     max_length: int = 3
     reward: Reward = echo_reward

@@ -12,7 +12,7 @@ from rlhf_compare.data.encoding import encode_prompt
 from rlhf_compare.data.views import prompt_view
 from rlhf_compare.evaluation.config import EvaluationConfig
 from rlhf_compare.evaluation.measure import Harness, Measurement
-from rlhf_compare.models.heads import ScalarHeadModel
+from rlhf_compare.models.adapters import load_reward_model
 from rlhf_compare.models.policy import load_policy
 from rlhf_compare.models.tokenizer import load_tokenizer
 from rlhf_compare.runs.directory import RunDirectory, read_json, write_json
@@ -39,7 +39,7 @@ def evaluate_policy(
         tokenizer = load_tokenizer(sft_model)
         harness = Harness(
             reference=load_policy(sft_model).to(device).eval(),
-            reward_model=ScalarHeadModel.from_pretrained(reward_model).to(device).eval()
+            reward_model=load_reward_model(reward_model, sft_model).to(device).eval()
             if reward_model
             else None,
             tokenizer=tokenizer,

@@ -12,7 +12,10 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
-from rlhf_compare.models.policy import causal_lm
+from rlhf_compare.errors import RecipeError
+from rlhf_compare.models.heads import ScalarHeadModel
+from rlhf_compare.models.policy import causal_lm, load_policy
+from rlhf_compare.models.tokenizer import first_line
 
 POLICY, VALUE, REWARD = "policy", "value", "reward"
 
@@ -27,22 +30,22 @@ class Hats:
         model: the PEFT model; its base never trains.
     """
 
-    def __init__(self, model: PeftModel) -> None:
+    def __init__(self, model: PeftModel, worn: str = POLICY) -> None:
         self.model = model
         self._layers = [m for m in model.modules() if isinstance(m, BaseTunerLayer)]
         self._worn: str | None = None
-        self._put_on(POLICY)
+        self._put_on(worn)
 
     @classmethod
-    def on(cls, base: Any, config: LoraConfig) -> "Hats":
-        """New adapters' home: ``base`` with a policy adapter that changes nothing yet.
+    def on(cls, base: Any, config: LoraConfig, name: str = POLICY) -> "Hats":
+        """``base`` with a first adapter, which changes nothing yet and is worn.
 
         Raises:
             ValueError: the adapter would drop out, which makes the same forward differ from itself.
         """
         if config.lora_dropout:
-            raise ValueError(f"lora_dropout must be 0 for PPO, got {config.lora_dropout}")
-        return cls(get_peft_model(base, config, adapter_name=POLICY))
+            raise ValueError(f"lora_dropout must be 0, got {config.lora_dropout}")
+        return cls(get_peft_model(base, config, adapter_name=name), name)
 
     def add(self, name: str, config: LoraConfig) -> None:
         """A further adapter that trains."""
@@ -123,3 +126,56 @@ class AdapterBackbone(nn.Module):
 
     def gradient_checkpointing_disable(self) -> None:
         """It is never on."""
+
+
+def lora_config(fields: dict[str, Any] | None) -> LoraConfig | None:
+    """The recipe's ``model.lora`` as PEFT takes it; None where every weight trains.
+
+    Raises:
+        RecipeError: PEFT has no such field, or refuses the value.
+    """
+    if fields is None:
+        return None
+    try:
+        config = LoraConfig(**{"task_type": "CAUSAL_LM", **fields})
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"model.lora: {first_line(error)}") from error
+    if config.lora_dropout:
+        raise RecipeError(f"model.lora.lora_dropout: must be 0, got {config.lora_dropout}")
+    return config
+
+
+def new_reward_adapter(base: Any, config: LoraConfig) -> ScalarHeadModel:
+    """A reward model that trains as an adapter on ``base``; a Trainer finds its weights in it."""
+    hats = Hats.on(base, config, REWARD)
+    model = ScalarHeadModel(AdapterBackbone(hats, REWARD))
+    model.add_module("base", hats.model)
+    return model
+
+
+def load_reward_adapter(hats: Hats, directory: Path) -> ScalarHeadModel:
+    """The reward model of a directory as one more adapter on the base of ``hats``."""
+    hats.load(REWARD, directory / REWARD)
+    model = ScalarHeadModel(AdapterBackbone(hats, REWARD), init_std=0.0)
+    model.load_head(directory)
+    return model
+
+
+def load_reward_model(directory: Path, base: Path) -> ScalarHeadModel:
+    """A saved reward model, whole or an adapter on the model in ``base``."""
+    if not (directory / REWARD).is_dir():
+        return ScalarHeadModel.from_pretrained(directory)
+    model = PeftModel.from_pretrained(
+        load_policy(base), str(directory / REWARD), adapter_name=REWARD
+    )
+    scalar = ScalarHeadModel(AdapterBackbone(Hats(model, REWARD), REWARD), init_std=0.0)
+    scalar.add_module("base", model)
+    scalar.load_head(directory)
+    return scalar
+
+
+def save_merged(model: PeftModel, directory: Path) -> None:
+    """The policy as one plain model, its adapter folded in, and the adapter alone beside it."""
+    adapter = next(iter(model.peft_config))
+    model.save_pretrained(str(directory / "adapter"), selected_adapters=[adapter])
+    model.merge_and_unload(adapter_names=[adapter]).save_pretrained(directory)

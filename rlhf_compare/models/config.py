@@ -15,6 +15,9 @@ class ModelConfig(Section):
     path: str | None = None  # a directory with model and tokenizer, as save_pretrained writes
     hub_id: str | None = None  # a model id on the hub: the one thing that may use a network
     revision: str | None = None  # of the hub id; None = newest
+    # fields of peft.LoraConfig: reward model, PPO, its critic and DPO train adapters; None = they
+    # train all weights, as SFT always does
+    lora: dict[str, Any] | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
 
     @model_validator(mode="after")

@@ -1,10 +1,13 @@
 """The PPO stage of a recipe: SFT model and reward model in, policy out."""
 
 from pathlib import Path
+from typing import Any
 
+from peft import LoraConfig
 from transformers import set_seed
 
 from rlhf_compare.data.views import prompt_view
+from rlhf_compare.models.adapters import Hats, load_reward_adapter, save_merged
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.policy import load_policy
 from rlhf_compare.models.tokenizer import load_tokenizer
@@ -20,15 +23,26 @@ def ppo_arguments(section: StageSection, output_dir: str, seed: int) -> PPOConfi
 
 
 def train_ppo(
-    context: StageContext, section: StageSection, sft_model: Path, reward_model: Path
+    context: StageContext,
+    section: StageSection,
+    sft_model: Path,
+    reward_model: Path,
+    lora: LoraConfig | None = None,
 ) -> None:
     """Train the PPO policy from the SFT model and leave it in the stage's directory."""
     args = ppo_arguments(section, str(context.directory.path), context.seed)
     with context.meter.phase("load"):
         set_seed(context.seed)
         tokenizer = load_tokenizer(sft_model)
-        policy, reference = load_policy(sft_model), load_policy(sft_model)
-        reward = ScalarHeadModel.from_pretrained(reward_model)
+        policy: Any = load_policy(sft_model)
+        if lora is None:
+            reference, reward = (
+                load_policy(sft_model),
+                ScalarHeadModel.from_pretrained(reward_model),
+            )
+        else:  # one base in memory: policy, critic, reward model and reference
+            hats = Hats.on(policy, lora)
+            policy, reference, reward = hats.model, None, load_reward_adapter(hats, reward_model)
     with context.meter.phase("data"):
         prompts = prompt_view(context.data.train()).rename_column("prompt_ids", "input_ids")
         trainer = PPOTrainer(
@@ -43,5 +57,8 @@ def train_ppo(
         )
     trainer.train()
     with context.meter.phase("save"):
-        policy.save_pretrained(context.directory.model)
+        if lora is None:
+            policy.save_pretrained(context.directory.model)
+        else:
+            save_merged(policy, context.directory.model)
         tokenizer.save_pretrained(context.directory.model)

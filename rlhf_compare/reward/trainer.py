@@ -8,11 +8,14 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset
+from peft import LoraConfig
 from transformers import set_seed
 from trl import RewardConfig, RewardTrainer
 
 from rlhf_compare.data.views import reward_view
+from rlhf_compare.models.adapters import new_reward_adapter
 from rlhf_compare.models.heads import ScalarHeadModel
+from rlhf_compare.models.policy import load_policy
 from rlhf_compare.models.tokenizer import load_tokenizer
 from rlhf_compare.runs.arguments import StageSection, build_arguments
 from rlhf_compare.runs.directory import write_json
@@ -30,13 +33,18 @@ def reward_arguments(section: StageSection, output_dir: str, seed: int) -> Rewar
     return build_arguments(RewardConfig, section, "reward", output_dir, seed, max_length=None)
 
 
-def train_reward(context: StageContext, section: StageSection, sft_model: Path) -> None:
+def train_reward(
+    context: StageContext, section: StageSection, sft_model: Path, lora: LoraConfig | None = None
+) -> None:
     """Train a reward model and leave it, with its held-out accuracy, in the stage's directory."""
     args = reward_arguments(section, str(context.directory.path), context.seed)
     with context.meter.phase("load"):
         tokenizer = load_tokenizer(sft_model)
         set_seed(context.seed)  # the head's weights are drawn here
-        model = ScalarHeadModel.on_backbone_of(sft_model)
+        if lora is None:
+            model = ScalarHeadModel.on_backbone_of(sft_model)
+        else:
+            model = new_reward_adapter(load_policy(sft_model), lora)
     with context.meter.phase("data"):
         train = reward_view(context.data.train())
         tokens = sum(len(row["chosen_ids"]) + len(row["rejected_ids"]) for row in train)
