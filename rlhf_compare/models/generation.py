@@ -87,8 +87,13 @@ def _next_token(logits: Tensor, temperature: float | None) -> Tensor:
     """(B, V) -> (B,)."""
     if temperature is None:
         return logits.argmax(-1)
-    probabilities = torch.softmax(logits.float() / temperature, dim=-1)
-    return torch.multinomial(probabilities, 1).squeeze(1)
+    # by inverting the distribution function: one random number a row, where multinomial draws one
+    # a word of the vocabulary. In float64, so that the smallest probabilities survive the sum.
+    scaled = logits.float() / temperature if temperature != 1.0 else logits.float()
+    cumulative = torch.softmax(scaled, dim=-1).double().cumsum(-1)
+    drawn = torch.rand(len(logits), 1, dtype=torch.float64, device=logits.device)
+    token = torch.searchsorted(cumulative, drawn * cumulative[:, -1:], right=True).squeeze(1)
+    return token.clamp(max=logits.shape[-1] - 1)
 
 
 def mask_after_eos(ids: Tensor, eos_id: int) -> Responses:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.activations import NewGELUActivation
 
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.models.config import ModelConfig
@@ -57,6 +58,15 @@ def disable_dropout(model: torch.nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
+
+
+def fuse_activations(model: torch.nn.Module) -> None:
+    """Replace GPT-2's GELU, seven operations in Python, by torch's one: the same function of the
+    same formula, equal up to rounding, and a fifth of a small model's time on a CPU."""
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, NewGELUActivation):
+                setattr(module, name, torch.nn.GELU(approximate="tanh"))
 
 
 def causal_lm(model: Any) -> PreTrainedModel:

@@ -13,8 +13,8 @@ from rlhf_compare.ppo.models import chosen_logits
 from rlhf_compare.ppo.rollout import Rollout, micro_batches, window
 from rlhf_compare.ppo.scoring import Scorer
 from rlhf_compare.runs.meter import DeviceMeter
-from rlhf_compare.tensors.kl import exact_token_kl
-from rlhf_compare.tensors.logprobs import token_entropy, token_logprobs
+from rlhf_compare.tensors.kl import kl_of_logs
+from rlhf_compare.tensors.logprobs import entropy_of_logs, token_logprobs
 
 _COLUMNS = ("logprobs", "ref_logprobs", "values", "token_kl", "entropy")
 
@@ -86,13 +86,16 @@ class Collector:
         with self.meter.phase("reference"), self.reference() as (reference, plain_head):
             args = (cut.sequences, cut.mask, cut.predicted)
             ref_logits = chosen_logits(reference, *args, plain_head) / temperature
+            ref_logprobs = token_logprobs(ref_logits, cut.tokens)
+            ref_logp = torch.log_softmax(ref_logits.float(), dim=-1)
         with self.meter.phase("score"):
+            logp = torch.log_softmax(logits.float(), dim=-1)
             judged = (
                 token_logprobs(logits, cut.tokens),
-                token_logprobs(ref_logits, cut.tokens),
+                ref_logprobs,
                 values,
-                exact_token_kl(logits, ref_logits),
-                token_entropy(logits),
+                kl_of_logs(logp, ref_logp),
+                entropy_of_logs(logp),
             )
             real = response_mask[rows]
             for name, flat in zip(_COLUMNS, judged, strict=True):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 # A micro-batch is halved by length where that saves this share of its cells.
-_WORTH_CUTTING = 0.15
+_WORTH_CUTTING = 0.1
 _SMALLEST_CUT = 8
 
 
@@ -95,11 +95,11 @@ def micro_batches(mask: Tensor, rows: Tensor, size: int) -> list[Tensor]:
 def _halve(mask: Tensor, rows: Tensor) -> list[Tensor]:
     if len(rows) < 2 * _SMALLEST_CUT:
         return [rows]
-    halves = list(rows.split((len(rows) + 1) // 2))
+    halves = rows.split((len(rows) + 1) // 2)
     whole = _cells(mask, rows)
     if whole - sum(_cells(mask, half) for half in halves) < _WORTH_CUTTING * whole:
         return [rows]
-    return halves
+    return [part for half in halves for part in _halve(mask, half)]
 
 
 def _cells(mask: Tensor, rows: Tensor) -> int:

@@ -40,7 +40,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 
 from rlhf_compare.models.adapters import VALUE, Hats
 from rlhf_compare.models.heads import ScalarHeadModel
-from rlhf_compare.models.policy import disable_dropout
+from rlhf_compare.models.policy import disable_dropout, fuse_activations
 from rlhf_compare.ppo import checkpoint
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.experience import Collector
@@ -50,7 +50,7 @@ from rlhf_compare.ppo.metrics import append_samples, rollout_metrics
 from rlhf_compare.ppo.models import PolicyAndValue, blend, freeze
 from rlhf_compare.ppo.prompts import encode_prompts
 from rlhf_compare.ppo.rollout import Rollout
-from rlhf_compare.ppo.scoring import RewardModel, Scorer
+from rlhf_compare.ppo.scoring import RewardModel, Scorer, as_scalar_head
 from rlhf_compare.ppo.setup import (
     adapters_of,
     iteration_arguments,
@@ -120,9 +120,11 @@ class PPOTrainer(StageTrainer, Trainer):
             self.ref_model = freeze(ref_model or copy.deepcopy(model))
         if value_model is None and args.value_trunk == "separate":
             value_model = new_critic(reward_model, model, self.hats)
-        disable_dropout(model)
+        for part in (model, self.ref_model, value_model, as_scalar_head(reward_model)):
+            if part is not None:
+                disable_dropout(part)
+                fuse_activations(part)
         if value_model is not None:
-            disable_dropout(value_model)
             value_model.requires_grad_(True)  # a copy of a frozen reward model may not be
         if self.ref_model is None and args.reference_ema is not None:
             raise ValueError(

@@ -46,5 +46,9 @@ def exact_token_kl(logits: Tensor, ref_logits: Tensor) -> Tensor:
         (B, R), at least 0 up to rounding.
     """
     logp = torch.log_softmax(logits.float(), dim=-1)
-    ref_logp = torch.log_softmax(ref_logits.float(), dim=-1)
+    return kl_of_logs(logp, torch.log_softmax(ref_logits.float(), dim=-1))
+
+
+def kl_of_logs(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    """:func:`exact_token_kl` of normalised log-probabilities, (..., V) -> (...)."""
     return (logp.exp() * (logp - ref_logp)).sum(-1)

@@ -21,5 +21,9 @@ def token_logprobs(logits: Tensor, ids: Tensor) -> Tensor:
 
 def token_entropy(logits: Tensor) -> Tensor:
     """Entropy of the next-token distribution at every position, in nats: (B, R, V) -> (B, R)."""
-    logp = torch.log_softmax(logits.float(), dim=-1)
+    return entropy_of_logs(torch.log_softmax(logits.float(), dim=-1))
+
+
+def entropy_of_logs(logp: Tensor) -> Tensor:
+    """:func:`token_entropy` of normalised log-probabilities, (..., V) -> (...)."""
     return -(logp.exp() * logp).sum(-1)

@@ -12,6 +12,7 @@ from transformers import GPT2LMHeadModel
 
 from rlhf_compare.models.adapters import REWARD, VALUE, AdapterBackbone, Hats
 from rlhf_compare.models.heads import ScalarHeadModel
+from rlhf_compare.models.policy import fuse_activations
 from rlhf_compare.ppo.models import chosen_logits
 from rlhf_compare.ppo.rollout import window
 from rlhf_compare.tensors.logprobs import token_logprobs
@@ -36,6 +37,7 @@ def test_reference_is_the_frozen_base_to_the_bit(
     make_trainer: MakeTrainer, policy: GPT2LMHeadModel
 ) -> None:
     frozen = copy.deepcopy(policy).eval()
+    fuse_activations(frozen)  # as the trainer does with every model
     trainer = make_trainer(peft_config=lora())
     before = base_hash(trainer)
     trainer.train()
