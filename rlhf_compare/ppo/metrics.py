@@ -36,7 +36,7 @@ def rollout_metrics(rollout: Rollout, returns: Tensor | None, kl_coef: float) ->
     }
     if returns is not None:
         metrics["val/explained_variance"] = explained_variance(rollout.values, returns, mask)
-    return {name: float(value) for name, value in metrics.items()}
+    return {"objective/kl_coef": kl_coef, **{name: float(v) for name, v in metrics.items()}}
 
 
 def append_samples(path: Path, rollout: Rollout, tokenizer: Any, step: int, count: int = 2) -> None:

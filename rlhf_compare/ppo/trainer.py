@@ -35,8 +35,7 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig
 from torch import Tensor
-from torch.utils.data import DataLoader
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from rlhf_compare.models.adapters import VALUE, Hats
 from rlhf_compare.models.heads import ScalarHeadModel
@@ -44,6 +43,7 @@ from rlhf_compare.models.policy import disable_dropout, fuse_activations
 from rlhf_compare.ppo import checkpoint
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.experience import Collector
+from rlhf_compare.ppo.iteration import IterationTrainer
 from rlhf_compare.ppo.kl_control import KLController
 from rlhf_compare.ppo.loss import gae, token_rewards
 from rlhf_compare.ppo.metrics import append_samples, rollout_metrics
@@ -58,12 +58,11 @@ from rlhf_compare.ppo.setup import (
     require_one_rollout,
 )
 from rlhf_compare.ppo.update import Updater
-from rlhf_compare.runs.trainer import StageTrainer
 from rlhf_compare.tensors.masked import masked_whiten
 from rlhf_compare.tensors.padding import pad_sequences
 
 
-class PPOTrainer(StageTrainer, Trainer):
+class PPOTrainer(IterationTrainer):
     """Trains ``model`` to maximise E[r(x, y)] - beta KL(pi || pi_ref).
 
     Args:
@@ -131,7 +130,6 @@ class PPOTrainer(StageTrainer, Trainer):
                 "reference_ema moves a copy of the policy; with adapters give ref_model"
             )
         self.kl_control = KLController(args.kl_coef, args.kl_target, args.kl_horizon)
-        self._history: dict[str, list[float]] = defaultdict(list)
         super().__init__(
             model=PolicyAndValue(model, value_model),
             args=iteration_arguments(args, len(prompts)),
@@ -140,7 +138,6 @@ class PPOTrainer(StageTrainer, Trainer):
             eval_dataset=None
             if eval_dataset is None
             else encode_prompts(eval_dataset, processing_class),
-            data_collator=self._collate,
             callbacks=callbacks,
             **kwargs,
         )
@@ -270,21 +267,6 @@ class PPOTrainer(StageTrainer, Trainer):
         self.control: Any = handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def _record(self, metrics: dict[str, float]) -> None:
-        for name, value in metrics.items():
-            self._history[name].append(value)
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Adds the means since the last row; drops the Trainer's norm of no gradient."""
-        if "loss" in logs:
-            logs.pop("grad_norm", None)
-            logs.update({name: sum(v) / len(v) for name, v in self._history.items()})
-            episodes = self.ppo.local_batch_size * self.args.world_size
-            logs["episode"] = self.state.global_step * episodes
-            logs["objective/kl_coef"] = self.kl_control.kl_coef
-            self._history.clear()
-        super().log(logs, start_time)
-
     def _write_samples(self, rollout: Rollout) -> None:
         """A few responses as text, ``num_sample_generations`` times a run."""
         wanted, step = self.ppo.num_sample_generations, self.state.global_step
@@ -292,38 +274,6 @@ class PPOTrainer(StageTrainer, Trainer):
         if due and self.is_world_process_zero():
             path = Path(self.args.output_dir) / "samples.jsonl"
             append_samples(path, rollout, self.processing_class, step)
-
-    # --- what transformers.Trainer asks for
-
-    def _collate(self, rows: list[dict[str, list[int]]]) -> dict[str, Tensor]:
-        ids, mask = pad_sequences([row["input_ids"] for row in rows], self.pad_id, "left")
-        return {"prompt_ids": ids, "prompt_mask": mask}
-
-    def get_train_dataloader(self) -> DataLoader:
-        """Batches of prompts, one whole rollout each."""
-        return self._get_dataloader(
-            dataset=self.train_dataset,
-            description="Training",
-            batch_size=self.ppo.local_batch_size,
-            sampler_fn=self._get_train_sampler,
-            is_training=True,
-        )
-
-    def _set_signature_columns_if_needed(self) -> None:
-        self._signature_columns = ["input_ids"]
-
-    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """As the Trainer's, the value model's parameters at their own learning rate."""
-        optimizer = super().create_optimizer(model)
-        rate = self.ppo.value_learning_rate
-        if rate is not None:
-            critic = {id(p) for p in self._critic_parameters()}
-            for group in list(optimizer.param_groups):
-                theirs = [p for p in group["params"] if id(p) in critic]
-                group["params"] = [p for p in group["params"] if id(p) not in critic]
-                if theirs:
-                    optimizer.add_param_group({**group, "params": theirs, "lr": rate})
-        return optimizer
 
     def _critic_parameters(self) -> list[Any]:
         model = self.accelerator.unwrap_model(self.model)

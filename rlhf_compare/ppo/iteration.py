@@ -1,0 +1,84 @@
+"""A ``transformers.Trainer`` whose step is a whole iteration on a batch of prompts.
+
+What an iteration does is the subclass's business; this is what the Trainer wants to know of it.
+"""
+
+from collections import defaultdict
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from transformers import Trainer
+
+from rlhf_compare.ppo.config import PPOConfig
+from rlhf_compare.runs.trainer import StageTrainer
+from rlhf_compare.tensors.padding import pad_sequences
+
+
+class IterationTrainer(StageTrainer, Trainer):
+    """Batches of prompts in, one log row of means out, two learning rates.
+
+    Attributes:
+        ppo: the settings as they were given; ``args`` is the Trainer's view of them.
+        pad_id: fills the left of short prompts.
+    """
+
+    ppo: PPOConfig
+    pad_id: int
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._history: dict[str, list[float]] = defaultdict(list)
+        super().__init__(data_collator=self._collate, **kwargs)
+
+    def _critic_parameters(self) -> list[Any]:
+        """The weights that learn at ``value_learning_rate``."""
+        raise AssertionError("a subclass says which weights are the critic's")
+
+    # --- the log
+
+    def _record(self, metrics: dict[str, float]) -> None:
+        for name, value in metrics.items():
+            self._history[name].append(value)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Adds the means since the last row; drops the Trainer's norm of no gradient."""
+        if "loss" in logs:
+            logs.pop("grad_norm", None)
+            logs.update({name: sum(v) / len(v) for name, v in self._history.items()})
+            episodes = self.ppo.local_batch_size * self.args.world_size
+            logs["episode"] = self.state.global_step * episodes
+            self._history.clear()
+        super().log(logs, start_time)
+
+    # --- prompts and optimizer
+
+    def _collate(self, rows: list[dict[str, list[int]]]) -> dict[str, Tensor]:
+        ids, mask = pad_sequences([row["input_ids"] for row in rows], self.pad_id, "left")
+        return {"prompt_ids": ids, "prompt_mask": mask}
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Batches of prompts, one whole rollout each."""
+        return self._get_dataloader(
+            dataset=self.train_dataset,
+            description="Training",
+            batch_size=self.ppo.local_batch_size,
+            sampler_fn=self._get_train_sampler,
+            is_training=True,
+        )
+
+    def _set_signature_columns_if_needed(self) -> None:
+        self._signature_columns = ["input_ids"]
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """As the Trainer's, the value model's parameters at their own learning rate."""
+        optimizer = super().create_optimizer(model)
+        rate = self.ppo.value_learning_rate
+        if rate is not None:
+            critic = {id(p) for p in self._critic_parameters()}
+            for group in list(optimizer.param_groups):
+                theirs = [p for p in group["params"] if id(p) in critic]
+                group["params"] = [p for p in group["params"] if id(p) not in critic]
+                if theirs:
+                    optimizer.add_param_group({**group, "params": theirs, "lr": rate})
+        return optimizer
