@@ -132,7 +132,7 @@ class EnumerableWorld:
         config = GPT2Config(
             vocab_size=self.eos_id + 1,
             n_positions=max(map(len, self.prompts)) + self.max_length,
-            n_layer=1,
+            n_layer=2,
             n_head=2,
             n_embd=32,
             resid_pdrop=0.0,
