@@ -180,19 +180,17 @@ def test_dpo(setting: Setting) -> None:
 def test_generation(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     eos, pad = setting.tokenizer.eos_token_id, setting.tokenizer.pad_token_id
     prompts = [encode_prompt(setting.tokenizer, row["prompt"]) for row in setting.pairs]
-    seen: dict[str, Tensor] = {}
-    original = setting.policy.generate
+    seen: list[dict[str, Tensor]] = []
+    original = setting.policy.forward
 
-    def watch(**kwargs: Any) -> Tensor:
-        seen.update(kwargs)
-        seen["output"] = original(**kwargs)
-        return seen["output"]
+    def watch(**kwargs: Any) -> Any:
+        seen.append(kwargs)
+        return original(**kwargs)
 
-    monkeypatch.setattr(setting.policy, "generate", watch)
+    monkeypatch.setattr(setting.policy, "forward", watch)
     ids, mask = pad_sequences(prompts, pad, "left")
     responses = generate(setting.policy, ids, mask, 4, eos, pad)
-    assert real(seen["input_ids"], seen["attention_mask"]) == setting.prompts
-    kept = seen["output"][:, : mask.shape[1]]
-    assert real(kept, mask) == setting.prompts
+    assert real(seen[0]["input_ids"], seen[0]["attention_mask"]) == setting.prompts
+    assert all(call["input_ids"].shape[1] == 1 for call in seen[1:])
     for ids_, ended in zip(responses.to_lists(), responses.ended, strict=True):
         assert (ids_[-1] == eos) == bool(ended) and eos not in ids_[:-1]
