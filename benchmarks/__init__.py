@@ -1,0 +1,1 @@
+"""Measurements against other software; nothing in ``rlhf_compare`` imports from here."""
