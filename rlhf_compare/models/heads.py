@@ -13,7 +13,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.models.tokenizer import first_line
-from rlhf_compare.tensors.padding import last_true, positions
+from rlhf_compare.tensors.padding import attention_inputs, last_true
 
 _HEAD_FILE, _HEAD_CONFIG = "scalar_head.safetensors", "scalar_head.json"
 
@@ -42,14 +42,13 @@ class ScalarHeadModel(nn.Module):
         nn.init.normal_(self.head.weight, std=(width + 1) ** -0.5 if init_std is None else init_std)
         self.register_buffer("bias", torch.zeros((), dtype=torch.float32))
 
-    def token_values(self, input_ids: Tensor, mask: Tensor) -> Tensor:
-        """A number at every position, float32: (B, T) ids and mask -> (B, T)."""
-        hidden = self.backbone(
-            input_ids=input_ids,
-            attention_mask=mask.long(),
-            position_ids=positions(mask),
-            use_cache=False,
-        ).last_hidden_state
+    def token_values(self, input_ids: Tensor, mask: Tensor | None = None) -> Tensor:
+        """A number at every position, float32: (B, T) ids and mask -> (B, T).
+
+        ``mask`` None: the padding is last and the backbone causal, so no mask is needed.
+        """
+        padded = {} if mask is None else attention_inputs(mask)
+        hidden = self.backbone(input_ids=input_ids, use_cache=False, **padded).last_hidden_state
         return self.head(hidden).squeeze(-1).float() - self.bias
 
     def scores(self, input_ids: Tensor, mask: Tensor) -> Tensor:

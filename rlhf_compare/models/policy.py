@@ -11,7 +11,7 @@ from transformers.activations import NewGELUActivation
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.models.config import ModelConfig
 from rlhf_compare.models.tokenizer import first_line
-from rlhf_compare.tensors.padding import positions
+from rlhf_compare.tensors.padding import attention_inputs
 
 
 def build_policy(config: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
@@ -74,18 +74,9 @@ def causal_lm(model: Any) -> PreTrainedModel:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def hidden_states(model: Any, input_ids: Tensor, mask: Tensor) -> Tensor:
-    """What the language-model head reads: (B, T) ids and mask -> (B, T, width)."""
-    hidden: Tensor = (
-        causal_lm(model)
-        .base_model(
-            input_ids=input_ids,
-            attention_mask=mask.long(),
-            position_ids=positions(mask),
-            use_cache=False,
-        )
-        .last_hidden_state
-    )
+def hidden_states(model: Any, input_ids: Tensor) -> Tensor:
+    """What the language-model head reads: (B, T) ids, padding last -> (B, T, width)."""
+    hidden: Tensor = causal_lm(model).base_model(input_ids=input_ids, use_cache=False)[0]
     return hidden
 
 
@@ -98,29 +89,9 @@ def has_plain_head(model: Any) -> bool:
     """
     lm = causal_lm(model)
     ids = torch.arange(4, device=lm.device).unsqueeze(0)
-    mask = torch.ones_like(ids, dtype=torch.bool)
-    plain = lm.get_output_embeddings()(hidden_states(model, ids, mask))
-    whole = lm(input_ids=ids, attention_mask=mask.long(), use_cache=False).logits
+    plain = lm.get_output_embeddings()(hidden_states(model, ids))
+    whole = lm(input_ids=ids, use_cache=False).logits
     return torch.allclose(plain, whole, rtol=1e-4, atol=1e-4)
-
-
-def predicted_logits(model: Any, input_ids: Tensor, mask: Tensor, predicted: Tensor) -> Tensor:
-    """Logits of the positions that are asked for, and of no other: no padding, no prompt.
-
-    Args:
-        input_ids, mask: (B, T).
-        predicted: (B, T), True on the N tokens whose prediction is wanted; none in column 0.
-
-    Returns:
-        (N, V), row by row.
-    """
-    logits: Tensor = causal_lm(model)(
-        input_ids=input_ids,
-        attention_mask=mask.long(),
-        position_ids=positions(mask),
-        use_cache=False,
-    ).logits[:, :-1]
-    return logits[predicted[:, 1:]]
 
 
 def response_logits(
@@ -143,13 +114,10 @@ def response_logits(
     Returns:
         (B, R, V); row t predicts the t-th response token.
     """
-    # positions count real tokens, so left padding changes nothing; ids under padding are looked up
-    # in the embedding, so they must be valid, but attention never reads them
     logits: Tensor = model(
         input_ids=input_ids,
-        attention_mask=mask.long(),
-        position_ids=positions(mask),
         logits_to_keep=response_length + 1,
         use_cache=False,
+        **attention_inputs(mask),
     ).logits[:, :-1]
     return logits if temperature == 1.0 else logits / temperature

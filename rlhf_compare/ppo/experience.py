@@ -10,11 +10,12 @@ from torch import Tensor
 from rlhf_compare.models.generation import Responses, generate
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.models import chosen_logits
-from rlhf_compare.ppo.rollout import Rollout, micro_batches, window
+from rlhf_compare.ppo.rollout import Rollout, Window, micro_batches, window
 from rlhf_compare.ppo.scoring import Scorer
 from rlhf_compare.runs.meter import DeviceMeter
 from rlhf_compare.tensors.kl import kl_of_logs
 from rlhf_compare.tensors.logprobs import entropy_of_logs, token_logprobs
+from rlhf_compare.tensors.padding import to_the_left
 
 _COLUMNS = ("logprobs", "ref_logprobs", "values", "token_kl", "entropy")
 
@@ -53,16 +54,23 @@ class Collector:
         """
         responses = self.sample(policy, prompt_ids, prompt_mask)
         scores = self.score(prompt_ids, prompt_mask, responses) - (self.score_offset or 0.0)
-        sequences = torch.cat([prompt_ids, responses.ids], dim=1)
-        mask = torch.cat([prompt_mask, responses.mask], dim=1)
-        columns = {name: torch.zeros(responses.mask.shape, device=mask.device) for name in _COLUMNS}
+        sequences, real = to_the_left(
+            torch.cat([prompt_ids, responses.ids], dim=1),
+            torch.cat([prompt_mask, responses.mask], dim=1),
+        )
+        lengths, starts = real.sum(1).cpu(), prompt_mask.sum(1)
+        place = torch.arange(sequences.shape[1], device=sequences.device)
+        predicted = real & (place >= starts.unsqueeze(1))
+        columns = {name: torch.zeros(responses.mask.shape, device=real.device) for name in _COLUMNS}
         # cut as the update's first epoch is, so that its first ratios are 1 to the bit
-        for part in torch.arange(len(mask)).split(self.config.local_mini_batch_size):
-            for rows in micro_batches(mask, part, self.config.per_device_train_batch_size):
-                self._judge(model, sequences, mask, responses.mask, rows, columns)
+        for part in torch.arange(len(lengths)).split(self.config.local_mini_batch_size):
+            for rows in micro_batches(lengths, part, self.config.per_device_train_batch_size):
+                cut = window(sequences, lengths, predicted, rows)
+                self._judge(model, cut, responses.mask[rows], columns)
         return Rollout(
             sequences=sequences,
-            mask=mask,
+            lengths=lengths,
+            predicted=predicted,
             response_mask=responses.mask,
             ended=responses.ended,
             scores=scores,
@@ -72,20 +80,18 @@ class Collector:
     def _judge(
         self,
         model: Any,
-        sequences: Tensor,
-        mask: Tensor,
+        cut: Window,
         response_mask: Tensor,
-        rows: Tensor,
         columns: dict[str, Tensor],
     ) -> None:
-        """Fill in the per-token columns of some rows."""
-        cut, temperature = window(sequences, mask, response_mask, rows), self.config.temperature
+        """Fill in the per-token columns of some rows; ``response_mask`` (b, R) is theirs."""
+        temperature = self.config.temperature
         with self.meter.phase("score"):
             model.eval()
-            logits, values = model(cut.sequences, cut.mask, cut.predicted, temperature)
+            logits, values = model(cut.sequences, cut.predicted, temperature)
         with self.meter.phase("reference"), self.reference() as (reference, plain_head):
-            args = (cut.sequences, cut.mask, cut.predicted)
-            ref_logits = chosen_logits(reference, *args, plain_head) / temperature
+            ref_logits = chosen_logits(reference, cut.sequences, cut.predicted, plain_head)
+            ref_logits = ref_logits / temperature
             ref_logprobs = token_logprobs(ref_logits, cut.tokens)
             ref_logp = torch.log_softmax(ref_logits.float(), dim=-1)
         with self.meter.phase("score"):
@@ -97,11 +103,10 @@ class Collector:
                 kl_of_logs(logp, ref_logp),
                 entropy_of_logs(logp),
             )
-            real = response_mask[rows]
             for name, flat in zip(_COLUMNS, judged, strict=True):
-                block = torch.zeros(real.shape, device=flat.device)
-                block[real] = flat.float()
-                columns[name][rows] = block
+                block = torch.zeros(response_mask.shape, device=flat.device)
+                block[response_mask] = flat.float()
+                columns[name][cut.rows] = block
 
     def sample(self, policy: Any, prompt_ids: Tensor, prompt_mask: Tensor) -> Responses:
         """One response a prompt."""

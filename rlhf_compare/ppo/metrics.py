@@ -41,15 +41,15 @@ def rollout_metrics(rollout: Rollout, returns: Tensor | None, kl_coef: float) ->
 
 def append_samples(path: Path, rollout: Rollout, tokenizer: Any, step: int, count: int = 2) -> None:
     """Write the first responses of a rollout as text, one JSON object a line."""
-    start = rollout.sequences.shape[1] - rollout.response_mask.shape[1]
     kl = masked_sum(rollout.token_kl, rollout.response_mask, dim=1)
     with path.open("a", encoding="utf-8") as stream:
         for row in range(min(count, len(rollout))):
-            ids, real = rollout.sequences[row], rollout.mask[row]
+            ids, said = rollout.sequences[row], rollout.predicted[row]
+            start = int(said.int().argmax())
             sample = {
                 "step": step,
-                "prompt": tokenizer.decode(ids[:start][real[:start]]),
-                "response": tokenizer.decode(ids[start:][real[start:]]),
+                "prompt": tokenizer.decode(ids[:start]),
+                "response": tokenizer.decode(ids[said]),
                 "score": float(rollout.scores[row]),
                 "kl": float(kl[row]),
             }

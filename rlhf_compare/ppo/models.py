@@ -12,7 +12,6 @@ from rlhf_compare.models.policy import (
     causal_lm,
     has_plain_head,
     hidden_states,
-    predicted_logits,
 )
 
 
@@ -41,12 +40,13 @@ class PolicyAndValue(nn.Module):
             nn.init.zeros_(self.value_head.weight)  # no opinion until returns were seen
 
     def forward(
-        self, sequences: Tensor, mask: Tensor, predicted: Tensor, temperature: float
+        self, sequences: Tensor, predicted: Tensor, temperature: float
     ) -> tuple[Tensor, Tensor]:
         """Logits and values of N response tokens.
 
         Args:
-            sequences, mask: (B, T).
+            sequences: (B, T), padding last: a causal model needs no mask for that, and a plain
+                causal attention is faster than a masked one.
             predicted: (B, T), True on the N response tokens.
             temperature: divides the logits.
 
@@ -55,11 +55,11 @@ class PolicyAndValue(nn.Module):
             seen it: that is the state whose value is meant.
         """
         if self.value_model is None:
-            states = hidden_states(self.policy, sequences, mask)[:, :-1][predicted[:, 1:]]
+            states = hidden_states(self.policy, sequences)[:, :-1][predicted[:, 1:]]
             logits = causal_lm(self.policy).get_output_embeddings()(states)
             return logits / temperature, self.value_head(states).squeeze(-1).float()
-        logits = chosen_logits(self.policy, sequences, mask, predicted, self.plain_head)
-        values = self.value_model.token_values(sequences, mask)[:, :-1][predicted[:, 1:]]
+        logits = chosen_logits(self.policy, sequences, predicted, self.plain_head)
+        values = self.value_model.token_values(sequences)[:, :-1][predicted[:, 1:]]
         return logits / temperature, values
 
     def gradient_checkpointing_enable(self, **kwargs: Any) -> None:
@@ -73,16 +73,16 @@ class PolicyAndValue(nn.Module):
             self.value_model.gradient_checkpointing_disable()
 
 
-def chosen_logits(
-    model: Any, sequences: Tensor, mask: Tensor, predicted: Tensor, plain_head: bool
-) -> Tensor:
-    """:func:`predicted_logits`, with the head on the wanted positions alone where that is allowed:
-    at a large vocabulary the head on padding and prompts is most of the work."""
+def chosen_logits(model: Any, sequences: Tensor, predicted: Tensor, plain_head: bool) -> Tensor:
+    """Logits of the N tokens in ``predicted`` and of no other: (B, T) -> (N, V). Where the logits
+    are the head of the hidden states, the head is applied to those alone: at a large vocabulary
+    the head on padding and prompts is most of the work. ``sequences`` have their padding last."""
     if not plain_head:
-        return predicted_logits(model, sequences, mask, predicted)
-    states = hidden_states(model, sequences, mask)[:, :-1][predicted[:, 1:]]
-    logits: Tensor = causal_lm(model).get_output_embeddings()(states)
-    return logits
+        logits: Tensor = causal_lm(model)(input_ids=sequences, use_cache=False).logits
+        return logits[:, :-1][predicted[:, 1:]]
+    states = hidden_states(model, sequences)[:, :-1][predicted[:, 1:]]
+    chosen: Tensor = causal_lm(model).get_output_embeddings()(states)
+    return chosen
 
 
 def freeze(model: Any) -> Any:

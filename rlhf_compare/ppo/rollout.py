@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, fields
 
-import torch
 from torch import Tensor
 
 # A micro-batch is halved by length where that saves this share of its cells.
@@ -12,11 +11,12 @@ _SMALLEST_CUT = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Rollout:
-    """B responses of at most R tokens to prompts of at most P; T = P + R. Nothing has a gradient.
+    """B prompts with their responses of at most R tokens. Nothing here has a gradient.
 
-    sequences      (B, T)  prompt left-padded, response right-padded
-    mask           (B, T)  True on real tokens
-    response_mask  (B, R)  True on real response tokens, EOS included
+    sequences      (B, T)  prompt, response, padding: nothing between the first two
+    lengths        (B,)    real tokens of a row; on the CPU, where the cuts are planned
+    predicted      (B, T)  True on the response tokens, EOS included
+    response_mask  (B, R)  the same on the response alone: True first, then False
     ended          (B,)    the response ends in EOS
     scores         (B,)    r(x, y), centred, less the penalty for a missing EOS
     logprobs       (B, R)  log pi of the policy that sampled, at the sampling temperature
@@ -29,7 +29,8 @@ class Rollout:
     """
 
     sequences: Tensor
-    mask: Tensor
+    lengths: Tensor
+    predicted: Tensor
     response_mask: Tensor
     ended: Tensor
     scores: Tensor
@@ -52,14 +53,12 @@ class Window:
     """Some rows of a rollout without the columns that are padding in all of them.
 
     rows       (b,)    indices into the rollout
-    sequences  (b, t)
-    mask       (b, t)
+    sequences  (b, t)  padding last
     predicted  (b, t)  True on real response tokens
     """
 
     rows: Tensor
     sequences: Tensor
-    mask: Tensor
     predicted: Tensor
 
     @property
@@ -68,40 +67,35 @@ class Window:
         return self.sequences[self.predicted]
 
 
-def window(sequences: Tensor, mask: Tensor, response_mask: Tensor, rows: Tensor) -> Window:
+def window(sequences: Tensor, lengths: Tensor, predicted: Tensor, rows: Tensor) -> Window:
     """Cut a micro-batch to its own width: finished and short sequences cost nothing."""
-    start = sequences.shape[1] - response_mask.shape[1]
-    predicted = torch.zeros_like(mask)
-    predicted[:, start:] = response_mask
-    real = mask[rows].any(0).nonzero()
-    columns = slice(int(real.min()), int(real.max()) + 1)
-    return Window(rows, sequences[rows, columns], mask[rows, columns], predicted[rows, columns])
+    width = int(lengths[rows].max())
+    return Window(rows, sequences[rows, :width], predicted[rows, :width])
 
 
-def micro_batches(mask: Tensor, rows: Tensor, size: int) -> list[Tensor]:
+def micro_batches(lengths: Tensor, rows: Tensor, size: int) -> list[Tensor]:
     """Cut the rows of one optimizer step into micro-batches of like length, at most ``size`` each.
 
     Losses are divided by the tokens of the whole step, so how it is cut changes no result, only
     how much padding is computed.
 
     Args:
-        mask: (B, T) of the whole rollout.
+        lengths: (B,) real tokens of every row of the rollout.
         rows: (n,) indices.
     """
-    ordered = rows[mask[rows].sum(1).argsort(stable=True)]
-    return [part for chunk in ordered.split(size) for part in _halve(mask, chunk)]
+    ordered = rows[lengths[rows].argsort(stable=True)]
+    return [part for chunk in ordered.split(size) for part in _halve(lengths, chunk)]
 
 
-def _halve(mask: Tensor, rows: Tensor) -> list[Tensor]:
+def _halve(lengths: Tensor, rows: Tensor) -> list[Tensor]:
     if len(rows) < 2 * _SMALLEST_CUT:
         return [rows]
     halves = rows.split((len(rows) + 1) // 2)
-    whole = _cells(mask, rows)
-    if whole - sum(_cells(mask, half) for half in halves) < _WORTH_CUTTING * whole:
+    whole = _cells(lengths, rows)
+    if whole - sum(_cells(lengths, half) for half in halves) < _WORTH_CUTTING * whole:
         return [rows]
-    return [part for half in halves for part in _halve(mask, half)]
+    return [part for half in halves for part in _halve(lengths, half)]
 
 
-def _cells(mask: Tensor, rows: Tensor) -> int:
-    real = mask[rows].any(0).nonzero()
-    return len(rows) * (int(real.max()) + 1 - int(real.min()))
+def _cells(lengths: Tensor, rows: Tensor) -> int:
+    return len(rows) * int(lengths[rows].max())

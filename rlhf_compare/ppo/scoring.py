@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from rlhf_compare.data.encoding import decode_response
 from rlhf_compare.models.generation import Responses
 from rlhf_compare.models.heads import ScalarHeadModel
+from rlhf_compare.ppo.rollout import micro_batches
+from rlhf_compare.tensors.padding import to_the_left
 
 TextReward = Callable[[list[str], list[str]], Sequence[float]]
 RewardModel = ScalarHeadModel | nn.Module | TextReward
@@ -58,18 +60,21 @@ class Scorer:
             ValueError: a function gave another number of scores than responses.
         """
         if self.model is not None:
-            sequences = torch.cat([prompt_ids, responses.ids], dim=1)
-            mask = torch.cat([prompt_mask, responses.mask], dim=1)
-            parts = zip(
-                sequences.split(self._batch_size), mask.split(self._batch_size), strict=True
+            ids, mask = to_the_left(
+                torch.cat([prompt_ids, responses.ids], dim=1),
+                torch.cat([prompt_mask, responses.mask], dim=1),
             )
-            return torch.cat([self.model.scores(ids, real) for ids, real in parts])
+            lengths, scores = mask.sum(1).cpu(), torch.empty(len(ids), device=ids.device)
+            for rows in micro_batches(lengths, torch.arange(len(ids)), self._batch_size):
+                width = int(lengths[rows].max())
+                scores[rows] = self.model.scores(ids[rows, :width], mask[rows, :width])
+            return scores
         prompts = [
             self._tokenizer.decode(ids[real])
             for ids, real in zip(prompt_ids, prompt_mask, strict=True)
         ]
         texts = [decode_response(self._tokenizer, ids) for ids in responses.to_lists()]
-        scores = list(self._function(prompts, texts))
-        if len(scores) != len(texts):
-            raise ValueError(f"reward_model gave {len(scores)} scores for {len(texts)} responses")
-        return torch.tensor([float(s) for s in scores], device=prompt_ids.device)
+        given = list(self._function(prompts, texts))
+        if len(given) != len(texts):
+            raise ValueError(f"reward_model gave {len(given)} scores for {len(texts)} responses")
+        return torch.tensor([float(s) for s in given], device=prompt_ids.device)

@@ -63,7 +63,7 @@ class Updater:
         tokens = rollout.response_mask[rows].sum()
         count = self.accelerator.gather(tokens).sum() / self.accelerator.num_processes
         stats: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=count.device))
-        micros = micro_batches(rollout.mask, rows, self.config.per_device_train_batch_size)
+        micros = micro_batches(rollout.lengths, rows, self.config.per_device_train_batch_size)
         for index, micro in enumerate(micros):
             last = index == len(micros) - 1  # gradients travel between processes once a step
             with nullcontext() if last else self.accelerator.no_sync(self.model):
@@ -93,9 +93,9 @@ class Updater:
     ) -> Tensor:
         """Policy, value and entropy losses of a micro-batch; adds what is logged to ``stats``."""
         config = self.config
-        cut = window(rollout.sequences, rollout.mask, rollout.response_mask, rows)
+        cut = window(rollout.sequences, rollout.lengths, rollout.predicted, rows)
         with self.accelerator.autocast():
-            logits, values = self.model(cut.sequences, cut.mask, cut.predicted, config.temperature)
+            logits, values = self.model(cut.sequences, cut.predicted, config.temperature)
         real = rollout.response_mask[rows]
         old, old_values, advantage, target = (
             column[rows][real] for column in (rollout.logprobs, rollout.values, advantages, returns)

@@ -35,9 +35,28 @@ def pad_sequences(
     return ids, mask
 
 
+def to_the_left(ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Move the real tokens of every row to its start, in their order, and cut what is padding in
+    all rows: (B, T) -> (B, t). A prompt padded on its left and a response padded on its right have
+    padding twice; this leaves one, and under a causal model nothing real ever looks at it.
+    """
+    order = (~mask).to(torch.uint8).argsort(dim=1, stable=True)
+    width = int(mask.sum(1).max()) if mask.numel() else 0
+    return ids.gather(1, order)[:, :width], mask.gather(1, order)[:, :width]
+
+
 def positions(mask: Tensor) -> Tensor:
     """Position ids that count real tokens alone: (B, T) -> (B, T), 0 under leading padding."""
     return (mask.long().cumsum(-1) - 1).clamp(min=0)
+
+
+def attention_inputs(mask: Tensor) -> dict[str, Tensor]:
+    """What a transformers model is told of padding on any side: (B, T) mask.
+
+    Positions count real tokens, so left padding changes nothing. Ids under padding are looked up in
+    the embedding, so they must be valid, but attention never reads them.
+    """
+    return {"attention_mask": mask.long(), "position_ids": positions(mask)}
 
 
 def last_true(mask: Tensor) -> Tensor:

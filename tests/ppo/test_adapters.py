@@ -45,13 +45,13 @@ def test_reference_is_the_frozen_base_to_the_bit(
     rollout = collect(trainer)
     every = torch.arange(len(rollout))
     with torch.no_grad():
-        cut = window(rollout.sequences, rollout.mask, rollout.response_mask, every)
+        cut = window(rollout.sequences, rollout.lengths, rollout.predicted, every)
         expected = token_logprobs(
-            chosen_logits(frozen, cut.sequences, cut.mask, cut.predicted, True), cut.tokens
+            chosen_logits(frozen, cut.sequences, cut.predicted, True), cut.tokens
         )
         with trainer._reference() as (reference, plain_head):
             got = token_logprobs(
-                chosen_logits(reference, cut.sequences, cut.mask, cut.predicted, plain_head),
+                chosen_logits(reference, cut.sequences, cut.predicted, plain_head),
                 cut.tokens,
             )
     assert torch.equal(got, expected)

@@ -69,12 +69,13 @@ def test_score_is_on_eos_and_token_rewards_sum_to_the_objective(
     )
     kl = (rollout.logprobs - rollout.ref_logprobs).sum(1)
     torch.testing.assert_close(rewards.sum(1), rollout.scores - 0.3 * kl, rtol=1e-4, atol=1e-4)
-    responses = rollout.sequences[:, -rollout.response_mask.shape[1] :]
     for row in range(len(rollout)):
+        response = rollout.sequences[row][rollout.predicted[row]]
         last = int(rollout.response_mask[row].sum()) - 1
+        assert len(response) == last + 1
         if rollout.ended[row]:
-            assert responses[row, last] == trainer.pad_id  # pad = EOS here, and it is real
-            assert trainer.pad_id not in responses[row, :last]
+            assert response[last] == trainer.pad_id  # pad = EOS here, and it is real
+            assert trainer.pad_id not in response[:last]
             assert (rollout.response_mask[row].nonzero().max()) == last
 
 
@@ -82,16 +83,15 @@ def test_log_probabilities_are_those_of_a_plain_forward(make_trainer: MakeTraine
     """Every response alone, without padding, through the model as transformers calls it."""
     trainer = make_trainer({"temperature": 0.7})
     rollout = collect(trainer)
-    start = rollout.sequences.shape[1] - rollout.response_mask.shape[1]
     for row in range(len(rollout)):
-        ids = rollout.sequences[row][rollout.mask[row]].unsqueeze(0)
+        ids = rollout.sequences[row][: rollout.lengths[row]].unsqueeze(0)
+        assert ids[0, : len(PROMPTS[row])].tolist() == PROMPTS[row]
         n = int(rollout.response_mask[row].sum())
         with torch.no_grad():
             logits = trainer.policy(ids).logits[:, -n - 1 : -1] / 0.7
         expected = token_logprobs(logits, ids[:, -n:])[0]
         torch.testing.assert_close(rollout.logprobs[row, :n], expected, rtol=1e-4, atol=1e-5)
         assert bool((rollout.logprobs[row, n:] == 0).all())
-    assert start == max(map(len, PROMPTS))
 
 
 def test_what_lies_under_padding_changes_nothing(make_trainer: MakeTrainer) -> None:
@@ -228,7 +228,7 @@ def test_sequence_classifier_as_reward_is_read_at_eos(
     classifier = GPT2ForSequenceClassification(config)
     trainer = make_trainer(reward_model=classifier)
     rollout = collect(trainer)
-    ids = rollout.sequences[0][rollout.mask[0]].unsqueeze(0)
+    ids = rollout.sequences[0][: rollout.lengths[0]].unsqueeze(0)
     with torch.no_grad():
         expected = classifier.score(classifier.transformer(ids).last_hidden_state)[0, -1, 0]
     torch.testing.assert_close(rollout.scores[0], expected, rtol=1e-4, atol=1e-5)
@@ -298,9 +298,8 @@ def test_missing_eos_penalty_and_centring(make_trainer: MakeTrainer) -> None:
 
 def test_micro_batches_hold_every_row_once_and_no_more_padding_than_needed() -> None:
     lengths = torch.randint(1, 40, (64,), generator=torch.Generator().manual_seed(0))
-    mask = torch.arange(40) < lengths.unsqueeze(1)
     rows = torch.randperm(64, generator=torch.Generator().manual_seed(1))[:48]
-    cuts = micro_batches(mask, rows, 32)
+    cuts = micro_batches(lengths, rows, 32)
     assert sorted(torch.cat(cuts).tolist()) == sorted(rows.tolist())
     assert max(map(len, cuts)) <= 32
     cells = sum(len(c) * int(lengths[c].max()) for c in cuts)
@@ -308,12 +307,12 @@ def test_micro_batches_hold_every_row_once_and_no_more_padding_than_needed() -> 
 
 
 def test_window_keeps_every_real_token() -> None:
-    sequences = torch.arange(30).view(3, 10)
-    mask = torch.tensor([[0] * 2 + [1] * 5 + [0] * 3, [0] * 3 + [1] * 3 + [0] * 4, [1] * 10]).bool()
-    response = mask[:, 4:]
-    cut = window(sequences, mask, response, torch.tensor([0, 1]))
+    sequences, lengths = torch.arange(30).view(3, 10), torch.tensor([5, 3, 10])
+    predicted = torch.arange(10) < lengths.unsqueeze(1)
+    predicted[:, :2] = False
+    cut = window(sequences, lengths, predicted, torch.tensor([0, 1]))
     assert cut.sequences.shape == (2, 5)
-    assert cut.tokens.tolist() == sequences[:2, 4:][response[:2]].tolist()
+    assert cut.tokens.tolist() == [2, 3, 4, 12]
 
 
 def test_evaluation_moves_no_draw_of_training(
@@ -339,9 +338,12 @@ def test_responses_read_back_at_the_reference(make_trainer: MakeTrainer) -> None
     trainer = make_trainer()
     trainer.train()
     rollout = collect(trainer)
-    length = rollout.response_mask.shape[1]
     with torch.no_grad():
-        logits = response_logits(trainer.ref_model, rollout.sequences, rollout.mask, length)
-    expected = token_logprobs(logits, rollout.sequences[:, -length:])
-    real = rollout.response_mask
-    torch.testing.assert_close(rollout.ref_logprobs[real], expected[real], rtol=1e-4, atol=1e-5)
+        for row in range(len(rollout)):
+            ids = rollout.sequences[row : row + 1, : rollout.lengths[row]]
+            n = int(rollout.response_mask[row].sum())
+            logits = response_logits(trainer.ref_model, ids, torch.ones_like(ids).bool(), n)
+            expected = token_logprobs(logits, ids[:, -n:])[0]
+            torch.testing.assert_close(
+                rollout.ref_logprobs[row, :n], expected, rtol=1e-4, atol=1e-5
+            )

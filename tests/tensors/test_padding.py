@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rlhf_compare.tensors.padding import last_true, pad_sequences, positions
+from rlhf_compare.tensors.padding import last_true, pad_sequences, positions, to_the_left
 
 
 def test_left_and_right() -> None:
@@ -45,3 +45,14 @@ def test_last_true_on_either_side_and_with_holes() -> None:
 def test_a_row_without_a_real_token_has_no_last_one() -> None:
     with pytest.raises(ValueError, match="without a single real token"):
         last_true(torch.tensor([[True], [False]]))
+
+
+def test_real_tokens_move_to_the_left_in_their_order() -> None:
+    ids = torch.tensor([[9, 9, 1, 2, 3, 9], [4, 5, 6, 7, 9, 9], [9, 9, 9, 9, 9, 8]])
+    mask = torch.tensor([[0, 0, 1, 1, 1, 0], [1, 1, 1, 1, 0, 0], [0, 0, 0, 0, 0, 1]]).bool()
+    moved, real = to_the_left(ids, mask)
+    assert moved.shape == real.shape == (3, 4)
+    assert [row[keep].tolist() for row, keep in zip(moved, real, strict=True)] == [
+        [1, 2, 3], [4, 5, 6, 7], [8]
+    ]  # fmt: skip
+    assert real.tolist() == [[True, True, True, False], [True] * 4, [True, False, False, False]]
