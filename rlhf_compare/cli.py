@@ -48,7 +48,7 @@ def compare(
     if dry_run:
         _print_plan(pipeline, _seeds(seeds))
         return
-    _measure_and_report(pipeline, ("sft", "ppo", "dpo"), _seeds(seeds), reports)
+    _measure_and_report(pipeline, pipeline.recipe.methods, _seeds(seeds), reports)
 
 
 @app.command()
@@ -59,7 +59,8 @@ def ppo(
     overrides: Overrides = None,
 ) -> None:
     """Run what PPO needs (SFT, reward model, PPO) and print its row of the table."""
-    _measure_and_report(_pipeline(recipe, overrides, runs), ("sft", "ppo"), _seeds(seeds), None)
+    pipeline = _pipeline(recipe, overrides, runs)
+    _measure_and_report(pipeline, _methods(pipeline.recipe, "ppo"), _seeds(seeds), None)
 
 
 @app.command()
@@ -71,7 +72,7 @@ def dpo(
 ) -> None:
     """Run what DPO needs (SFT, DPO) and print its row of the table."""
     pipeline = _pipeline(recipe, overrides, runs)
-    _measure_and_report(pipeline, ("sft", "dpo"), _seeds(seeds), None)
+    _measure_and_report(pipeline, _methods(pipeline.recipe, "dpo"), _seeds(seeds), None)
 
 
 @app.command()
@@ -112,7 +113,7 @@ def evaluate(
 ) -> None:
     """Measure SFT, PPO and DPO with one harness, training what is missing, and print the table."""
     pipeline = _pipeline(recipe, overrides, runs)
-    _measure_and_report(pipeline, ("sft", "ppo", "dpo"), _seeds(seeds), None)
+    _measure_and_report(pipeline, pipeline.recipe.methods, _seeds(seeds), None)
 
 
 @app.command()
@@ -131,6 +132,11 @@ def report(
     source = results or reports / load_recipe(recipe).name / "results.json"
     page = write_report(load_results(source), source.parent)
     console.print(f"report: {page}", soft_wrap=True)
+
+
+def _methods(recipe: Any, base: str) -> list[str]:
+    """SFT, a method and its variants."""
+    return [name for name in recipe.methods if recipe.base(name) in ("sft", base)]
 
 
 def _seeds(text: str) -> list[int]:
@@ -193,18 +199,16 @@ def _print_plan(pipeline: Any, seeds: Sequence[int]) -> None:
     """The resolved recipe and what would run where; touches neither network nor disk."""
     import yaml
 
-    from rlhf_compare.pipeline import PATHS
-
     recipe = pipeline.recipe
     print(yaml.safe_dump(recipe.resolved(), sort_keys=False, allow_unicode=True))
     hub = [f"{kind} {name}" for kind, name in _hub_ids(recipe)]
     print(f"# from the hub: {', '.join(hub) or 'nothing'}")
     print(f"# run directories, under {pipeline.root}:")
     print("#   data")
-    for stage in dict.fromkeys(stage for path in PATHS.values() for stage in path):
+    for stage in dict.fromkeys(s for method in recipe.methods for s in pipeline.path(method)):
         labels = [stage] if stage == "sft" else [f"{stage}-{seed}" for seed in seeds]
         print(f"#   {' '.join(labels)}")
-    for method in PATHS:
+    for method in recipe.methods:
         print(f"#   {' '.join(f'evaluate-{method}-{seed}' for seed in seeds)}")
 
 

@@ -16,38 +16,27 @@ from typing import Any
 import datasets
 from peft import LoraConfig
 
-from rlhf_compare import __version__
 from rlhf_compare.data.prepare import prepare
 from rlhf_compare.data.sources import fingerprint
-from rlhf_compare.data.store import DataDirectory
+from rlhf_compare.data.views import dpo_view, prompt_view
 from rlhf_compare.dpo.trainer import dpo_arguments, train_dpo
 from rlhf_compare.errors import RecipeError, StageFailedError
-from rlhf_compare.evaluation.stage import evaluate_policy
+from rlhf_compare.evaluation.probe import Probe
+from rlhf_compare.evaluation.stage import evaluate_policy, evaluation_prompts
 from rlhf_compare.models.adapters import lora_config
 from rlhf_compare.models.tokenizer import get_tokenizer
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.stage import ppo_arguments, train_ppo
 from rlhf_compare.recipe import Recipe
 from rlhf_compare.reward.trainer import reward_arguments, train_reward
-from rlhf_compare.runs.directory import RunDirectory, content_hash, write_json
-from rlhf_compare.runs.provenance import provenance
+from rlhf_compare.runs.runner import Stage, StageRunner
 from rlhf_compare.runs.stage import StageContext
-from rlhf_compare.runs.tracking import describe_tracking
 from rlhf_compare.sft.trainer import sft_arguments, train_sft
 
 logger = logging.getLogger(__name__)
 
-# The stages that each method's policy needs; what a path costs is their sum.
-PATHS = {"sft": ("sft",), "ppo": ("sft", "reward", "ppo"), "dpo": ("sft", "dpo")}
-_TRAINING = ("sft", "reward", "ppo", "dpo")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A finished stage: where it is and what its outcome depends on."""
-
-    directory: RunDirectory
-    inputs_hash: str
+# The stages that each method needs before its own; what a path costs is their sum.
+_BEFORE = {"sft": (), "ppo": ("sft", "reward"), "dpo": ("sft",)}
 
 
 @dataclass
@@ -69,8 +58,9 @@ class Pipeline:
         # a run directory is the cache; a hidden one would make a second run's stages look cheaper
         datasets.disable_caching()
         self._resolved = self.recipe.resolved()
-        self._finished: dict[str, Stage] = {}
-        self._said_tracking = False
+        self._runner = StageRunner(
+            self.root, self._resolved, self.recipe.seed, self.recipe.tracking, self.say
+        )
 
     def check(self) -> None:
         """Build every stage's arguments before anything trains, so that no fault waits for hours.
@@ -82,13 +72,17 @@ class Pipeline:
         self._check_lengths()
         lora_config(self.recipe.model.lora)
         recipe, where = self.recipe, str(self.root / "check")
-        for build, section in (
-            (sft_arguments, recipe.sft),
-            (reward_arguments, recipe.reward),
-            (ppo_arguments, recipe.ppo),
-            (dpo_arguments, recipe.dpo),
-        ):
-            build(section, where, recipe.seed)
+        sft_arguments(recipe.sft, where, recipe.seed)
+        reward_arguments(recipe.reward, where, recipe.seed)
+        for method in recipe.methods[1:]:
+            build = {"ppo": ppo_arguments, "dpo": dpo_arguments}[recipe.base(method)]
+            build(
+                recipe.section(method),
+                where,
+                recipe.seed,
+                recipe.evaluation.during_training,
+                method,
+            )
 
     def _check_lengths(self) -> None:
         recipe = self.recipe
@@ -142,12 +136,12 @@ class Pipeline:
                 context.data.write(prepared, made["tokenizer"])
             self.say(str(prepared.ledger))
 
-        return self._stage("data", None, inputs, run)
+        return self._runner.run("data", None, inputs, run, trains=False)
 
     def sft(self) -> Stage:
         data = self.data()
         inputs = {**self._sections("sft"), "model": self._start(), "data": data.inputs_hash}
-        return self._stage(
+        return self._runner.run(
             "sft", None, inputs, lambda c: train_sft(c, self.recipe.sft, self.recipe.model)
         )
 
@@ -158,40 +152,87 @@ class Pipeline:
             "lora": self.recipe.model.lora,
             "sft": sft.inputs_hash,
         }
-        return self._stage(
+        return self._runner.run(
             "reward",
             seed,
             inputs,
             lambda c: train_reward(c, self.recipe.reward, sft.directory.model, self.lora),
         )
 
-    def ppo(self, seed: int) -> Stage:
-        sft, reward = self.sft(), self.reward(seed)
-        inputs = {**self._sections("ppo"), "reward": reward.inputs_hash}
-        return self._stage(
-            "ppo",
-            seed,
-            inputs,
-            lambda c: train_ppo(
-                c, self.recipe.ppo, sft.directory.model, reward.directory.model, self.lora
-            ),
-        )
+    def ppo(self, seed: int, name: str = "ppo") -> Stage:
+        """PPO, or the variant of that name."""
+        sft, reward, section = self.sft(), self.reward(seed), self.recipe.section(name)
+        inputs = {
+            "ppo": section.model_dump(mode="json", exclude_unset=True),
+            "reward": reward.inputs_hash,
+            "probe": self._probe_inputs(),
+        }
 
-    def dpo(self, seed: int) -> Stage:
-        sft = self.sft()
-        inputs = {**self._sections("dpo"), "lora": self.recipe.model.lora, "sft": sft.inputs_hash}
-        return self._stage(
-            "dpo",
-            seed,
-            inputs,
-            lambda c: train_dpo(c, self.recipe.dpo, sft.directory.model, self.lora),
-        )
+        def run(context: StageContext) -> None:
+            _, asked = evaluation_prompts(context.data.eval(), self.recipe.evaluation)
+            train_ppo(
+                context,
+                section,
+                sft.directory.model,
+                reward.directory.model,
+                prompts=prompt_view(context.data.train()),
+                held_out=asked.select_columns(["prompt_ids"]) if len(asked) else None,
+                probe=self._probe(context, sft, asked),
+                evaluations=self.recipe.evaluation.during_training if len(asked) else 0,
+                lora=self.lora,
+            )
+
+        return self._runner.run(name, seed, inputs, run)
+
+    def dpo(self, seed: int, name: str = "dpo") -> Stage:
+        """DPO, or the variant of that name."""
+        sft, section = self.sft(), self.recipe.section(name)
+        inputs = {
+            "dpo": section.model_dump(mode="json", exclude_unset=True),
+            "lora": self.recipe.model.lora,
+            "sft": sft.inputs_hash,
+            "probe": self._probe_inputs(),
+        }
+
+        def run(context: StageContext) -> None:
+            held_out = context.data.eval()
+            _, asked = evaluation_prompts(held_out, self.recipe.evaluation)
+            of_probe = set(asked["prompt"])
+            held_out = held_out.filter(lambda p: p in of_probe, input_columns="prompt")
+            train_dpo(
+                context,
+                section,
+                sft.directory.model,
+                train=dpo_view(context.data.train()),
+                held_out=dpo_view(held_out) if len(asked) else None,
+                probe=self._probe(context, sft, asked),
+                evaluations=self.recipe.evaluation.during_training if len(asked) else 0,
+                lora=self.lora,
+            )
+
+        return self._runner.run(name, seed, inputs, run)
+
+    def _probe(self, context: StageContext, sft: Stage, asked: datasets.Dataset) -> Probe | None:
+        if len(asked) == 0:
+            return None
+        recipe = self.recipe
+        prompts = list(asked["prompt_ids"])
+        return Probe(recipe.evaluation, recipe.task, sft.directory.model, prompts, context.seed)
+
+    def _probe_inputs(self) -> dict[str, Any]:
+        """What of the evaluation a training stage depends on: a checkpoint may be chosen by it."""
+        fields = {"during_training", "probe_prompts", "max_new_tokens"}
+        return self.recipe.evaluation.model_dump(mode="json", include=fields)
 
     def policy(self, method: str, seed: int) -> Stage:
         """The stage whose model is a method's policy."""
         if method == "sft":
             return self.sft()
-        return {"ppo": self.ppo, "dpo": self.dpo}[method](seed)
+        return {"ppo": self.ppo, "dpo": self.dpo}[self.recipe.base(method)](seed, method)
+
+    def path(self, method: str) -> tuple[str, ...]:
+        """The stages that a method pays for, in order."""
+        return (*_BEFORE[self.recipe.base(method)], method)
 
     def evaluate(self, method: str, seed: int, with_reward: bool = True) -> Stage:
         """Measure a method's policy; without a reward model its reward stays unmeasured."""
@@ -202,7 +243,7 @@ class Pipeline:
             "policy": policy.inputs_hash,
             "reward": reward.inputs_hash if reward else None,
         }
-        return self._stage(
+        return self._runner.run(
             f"evaluate-{method}",
             seed,
             inputs,
@@ -214,6 +255,7 @@ class Pipeline:
                 sft.directory.model,
                 reward.directory.model if reward else None,
             ),
+            trains=False,
         )
 
     def compare(
@@ -240,52 +282,6 @@ class Pipeline:
             if not done:
                 raise StageFailedError(f"{method} failed under every seed")
         return evaluations
-
-    # --- running one
-
-    def _stage(
-        self,
-        name: str,
-        seed: int | None,
-        inputs: dict[str, Any],
-        run: Callable[[StageContext], None],
-    ) -> Stage:
-        label = name if seed is None else f"{name}-{seed}"
-        if label in self._finished:
-            return self._finished[label]
-        used_seed = self.recipe.seed if seed is None else seed
-        identity = {"stage": name, "seed": used_seed, "version": __version__, "inputs": inputs}
-        inputs_hash = content_hash(identity)
-        directory = RunDirectory(self.root / label)
-        stage = Stage(directory, inputs_hash)
-        if directory.is_done(inputs_hash):
-            self.say(f"{label}: done before, kept ({directory.path})")
-        else:
-            self.say(f"{label}: running ({directory.path})")
-            self._run(stage, identity, run, used_seed)
-        self._finished[label] = stage
-        return stage
-
-    def _run(
-        self, stage: Stage, identity: dict[str, Any], run: Callable[[StageContext], None], seed: int
-    ) -> None:
-        if identity["stage"] in _TRAINING and not self._said_tracking:
-            self._said_tracking = True
-            self.say(describe_tracking(self.recipe.tracking))
-        record = {**identity, "recipe": self._resolved, "provenance": provenance()}
-        stage.directory.start(record)
-        context = StageContext(
-            name=identity["stage"],
-            seed=seed,
-            directory=stage.directory,
-            data=DataDirectory(self.root / "data"),
-            tracking=self.recipe.tracking,
-            recipe=self._resolved,
-        )
-        with context.meter.stage():
-            run(context)
-        write_json(stage.directory.path / "cost.json", context.meter.as_dict())
-        stage.directory.finish(stage.inputs_hash)
 
     def _start(self, *without: str) -> dict[str, Any]:
         """The model that SFT starts from; how later stages train it is no matter of SFT's."""

@@ -3,10 +3,10 @@
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
 from yaml.constructor import ConstructorError
 
 from rlhf_compare.data.config import MAX_SEED, DataConfig, Section, TaskConfig
@@ -19,6 +19,18 @@ from rlhf_compare.reward.config import RewardSection
 from rlhf_compare.runs.arguments import StageSection, owned_hint
 from rlhf_compare.runs.config import TrackingConfig
 from rlhf_compare.sft.config import SFTSection
+
+# each names a directory beside the stages' own, and a column of the report
+VariantName = Annotated[str, StringConstraints(pattern=r"^(ppo|dpo)_[a-z0-9_]{1,24}$")]
+
+
+class Variant(Section):
+    """A method once more, under other settings: one more column of the report."""
+
+    method: Literal["ppo", "dpo"]
+    settings: dict[str, Any] = Field(
+        default_factory=dict
+    )  # fields of the method's section that differ from it
 
 
 class Recipe(Section):
@@ -36,14 +48,49 @@ class Recipe(Section):
     dpo: DPOSection = DPOSection()  # type: ignore[valid-type]
     evaluation: EvaluationConfig = EvaluationConfig()
     tracking: TrackingConfig = TrackingConfig()
+    variants: dict[VariantName, Variant] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _variants_are_sections(self) -> "Recipe":
+        for name, variant in self.variants.items():
+            if not name.startswith(f"{variant.method}_"):
+                raise ValueError(f"variants.{name}: name it {variant.method}_..., as its method")
+            try:
+                self.section(name)
+            except ValidationError as error:
+                field = error.errors()[0]["loc"][0]
+                fault = _explain({**error.errors()[0], "loc": (variant.method, field)})
+                raise ValueError(f"variants.{name}.settings: {fault}") from error
+        return self
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Every column of the report, SFT first, each variant behind its method."""
+        names = [[m, *(v for v in self.variants if self.base(v) == m)] for m in ("ppo", "dpo")]
+        return ("sft", *(name for group in names for name in group))
+
+    def base(self, method: str) -> str:
+        """The method that a variant is one of; of others, themselves."""
+        return self.variants[method].method if method in self.variants else method
+
+    def section(self, method: str) -> StageSection:
+        """The settings of a method; a variant's are its method's with its own on top."""
+        base: StageSection = getattr(self, self.base(method))
+        if method not in self.variants:
+            return base
+        return type(base).model_validate({**base.given(), **self.variants[method].settings})
 
     def resolved(self) -> dict[str, Any]:
         """As plain JSON: all our own fields, and the trainers' fields that the recipe sets."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
         return {
-            name: value.model_dump(mode="json", exclude_unset=isinstance(value, StageSection))
-            if isinstance(value, BaseModel)
-            else value
-            for name, value in ((name, getattr(self, name)) for name in type(self).model_fields)
+            **{
+                name: value.model_dump(mode="json", exclude_unset=isinstance(value, StageSection))
+                if isinstance(value, BaseModel)
+                else value
+                for name, value in values.items()
+            },
+            "variants": {name: v.model_dump(mode="json") for name, v in self.variants.items()},
         }
 
 
@@ -122,6 +169,8 @@ def _explain(fault: Any) -> str:
     if fault["type"] == "missing":
         return f"{field}: missing"
     message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "value_error" and not location:
+        return str(message)
     if fault["type"] == "value_error":
         return f"{field}: {message}" if len(location) > 1 else f"{field}.{message}"
     return f"{field}: {message[0].lower()}{message[1:]}, got {fault['input']!r}"

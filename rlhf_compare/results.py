@@ -6,7 +6,7 @@ from typing import Any
 
 from rlhf_compare.evaluation.stage import read_measurement, read_samples
 from rlhf_compare.evaluation.summary import collapsed, compare, summarise
-from rlhf_compare.pipeline import PATHS, Pipeline, Stage
+from rlhf_compare.pipeline import Pipeline, Stage
 from rlhf_compare.runs.directory import read_json
 
 
@@ -57,7 +57,7 @@ def _cost(pipeline: Pipeline, method: str, seeds: Sequence[int]) -> dict[str, An
     """Mean cost of a method's path over its seeds; evaluation is never charged to training."""
     stages: dict[str, dict[str, Any]] = {}
     peak, tokens = 0, {"trained": 0.0, "generated": 0.0}
-    for name in PATHS[method]:
+    for name in pipeline.path(method):
         labels = [name] if name == "sft" else [f"{name}-{seed}" for seed in seeds]
         costs = [read_json(pipeline.root / label / "cost.json") for label in labels]
         phases: dict[str, float] = {}

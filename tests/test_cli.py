@@ -170,7 +170,7 @@ def test_dry_run_prints_the_plan_and_opens_no_socket(
     assert plan["name"] == recipe.stem and plan["dpo"]["beta"] == 0.7
     assert list(plan) == [
         *("name", "seed", "data", "task", "model"),
-        *("sft", "reward", "ppo", "dpo", "evaluation", "tracking"),
+        *("sft", "reward", "ppo", "dpo", "evaluation", "tracking", "variants"),
     ]
     assert "ppo-0 ppo-3" in outcome.out and f"runs/{recipe.stem}" in outcome.out
     if recipe.stem == "tiny":

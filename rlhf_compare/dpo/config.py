@@ -1,7 +1,44 @@
-"""The ``dpo:`` section: fields of ``trl.DPOConfig``."""
+"""The ``dpo:`` section: fields of ``trl.DPOConfig``, and when to stop and what to keep."""
 
-from trl import DPOConfig
+from dataclasses import dataclass, field
+from typing import Literal
+
+import trl
 
 from rlhf_compare.runs.arguments import section_of
+
+
+@dataclass
+class DPOConfig(trl.DPOConfig):
+    """TRL's fields under their own names (its losses by ``loss_type``), and two of ours.
+
+    With labels that no noise contradicts the sigmoid loss has no minimum: it goes to 0 while the
+    policy goes on drifting. So the loss is no rule for stopping; the drift itself is one.
+    """
+
+    kl_budget: float | None = field(
+        default=None,
+        metadata={"help": "nats per response; the first evaluation over it ends training; None"},
+    )
+    keep: Literal["last", "best"] = field(
+        default="last",
+        metadata={
+            "help": "best = of the evaluations within kl_budget the one with the highest exact "
+            "adoption (where a task has none: the highest accuracy on held-out pairs); where none "
+            "is within, the one with the least KL"
+        },
+    )
+
+    def __post_init__(self) -> None:
+        if self.keep == "best":
+            self.load_best_model_at_end = True
+            self.metric_for_best_model, self.greater_is_better = "eval_selection", True
+            self.save_strategy, self.save_total_limit, self.save_only_model = "best", 1, True
+        super().__post_init__()
+        if self.kl_budget is not None and self.kl_budget <= 0:
+            raise ValueError(f"kl_budget: {self.kl_budget} is out of range, it must be above 0")
+        if self.kl_budget is not None and self.keep != "best":
+            raise ValueError("kl_budget needs keep: best, or the policy over it would be kept")
+
 
 DPOSection = section_of(DPOConfig, "DPOSection")

@@ -1,64 +1,186 @@
 """TRL's DPOTrainer on our token ids.
 
-TRL 1.16 tokenises prompt and completion as one string, which merges a trailing space of the prompt
-into the completion and trains on a context that inference never sees. So the data arrive encoded.
+What it adds to TRL's:
+ 1. The data arrive encoded. TRL 1.16 tokenises prompt and completion as one string, which merges a
+    trailing space of the prompt into the completion and trains on a context that inference never
+    sees.
+ 2. Reference log-probabilities are computed once and shared by all runs on the same pairs.
+ 3. Batches hold pairs of like length; a pair stays together, chosen and rejected in one forward.
+ 4. Evaluations show adoption and KL beside the loss, and the log-ratios of chosen and rejected
+    apart: when both fall ("likelihood displacement", Razin et al. 2025) no margin shows it.
+ 5. It can stop at a KL budget and keep the best policy within it.
 """
 
+import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
 from peft import LoraConfig
-from trl import DPOConfig, DPOTrainer
+from torch import Tensor
+from trl import DPOTrainer
 
-from rlhf_compare.data.views import dpo_view
+from rlhf_compare.dpo.config import DPOConfig
+from rlhf_compare.dpo.reference import (
+    COLUMNS,
+    CachedLogps,
+    ReferenceCache,
+    hash_weights,
+    with_logps,
+)
 from rlhf_compare.models.adapters import save_merged
-from rlhf_compare.models.policy import load_policy
+from rlhf_compare.models.policy import fuse_activations, load_policy
 from rlhf_compare.models.tokenizer import load_tokenizer
 from rlhf_compare.runs.arguments import StageSection, build_arguments
-from rlhf_compare.runs.stage import StageContext
+from rlhf_compare.runs.stage import Probe, StageContext
 from rlhf_compare.runs.trainer import StageTrainer
+
+_SIDES = ("chosen", "rejected")
 
 
 class EncodedDPOTrainer(StageTrainer, DPOTrainer):
-    """DPOTrainer that takes ``prompt_ids``, ``chosen_ids``, ``rejected_ids`` as they are."""
+    """DPOTrainer that takes ``prompt_ids``, ``chosen_ids``, ``rejected_ids`` as they are.
 
-    def _prepare_dataset(self, dataset: Dataset, *_: Any, **__: Any) -> Dataset:
-        return dataset
+    Args:
+        reference_cache: where reference log-probabilities are kept; None = nowhere.
+    """
 
-    def _precompute_ref_logps(self, *args: Any, **kwargs: Any) -> Dataset:
-        with self.meter.phase("reference"):
-            return super()._precompute_ref_logps(*args, **kwargs)
+    args: DPOConfig
+
+    def __init__(self, *args: Any, reference_cache: ReferenceCache | None = None, **kwargs: Any):
+        self._reference_cache = reference_cache
+        super().__init__(*args, **kwargs)
+
+    def _prepare_dataset(
+        self, dataset: Dataset, processing_class: Any, args: DPOConfig, dataset_name: str
+    ) -> Dataset:
+        lengths = [
+            len(prompt) + max(len(chosen), len(rejected))
+            for prompt, chosen, rejected in zip(
+                *(dataset[f"{name}_ids"] for name in ("prompt", *_SIDES)), strict=True
+            )
+        ]
+        return dataset.add_column(args.length_column_name, lengths)
+
+    def _set_signature_columns_if_needed(self) -> None:
+        super()._set_signature_columns_if_needed()
+        if self.args.length_column_name not in self._signature_columns:
+            self._signature_columns.append(self.args.length_column_name)
+
+    # --- reference log-probabilities
+
+    def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
+        """TRL's, kept on disk. Whoever finds them there is charged what they once took, so that no
+        run looks cheaper for coming second; those of held-out pairs belong to the evaluation."""
+        phase, cache = "reference" if name == "train" else "evaluate", self._reference_cache
+        if cache is None:
+            with self.meter.phase(phase):
+                return super()._precompute_ref_logps(dataset, name, batch_size)
+        args = self.args
+        path = cache.path(dataset, (args.bf16, args.fp16, args.ld_alpha, args.device.type))
+        known = cache.load(path)
+        if known is not None:
+            self.meter.charge(phase, known.seconds)
+            return with_logps(dataset, known)
+        start = time.perf_counter()
+        with self.meter.phase(phase):
+            complete = super()._precompute_ref_logps(dataset, name, batch_size)
+        seconds = time.perf_counter() - start
+        chosen, rejected = (torch.tensor(complete[name], dtype=torch.float32) for name in COLUMNS)
+        if self.is_world_process_zero():
+            cache.save(path, CachedLogps(chosen, rejected, seconds))
+        return complete
+
+    # --- what is logged
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool) -> Any:
+        loss = super()._compute_loss(model, inputs, return_outputs)
+        log = self._metrics["train" if self.model.training else "eval"]
+        for side in _SIDES:  # in nats per response: TRL's "rewards" are these times beta
+            log[f"logratios/{side}"].append(log[f"rewards/{side}"][-1] / self.beta)
+        log["padding_share"].append(1.0 - inputs["attention_mask"].float().mean().item())
+        return loss
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """TRL's metrics on held-out pairs and the probe's; ends training over ``kl_budget``."""
+        metrics = super().evaluate(*args, **kwargs)
+        kl, budget = metrics.get("eval_kl_exact"), self.args.kl_budget
+        if kl is not None and budget is not None and kl > budget:
+            metrics["eval_selection"] = -kl
+            self.control.should_training_stop = True
+        else:
+            metrics["eval_selection"] = self._reached(metrics)
+        self.log({"eval_selection": metrics["eval_selection"]})
+        return metrics
+
+    def _reached(self, metrics: dict[str, float]) -> float:
+        if "eval_adoption_exact" in metrics:
+            return metrics["eval_adoption_exact"]
+        logged = [row for row in self.state.log_history if "eval_rewards/accuracies" in row]
+        return float(logged[-1]["eval_rewards/accuracies"]) if logged else 0.0
 
 
-def dpo_arguments(section: StageSection, output_dir: str, seed: int) -> DPOConfig:
-    """The trainer's arguments; reference log-probabilities are computed once unless told not to."""
-    ours = {"max_length": None, "precompute_ref_log_probs": True}
-    return build_arguments(DPOConfig, section, "dpo", output_dir, seed, **ours)
+def dpo_arguments(
+    section: StageSection, output_dir: str, seed: int, evaluations: int = 0, name: str = "dpo"
+) -> DPOConfig:
+    """The trainer's arguments; reference log-probabilities are computed once unless told not to.
+
+    Args:
+        evaluations: in the whole run.
+        name: of the section, for messages.
+    """
+    ours: dict[str, Any] = {
+        "max_length": None,
+        "precompute_ref_log_probs": True,
+        "train_sampling_strategy": "group_by_length",
+    }
+    if evaluations:
+        ours |= {"eval_strategy": "steps", "eval_steps": 1.0 / evaluations}
+    return build_arguments(DPOConfig, section, name, output_dir, seed, **ours)
 
 
 def train_dpo(
-    context: StageContext, section: StageSection, sft_model: Path, lora: LoraConfig | None = None
+    context: StageContext,
+    section: StageSection,
+    sft_model: Path,
+    train: Dataset,
+    held_out: Dataset | None = None,
+    probe: Probe | None = None,
+    evaluations: int = 0,
+    lora: LoraConfig | None = None,
 ) -> None:
-    """Train the DPO policy from the SFT model and leave it in the stage's directory."""
-    args = dpo_arguments(section, str(context.directory.path), context.seed)
+    """Train the DPO policy from the SFT model and leave it in the stage's directory.
+
+    Args:
+        train, held_out: pairs: ``prompt_ids``, ``chosen_ids``, ``rejected_ids``; the second are
+            what evaluations in between are made on.
+        probe: see :class:`StageTrainer`.
+        evaluations: in the whole run; 0 = none.
+    """
+    args = dpo_arguments(section, str(context.directory.path), context.seed, evaluations)
     with context.meter.phase("load"):
         tokenizer = load_tokenizer(sft_model)
         policy = load_policy(sft_model)
         live = lora is None and not args.precompute_ref_log_probs
         reference = load_policy(sft_model) if live else None  # with adapters: the base, they off
+        for model in (policy, reference):
+            if model is not None:
+                fuse_activations(model)
     with context.meter.phase("data"):
-        train = dpo_view(context.data.train())
         context.meter.count(trained=int(args.num_train_epochs * _tokens(train)))
         trainer = EncodedDPOTrainer(
             model=policy,
             ref_model=reference,
             args=args,
             train_dataset=train,
+            eval_dataset=held_out,
             processing_class=tokenizer,
             peft_config=lora,
             meter=context.meter,
+            probe=probe,
             callbacks=context.callbacks("rewards/accuracies"),
+            reference_cache=ReferenceCache(context.cache, hash_weights(sft_model)),
         )
     trainer.train()
     with context.meter.phase("save"):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from rlhf_compare.data.config import TaskConfig
 from rlhf_compare.data.encoding import decode_response, marker_ids, prefix_ids
@@ -49,22 +49,37 @@ class Harness:
 
     @torch.no_grad()
     def measure(
-        self, policy: PreTrainedModel, prompts: Sequence[list[int]], seed: int, label: str
+        self,
+        policy: PreTrainedModel,
+        prompts: Sequence[list[int]],
+        seed: int,
+        label: str | None = None,
     ) -> Measurement:
-        """Measure one policy.
+        """Measure one policy. Leaves its mode and the caller's random draws as they were.
 
         Args:
             prompts: token ids of every prompt.
             seed: of the sampling; the same for every policy.
-            label: for the progress bar.
+            label: for the progress bar; None = no bar.
         """
-        set_seed(seed)
+        was_training = policy.training
         policy.eval()
+        try:
+            with torch.random.fork_rng():
+                torch.manual_seed(seed)
+                return self._measure(policy, prompts, label)
+        finally:
+            policy.train(was_training)
+
+    def _measure(
+        self, policy: PreTrainedModel, prompts: Sequence[list[int]], label: str | None
+    ) -> Measurement:
         columns: dict[str, list[float]] = defaultdict(list)
         answers: list[str] = []
         n, per_batch = self.config.samples_per_prompt, self.config.batch_size
         size = max(1, per_batch // n)
-        with tqdm(total=len(prompts), desc=f"evaluate {label}", unit="prompt") as bar:
+        title, hidden = f"evaluate {label}", label is None
+        with tqdm(total=len(prompts), desc=title, unit="prompt", disable=hidden) as bar:
             for start in range(0, len(prompts), size):
                 part = list(prompts[start : start + size])
                 ids, mask = self._pad(part)

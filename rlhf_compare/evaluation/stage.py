@@ -48,7 +48,7 @@ def evaluate_policy(
         )
         policy = load_policy(policy_model).to(device)
     with context.meter.phase("evaluate"):
-        prompts = evaluation_prompts(context.data.eval(), config.max_prompts)
+        prompts, _ = evaluation_prompts(context.data.eval(), config)
         asked = [task.render(question) for question in config.questions]
         measured = harness.measure(policy, prompts["prompt_ids"], context.seed, context.run_name)
         shown = harness.answer(policy, [encode_prompt(tokenizer, prompt) for prompt in asked])
@@ -66,13 +66,21 @@ def evaluate_policy(
         )
 
 
-def evaluation_prompts(held_out: Dataset, count: int) -> Dataset:
-    """At most ``count`` different held-out prompts, drawn by hash: the same for every method,
-    whatever the order of the file."""
+def evaluation_prompts(held_out: Dataset, config: EvaluationConfig) -> tuple[Dataset, Dataset]:
+    """Different held-out prompts, drawn by hash: the same for every method, whatever the order of
+    the file.
+
+    Returns:
+        those that the evaluation measures, at most ``max_prompts``, and those that a probe asks
+        while a method trains, at most ``probe_prompts`` and a quarter of all. No prompt is in both:
+        a checkpoint chosen on the prompts that judge it would flatter itself.
+    """
     prompts = prompt_view(held_out)
     ranks = [hashlib.sha256(prompt.encode()).hexdigest() for prompt in prompts["prompt"]]
     order = sorted(range(len(ranks)), key=ranks.__getitem__)
-    return prompts.select(order[:count])
+    probed = min(config.probe_prompts, len(order) // 4) if config.during_training else 0
+    judged = order[: len(order) - probed][: config.max_prompts]
+    return prompts.select(judged), prompts.select(order[len(order) - probed :])
 
 
 def read_measurement(directory: RunDirectory) -> Measurement:

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from datasets import Dataset
 from peft import LoraConfig
 from transformers import set_seed
 
-from rlhf_compare.data.views import prompt_view
 from rlhf_compare.models.adapters import Hats, load_reward_adapter, save_merged
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.policy import load_policy
@@ -14,12 +14,20 @@ from rlhf_compare.models.tokenizer import load_tokenizer
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.trainer import PPOTrainer
 from rlhf_compare.runs.arguments import StageSection, build_arguments
-from rlhf_compare.runs.stage import StageContext
+from rlhf_compare.runs.stage import Probe, StageContext
 
 
-def ppo_arguments(section: StageSection, output_dir: str, seed: int) -> PPOConfig:
-    """The trainer's arguments."""
-    return build_arguments(PPOConfig, section, "ppo", output_dir, seed)
+def ppo_arguments(
+    section: StageSection, output_dir: str, seed: int, evaluations: int = 0, name: str = "ppo"
+) -> PPOConfig:
+    """The trainer's arguments.
+
+    Args:
+        evaluations: in the whole run.
+        name: of the section, for messages.
+    """
+    ours = {"eval_strategy": "steps", "eval_steps": 1.0 / evaluations} if evaluations else {}
+    return build_arguments(PPOConfig, section, name, output_dir, seed, **ours)
 
 
 def train_ppo(
@@ -27,10 +35,21 @@ def train_ppo(
     section: StageSection,
     sft_model: Path,
     reward_model: Path,
+    prompts: Dataset,
+    held_out: Dataset | None = None,
+    probe: Probe | None = None,
+    evaluations: int = 0,
     lora: LoraConfig | None = None,
 ) -> None:
-    """Train the PPO policy from the SFT model and leave it in the stage's directory."""
-    args = ppo_arguments(section, str(context.directory.path), context.seed)
+    """Train the PPO policy from the SFT model and leave it in the stage's directory.
+
+    Args:
+        prompts, held_out: column ``prompt_ids``; the second are what evaluations in between sample
+            responses to.
+        probe: see :class:`StageTrainer`.
+        evaluations: in the whole run; 0 = none.
+    """
+    args = ppo_arguments(section, str(context.directory.path), context.seed, evaluations)
     with context.meter.phase("load"):
         set_seed(context.seed)
         tokenizer = load_tokenizer(sft_model)
@@ -44,15 +63,19 @@ def train_ppo(
             hats = Hats.on(policy, lora)
             policy, reference, reward = hats.model, None, load_reward_adapter(hats, reward_model)
     with context.meter.phase("data"):
-        prompts = prompt_view(context.data.train()).rename_column("prompt_ids", "input_ids")
+        train, asked = (
+            part and part.rename_column("prompt_ids", "input_ids") for part in (prompts, held_out)
+        )
         trainer = PPOTrainer(
             args=args,
             processing_class=tokenizer,
             model=policy,
             ref_model=reference,
             reward_model=reward,
-            train_dataset=prompts,
+            train_dataset=train,
+            eval_dataset=asked,
             meter=context.meter,
+            probe=probe,
             callbacks=context.callbacks("objective/scores"),
         )
     trainer.train()

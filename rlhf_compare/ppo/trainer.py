@@ -150,7 +150,7 @@ class PPOTrainer(IterationTrainer):
 
     @property
     def policy(self) -> Any:
-        """The policy, out of every wrapper."""
+        """The policy alone, out of every wrapper."""
         return self.accelerator.unwrap_model(self.model).policy
 
     def _reference(self) -> AbstractContextManager[Any]:
@@ -261,8 +261,9 @@ class PPOTrainer(IterationTrainer):
                 for name, value in rollout_metrics(rollout, None, self.kl_control.kl_coef).items():
                     sums[name] += value * len(rollout)
                 rows += len(rollout)
-        metrics = {f"{metric_key_prefix}_{name}": total / rows for name, total in sums.items()}
-        self.log(metrics)
+            metrics = {f"{metric_key_prefix}_{name}": total / rows for name, total in sums.items()}
+            self.log(metrics)
+            metrics.update(self.probed(metric_key_prefix))
         handler: Any = self.callback_handler
         self.control: Any = handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics

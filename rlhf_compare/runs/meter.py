@@ -11,6 +11,7 @@ import psutil
 import torch
 
 _SAMPLE_SECONDS = 0.05
+_EVALUATE = "evaluate"
 
 
 class DeviceMeter:
@@ -26,6 +27,7 @@ class DeviceMeter:
         self.phases: dict[str, float] = defaultdict(float)
         self.tokens: Counter[str] = Counter()
         self.total = 0.0
+        self._earlier = 0.0
         self.peak_memory_bytes: int | None = None
         self._open: list[str] = []
         self._mark: Any = None
@@ -40,14 +42,17 @@ class DeviceMeter:
             with _PeakResidentMemory() as resident:
                 yield
         finally:
-            self.total = self._seconds(start, self._now())
+            self.total = self._seconds(start, self._now()) + self._earlier
             self.peak_memory_bytes = (
                 int(torch.cuda.max_memory_allocated()) if self.cuda else resident.peak
             )
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Charge what happens inside to ``name``."""
+        """Charge what happens inside to ``name``; inside an evaluation everything is evaluation,
+        also what generates or scores, for training pays for none of it."""
+        if _EVALUATE in self._open:
+            name = _EVALUATE
         self._charge()
         self._open.append(name)
         try:
@@ -56,9 +61,15 @@ class DeviceMeter:
             self._charge()
             self._open.pop()
 
+    def charge(self, name: str, seconds: float) -> None:
+        """Charge seconds that an earlier run spent for this one, to the phase and to the stage."""
+        self.phases[name] += seconds
+        self._earlier += seconds
+
     def count(self, **tokens: int) -> None:
-        """Add to the token counts, for instance ``count(generated=640)``."""
-        self.tokens.update(tokens)
+        """Add to the token counts, for instance ``count(generated=640)``; not in an evaluation."""
+        if _EVALUATE not in self._open:
+            self.tokens.update(tokens)
 
     @property
     def clock(self) -> str:

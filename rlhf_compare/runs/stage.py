@@ -1,6 +1,8 @@
 """What a training stage is handed: where to read, where to write, what to meter and log with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
@@ -11,15 +13,18 @@ from rlhf_compare.runs.directory import RunDirectory
 from rlhf_compare.runs.meter import DeviceMeter
 from rlhf_compare.runs.tracking import MetricsLog, ProgressBar, WandbCallback
 
+Probe = Callable[[Any], dict[str, float]]  # a policy in, numbers out; see StageTrainer
+
 
 @dataclass(frozen=True, kw_only=True)
 class StageContext:
     """One stage of one run.
 
-    name        sft, reward, ppo, dpo
+    name        sft, reward, ppo, dpo, or a variant's
     seed        of this stage
     directory   where it writes
     data        what it reads, encoded
+    cache       what runs of one recipe share, named by content
     recipe      the resolved recipe, for the tracker
     """
 
@@ -27,6 +32,7 @@ class StageContext:
     seed: int
     directory: RunDirectory
     data: DataDirectory
+    cache: Path
     tracking: TrackingConfig
     recipe: dict[str, Any]
     meter: DeviceMeter = field(default_factory=DeviceMeter)

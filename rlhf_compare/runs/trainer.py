@@ -8,22 +8,28 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from rlhf_compare.errors import StageFailedError
 from rlhf_compare.runs.meter import DeviceMeter
+from rlhf_compare.runs.stage import Probe
 
 
 class StageTrainer:
     """Mixin, placed before a Trainer class: meters phases, stops on a NaN, replaces the printing.
 
     All four stages are Trainers, so this is the one place for what they share.
+
+    Args:
+        meter: charged by phase; None = one of its own.
+        probe: called with the policy at every evaluation; what it returns joins the metrics.
     """
 
     def __init__(
         self,
         *args: Any,
         meter: DeviceMeter | None = None,
+        probe: Probe | None = None,
         callbacks: Sequence[TrainerCallback] | None = None,
         **kwargs: Any,
     ) -> None:
-        self.meter = meter or DeviceMeter()
+        self.meter, self.probe = meter or DeviceMeter(), probe
         super().__init__(*args, callbacks=list(callbacks or []), **kwargs)  # type: ignore[call-arg]
         self.remove_callback(PrinterCallback)  # type: ignore[attr-defined]
         self.remove_callback(ProgressCallback)  # type: ignore[attr-defined]
@@ -36,9 +42,23 @@ class StageTrainer:
         with self.meter.phase("data"):
             return super().get_batch_samples(*args, **kwargs)  # type: ignore[misc]
 
-    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+    @property
+    def policy(self) -> Any:
+        """What trains, out of every wrapper."""
+        return self.accelerator.unwrap_model(self.model)  # type: ignore[attr-defined]
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         with self.meter.phase("evaluate"):
-            return super().evaluate(*args, **kwargs)  # type: ignore[misc]
+            metrics = super().evaluate(*args, **kwargs)  # type: ignore[misc]
+            return {**metrics, **self.probed()}
+
+    def probed(self, prefix: str = "eval") -> dict[str, float]:
+        """Ask the probe, log what it says; nothing where there is none."""
+        if self.probe is None:
+            return {}
+        metrics = {f"{prefix}_{name}": value for name, value in self.probe(self.policy).items()}
+        self.log(metrics)  # type: ignore[attr-defined]
+        return metrics
 
     def save_model(self, *args: Any, **kwargs: Any) -> Any:
         with self.meter.phase("save"):
