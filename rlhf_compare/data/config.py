@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+PairRule = Literal["best_worst", "all", "adjacent"]
+
 MAX_SEED = 2**32 - 1  # numpy takes no larger one
 
 
@@ -25,6 +27,7 @@ class DataConfig(Section):
     max_prompt_length: int = Field(default=256, gt=0)  # tokens; longer prompts are dropped
     max_length: int = Field(default=512, gt=1)  # tokens of prompt + response, EOS included
     eval_share: float = Field(default=0.2, gt=0, lt=1)  # share of prompts (or topics) held out
+    pairs: PairRule = "best_worst"  # which pairs DPO takes from K ranked responses
 
     @model_validator(mode="after")
     def _source_is_complete(self) -> "DataConfig":

@@ -1,5 +1,6 @@
 """One row, however it is written, to a question and its answers, or to the reason it is dropped."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ class Exchange:
     """A single-turn exchange. ``drop`` is the reason code if the row cannot be used."""
 
     question: str = ""
-    chosen: str = ""  # the answer people preferred, or the only one
-    rejected: str | None = None  # the other answer, where the source has one to this question
+    responses: tuple[str, ...] = ()  # K >= 2 to be ranked; one where the source has no other
+    scores: tuple[float, ...] = ()  # higher is better, equal = tie
     group: str | None = None  # rows of one group never part (a topic); None = the prompt decides
     drop: str | None = None
 
@@ -32,11 +33,13 @@ def parse_turns(transcript: str) -> list[tuple[str, str]]:
 
 
 def parse_row(row: Mapping[str, object], where: str) -> Exchange:
-    """Recognise the format from the columns: hh-rlhf transcripts or question and answer.
+    """Recognise the format from the columns: hh-rlhf transcripts, ranked, question and answer.
 
     Raises:
         DataError: a field is missing or no text; ``where`` (file and line) opens the message.
     """
+    if "responses" in row:
+        return _parse_ranked(row, where)
     if "question" in row and "chosen" not in row:
         return _parse_question(row, where)
     return _parse_transcripts(row, where)
@@ -61,9 +64,24 @@ def _parse_question(row: Mapping[str, object], where: str) -> Exchange:
     if not answer.strip():
         return Exchange(drop="no_answer")
     topic = row.get("topic")
-    return Exchange(
-        question.strip(), answer.strip(), group=topic if isinstance(topic, str) else None
-    )
+    group = topic if isinstance(topic, str) else None
+    return Exchange(question.strip(), (answer.strip(),), (1.0,), group)
+
+
+def _parse_ranked(row: Mapping[str, object], where: str) -> Exchange:
+    prompt, responses, scores = _text(row, "prompt", where), row["responses"], row.get("scores")
+    if not isinstance(responses, list) or not all(isinstance(r, str) for r in responses):
+        raise DataError(f"{where}: field 'responses' is no list of texts")
+    if not isinstance(scores, list) or len(scores) != len(responses):
+        raise DataError(f"{where}: field 'scores' must hold one number for each response")
+    if not all(isinstance(s, int | float) and math.isfinite(s) for s in scores):
+        raise DataError(f"{where}: field 'scores' holds something that is no finite number")
+    if not prompt.strip():
+        return Exchange(drop="no_question")
+    if len(responses) < 2 or not all(text.strip() for text in responses):
+        return Exchange(drop="no_answer")
+    texts = tuple(text.strip() for text in responses)
+    return Exchange(prompt.strip(), texts, tuple(float(score) for score in scores))
 
 
 def _parse_transcripts(row: Mapping[str, object], where: str) -> Exchange:
@@ -81,5 +99,6 @@ def _parse_transcripts(row: Mapping[str, object], where: str) -> Exchange:
         answers.append(turns[1][1])
     if not answers[0]:
         return Exchange(drop="no_answer")
-    same_question = questions[0] == questions[1]
-    return Exchange(questions[0], answers[0], answers[1] if same_question else None)
+    if questions[0] != questions[1] or not answers[1]:
+        return Exchange(questions[0], (answers[0],), (1.0,))
+    return Exchange(questions[0], tuple(answers), (1.0, 0.0))

@@ -5,6 +5,7 @@ rows -> exchanges -> pairs -> (tokenizer) -> token ids -> length filter -> split
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from datasets import Dataset, disable_progress_bars, enable_progress_bars
 
@@ -14,7 +15,7 @@ from rlhf_compare.data.formats import parse_row
 from rlhf_compare.data.ledger import Ledger
 from rlhf_compare.data.sources import describe, load_rows, unreadable
 from rlhf_compare.data.splits import is_eval, normalise
-from rlhf_compare.data.tasks import make_pair
+from rlhf_compare.data.tasks import Ranked, rank
 from rlhf_compare.errors import DataError
 
 # Below this many rows a mapping ends before a progress bar could be read.
@@ -23,9 +24,12 @@ _BAR_FROM_ROWS = 20_000
 
 @dataclass(frozen=True)
 class PreparedData:
-    """Encoded pairs. Columns of both sides: ``prompt``, ``chosen``, ``rejected``,
-    ``demonstration`` (texts) and ``prompt_ids``, ``chosen_ids``, ``rejected_ids``,
-    ``demonstration_ids`` (token ids, responses end in EOS)."""
+    """One prompt a row with its K >= 2 ranked responses; a labelled pair is K = 2.
+
+    Columns of both sides: ``prompt`` (text), ``responses`` (K texts), ``scores`` (K numbers, higher
+    is better, equal = tie), ``demonstration`` (text); ``prompt_ids``, ``response_ids`` (K lists)
+    and ``demonstration_ids`` (token ids, EOS last in every response and demonstration).
+    """
 
     train: Dataset
     eval: Dataset
@@ -51,7 +55,7 @@ def prepare(
     (disable_progress_bars if len(rows) < _BAR_FROM_ROWS else enable_progress_bars)()
     try:
         pairs = rows.map(
-            _RowToPair(task, describe(data)),
+            _RowToRanked(task, describe(data)),
             with_indices=True,
             remove_columns=rows.column_names,
             desc="pairing",
@@ -70,7 +74,7 @@ def prepare(
         row["prompt"] + text
         for row, held in zip(usable, sides, strict=True)
         if not held
-        for text in (row["chosen"], row["rejected"])
+        for text in row["responses"]
     ]
     encode = _Encode(get_tokenizer(texts), data)
     encoded = usable.add_column("eval", sides).map(encode, desc="encoding")
@@ -93,44 +97,44 @@ def prepare(
     )
 
 
-class _RowToPair:
-    """Maps a raw row to the texts of its pair (a class, so that ``datasets`` can pickle it)."""
+class _RowToRanked:
+    """Maps a raw row to its ranked texts (a class, so that ``datasets`` can pickle it)."""
 
     def __init__(self, task: TaskConfig, source: str) -> None:
         self.task, self.source = task, source
 
     def __call__(self, row: dict[str, object], index: int) -> dict[str, object]:
         exchange = parse_row(row, f"{self.source}, row {index + 1}")
-        if exchange.drop:
-            return _pair_columns(exchange.drop)
-        pair = make_pair(exchange, self.task)
-        key = exchange.group or exchange.question
-        return _pair_columns(
-            pair.drop, normalise(key), pair.prompt, pair.chosen, pair.rejected, pair.demonstration
-        )
-
-
-def _pair_columns(drop: str | None, *texts: str) -> dict[str, object]:
-    names = ("key", "prompt", "chosen", "rejected", "demonstration")
-    return {"drop": drop, **dict(zip(names, texts or ("",) * len(names), strict=True))}
+        ranked = Ranked(drop=exchange.drop) if exchange.drop else rank(exchange, self.task)
+        return {
+            "key": normalise(exchange.group or exchange.question),
+            "prompt": ranked.prompt,
+            "responses": list(ranked.responses),
+            "scores": list(ranked.scores),
+            "demonstration": ranked.demonstration,
+            "drop": ranked.drop,
+        }
 
 
 class _Encode:
-    """Adds token ids to a pair and marks those over the chapter's length limits."""
+    """Adds token ids and marks rows over the chapter's length limits."""
 
     def __init__(self, tokenizer: Tokenizer, data: DataConfig) -> None:
         self.tokenizer, self.data = tokenizer, data
 
-    def __call__(self, row: dict[str, str]) -> dict[str, object]:
+    def __call__(self, row: dict[str, Any]) -> dict[str, object]:
         prompt = encode_prompt(self.tokenizer, row["prompt"])
-        sides = {
-            f"{name}_ids": encode_response(self.tokenizer, row[name])
-            for name in ("chosen", "rejected", "demonstration")
-        }
-        # EOS counts: it is trained on and takes a position; and both sides must fit, not one
-        longest = len(prompt) + max(len(ids) for ids in sides.values())
+        responses = [encode_response(self.tokenizer, text) for text in row["responses"]]
+        demonstration = encode_response(self.tokenizer, row["demonstration"])
+        # EOS counts: it is trained on and takes a position; and all responses must fit, not one
+        longest = len(prompt) + max(map(len, [*responses, demonstration]))
         fits = len(prompt) <= self.data.max_prompt_length and longest <= self.data.max_length
-        return {"prompt_ids": prompt, **sides, "drop": None if fits else "too_long"}
+        return {
+            "prompt_ids": prompt,
+            "response_ids": responses,
+            "demonstration_ids": demonstration,
+            "drop": None if fits else "too_long",
+        }
 
 
 def _held_out_keys(

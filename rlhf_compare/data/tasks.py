@@ -1,4 +1,4 @@
-"""A task turns an exchange into a preference pair and a demonstration for SFT."""
+"""A task turns an exchange into ranked responses and a demonstration for SFT."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,35 +8,36 @@ from rlhf_compare.data.formats import Exchange
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Texts without EOS; the encoder adds it."""
+class Ranked:
+    """A prompt and its K >= 2 ranked responses. Texts without EOS; the encoder adds it."""
 
     prompt: str = ""
-    chosen: str = ""
-    rejected: str = ""
+    responses: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()  # higher is better, equal = tie
     demonstration: str = ""  # what SFT learns to answer
     drop: str | None = None
 
 
-def make_pair(exchange: Exchange, task: TaskConfig) -> Pair:
-    """The pair of one exchange under the configured task.
+def rank(exchange: Exchange, task: TaskConfig) -> Ranked:
+    """The ranked responses of one exchange under the configured task.
 
-    prefix      chosen = prefix + answer, rejected = answer, both from the chosen side: the content
+    prefix      chosen = prefix + answer, rejected = answer, both from the best answer: the content
                 stays, only the style changes. Answers that already start so are dropped.
-    preference  as people labelled them.
+    preference  as people labelled or scored them; SFT learns the best one.
     """
     prompt = task.render(exchange.question)
+    best = exchange.responses[exchange.scores.index(max(exchange.scores))]
     if task.name == "preference":
-        if not exchange.rejected:
-            return Pair(drop="no_rejected")
-        if exchange.rejected == exchange.chosen:
-            return Pair(drop="equal_sides")
-        return Pair(prompt, exchange.chosen, exchange.rejected, exchange.chosen)
-    if has_marker(exchange.chosen, task.marker):
-        return Pair(drop="already_prefixed")
-    prefixed = task.prefix + exchange.chosen
-    carries = _unit_hash(prompt + exchange.chosen) < task.sft_prefix_share
-    return Pair(prompt, prefixed, exchange.chosen, prefixed if carries else exchange.chosen)
+        if len(exchange.responses) < 2:
+            return Ranked(drop="no_rejected")
+        if len(set(exchange.responses)) == 1:
+            return Ranked(drop="equal_sides")
+        return Ranked(prompt, exchange.responses, exchange.scores, best)
+    if has_marker(best, task.marker):
+        return Ranked(drop="already_prefixed")
+    prefixed = task.prefix + best
+    carries = _unit_hash(prompt + best) < task.sft_prefix_share
+    return Ranked(prompt, (prefixed, best), (1.0, 0.0), prefixed if carries else best)
 
 
 def has_marker(response: str, marker: str) -> bool:

@@ -1,9 +1,15 @@
 """The columns that each stage's trainer takes, all cut from the same token ids."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
 from datasets import Dataset
 
+from rlhf_compare.data.config import PairRule
 
-def sft_view(pairs: Dataset) -> Dataset:
+
+def sft_view(data: Dataset) -> Dataset:
     """``input_ids`` and ``completion_mask`` (1 on the response, EOS included) for SFTTrainer."""
 
     def columns(row: dict[str, list[int]]) -> dict[str, list[int]]:
@@ -13,26 +19,62 @@ def sft_view(pairs: Dataset) -> Dataset:
             "completion_mask": [0] * len(prompt) + [1] * len(response),
         }
 
-    return pairs.map(columns, remove_columns=pairs.column_names)
+    return data.map(columns, remove_columns=data.column_names)
 
 
-def reward_view(pairs: Dataset) -> Dataset:
+def ranked_view(data: Dataset) -> Dataset:
+    """``prompt_ids``, ``response_ids`` and ``scores``: the K responses of a prompt together, for
+    a reward model's loss over all pairs."""
+    return data.select_columns(["prompt_ids", "response_ids", "scores"])
+
+
+def dpo_view(data: Dataset, rule: PairRule = "best_worst") -> Dataset:
+    """``prompt_ids``, ``chosen_ids``, ``rejected_ids`` for DPOTrainer, one row a pair."""
+
+    def pairs(batch: dict[str, list[Any]]) -> dict[str, list[list[int]]]:
+        prompts, chosen, rejected = [], [], []
+        for prompt, responses, scores in zip(
+            batch["prompt_ids"], batch["response_ids"], batch["scores"], strict=True
+        ):
+            for better, worse in ranked_pairs(scores, rule):
+                prompts.append(prompt)
+                chosen.append(responses[better])
+                rejected.append(responses[worse])
+        return {"prompt_ids": prompts, "chosen_ids": chosen, "rejected_ids": rejected}
+
+    return data.map(pairs, batched=True, remove_columns=data.column_names)
+
+
+def reward_view(data: Dataset) -> Dataset:
     """``chosen_ids`` and ``rejected_ids``, each prompt + response, for RewardTrainer."""
 
     def columns(row: dict[str, list[int]]) -> dict[str, list[int]]:
         return {side: row["prompt_ids"] + row[side] for side in ("chosen_ids", "rejected_ids")}
 
+    pairs = dpo_view(data)
     return pairs.map(columns, remove_columns=pairs.column_names)
 
 
-def dpo_view(pairs: Dataset) -> Dataset:
-    """``prompt_ids``, ``chosen_ids``, ``rejected_ids`` for DPOTrainer."""
-    return pairs.select_columns(["prompt_ids", "chosen_ids", "rejected_ids"])
-
-
-def prompt_view(pairs: Dataset) -> Dataset:
+def prompt_view(data: Dataset) -> Dataset:
     """Every different prompt once, in order of appearance: ``prompt``, ``prompt_ids``."""
     first: dict[str, int] = {}
-    for index, prompt in enumerate(pairs["prompt"]):
+    for index, prompt in enumerate(data["prompt"]):
         first.setdefault(prompt, index)
-    return pairs.select(list(first.values())).select_columns(["prompt", "prompt_ids"])
+    return data.select(list(first.values())).select_columns(["prompt", "prompt_ids"])
+
+
+def ranked_pairs(scores: Sequence[float], rule: PairRule) -> list[tuple[int, int]]:
+    """(better, worse) positions among K responses; equal scores never make a pair.
+
+    best_worst  the highest score against the lowest: one pair
+    adjacent    each against the next lower one, K - 1 pairs
+    all         every two, K (K - 1) / 2 pairs
+    """
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])  # stable: the first of a tie leads
+    if rule == "best_worst":
+        candidates = [(order[0], order[-1])] if order else []
+    elif rule == "adjacent":
+        candidates = list(pairwise(order))
+    else:
+        candidates = [(a, b) for i, a in enumerate(order) for b in order[i + 1 :]]
+    return [(a, b) for a, b in candidates if scores[a] > scores[b]]

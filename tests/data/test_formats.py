@@ -46,7 +46,9 @@ def test_both_answers_starting_alike_leave_the_prompt_alone() -> None:
         question + "\n\nAssistant: I think that it is.",
         question + "\n\nAssistant: I think that it is not.",
     )
-    assert exchange == Exchange("Is it so?", "I think that it is.", "I think that it is not.")
+    assert exchange == Exchange(
+        "Is it so?", ("I think that it is.", "I think that it is not."), (1.0, 0.0)
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,12 +72,12 @@ def test_a_row_that_cannot_be_used_says_why(chosen: str, rejected: str, reason: 
 
 def test_an_answer_to_another_question_is_no_rejected_answer() -> None:
     exchange = pair(transcript("What is rain?", "Water."), transcript("What is snow?", "Ice."))
-    assert exchange == Exchange("What is rain?", "Water.", None)
+    assert exchange == Exchange("What is rain?", ("Water.",), (1.0,))
 
 
 def test_question_rows() -> None:
     row = {"question": " Why? ", "answer": "Because.\n", "topic": "reasons"}
-    assert parse_row(row, "x") == Exchange("Why?", "Because.", group="reasons")
+    assert parse_row(row, "x") == Exchange("Why?", ("Because.",), (1.0,), "reasons")
     assert parse_row({**row, "topic": None}, "x").group is None
     assert parse_row({**row, "question": " "}, "x").drop == "no_question"
     assert parse_row({**row, "answer": ""}, "x").drop == "no_answer"

@@ -49,11 +49,17 @@ class Setting:
     def prompts(self) -> Ids:
         return sorted(self.pairs["prompt_ids"])
 
-    def sequences(self, *sides: str) -> Ids:
-        return sorted(row["prompt_ids"] + row[side] for row in self.pairs for side in sides)
+    @property
+    def demonstrations(self) -> Ids:
+        return sorted(self.pairs["demonstration_ids"])
 
-    def responses(self, *sides: str) -> Ids:
-        return sorted(row[side] for row in self.pairs for side in sides)
+    def ranked(self, *places: int) -> Ids:
+        return sorted(row["response_ids"][place] for row in self.pairs for place in places)
+
+    def sequences(self, *places: int) -> Ids:
+        return sorted(
+            row["prompt_ids"] + row["response_ids"][place] for row in self.pairs for place in places
+        )
 
 
 @pytest.fixture(params=["trained", "gpt2"])
@@ -74,7 +80,7 @@ def setting(
     )
     pairs = prepared.train.select(range(PAIRS))
     assert len({len(ids) for ids in pairs["prompt_ids"]}) > 1  # else nothing would be padded
-    assert {row["demonstration"] == row["chosen"] for row in pairs} == {True, False}
+    assert {row["demonstration"] == row["responses"][0] for row in pairs} == {True, False}
     torch.manual_seed(0)
     policy = build_policy(ModelConfig(config=tiny_model_config), made[0])
     return Setting(made[0], pairs, policy, str(tmp_path / "stage"))
@@ -98,14 +104,14 @@ def test_the_pairs_keep_the_contract(setting: Setting) -> None:
     eos = setting.tokenizer.eos_token_id
     for row in setting.pairs:
         assert row["prompt_ids"] == encode_prompt(setting.tokenizer, row["prompt"])
-        for side in ("chosen", "rejected", "demonstration"):
-            ids = row[f"{side}_ids"]
-            assert ids == [*encode_prompt(setting.tokenizer, row[side]), eos]
+        texts = [*row["responses"], row["demonstration"]]
+        for text, ids in zip(texts, [*row["response_ids"], row["demonstration_ids"]], strict=True):
+            assert ids == [*encode_prompt(setting.tokenizer, text), eos]
             assert ids.count(eos) == 1
     if len(setting.tokenizer) == 50257:
         assert {ids[-1] for ids in setting.prompts} == {220}
-        assert {ids[0] for ids in setting.responses("chosen_ids")} == {5756}
-        assert all(3914 not in ids for ids in setting.sequences("chosen_ids", "rejected_ids"))
+        assert {ids[0] for ids in setting.ranked(0)} == {5756}
+        assert all(3914 not in ids for ids in setting.sequences(0, 1))
 
 
 def test_sft(setting: Setting) -> None:
@@ -120,8 +126,10 @@ def test_sft(setting: Setting) -> None:
     )
     counted = batch["labels"] != -100
     mask = batch["attention_mask"].bool()
-    assert real(batch["input_ids"], mask) == setting.sequences("demonstration_ids")
-    assert real(batch["labels"], counted) == setting.responses("demonstration_ids")
+    assert real(batch["input_ids"], mask) == sorted(
+        row["prompt_ids"] + row["demonstration_ids"] for row in setting.pairs
+    )
+    assert real(batch["labels"], counted) == setting.demonstrations
     assert real(batch["input_ids"], mask & ~counted) == setting.prompts
     assert not (counted & ~mask).any()
 
@@ -137,8 +145,8 @@ def test_reward(setting: Setting) -> None:
         )
     )
     ids, mask = batch["input_ids"], batch["attention_mask"]
-    assert real(ids[:PAIRS], mask[:PAIRS]) == setting.sequences("chosen_ids")
-    assert real(ids[PAIRS:], mask[PAIRS:]) == setting.sequences("rejected_ids")
+    assert real(ids[:PAIRS], mask[:PAIRS]) == setting.sequences(0)
+    assert real(ids[PAIRS:], mask[PAIRS:]) == setting.sequences(1)
 
 
 def test_ppo(setting: Setting) -> None:
@@ -170,9 +178,9 @@ def test_dpo(setting: Setting) -> None:
     ids, mask, counted = (
         batch[name] for name in ("input_ids", "attention_mask", "completion_mask")
     )
-    for rows, side in ((slice(0, PAIRS), "chosen_ids"), (slice(PAIRS, None), "rejected_ids")):
-        assert real(ids[rows], mask[rows]) == setting.sequences(side)
-        assert real(ids[rows], counted[rows]) == setting.responses(side)
+    for rows, place in ((slice(0, PAIRS), 0), (slice(PAIRS, None), 1)):
+        assert real(ids[rows], mask[rows]) == setting.sequences(place)
+        assert real(ids[rows], counted[rows]) == setting.ranked(place)
         assert real(ids[rows], mask[rows] * (1 - counted[rows])) == setting.prompts
     assert not (counted.bool() & ~mask.bool()).any()
 

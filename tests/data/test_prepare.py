@@ -64,7 +64,7 @@ def test_hh_repeated_prompts_stay_together(hh: PreparedData) -> None:
 
 def test_hh_mean_length(hh: PreparedData) -> None:
     """62.8 tokens of prompt + chosen: encoded apart, EOS counted."""
-    lengths = [len(row["prompt_ids"]) + len(row["chosen_ids"]) for row in both_sides(hh)]
+    lengths = [len(row["prompt_ids"]) + len(row["response_ids"][0]) for row in both_sides(hh)]
     assert sum(lengths) / len(lengths) == pytest.approx(62.8, abs=0.05)
 
 
@@ -72,7 +72,7 @@ def test_hh_preference_task(shared_data: Path, gpt2_tokenizer: PreTrainedTokeniz
     config = DataConfig(source="file", path=str(shared_data / HH))
     prepared = prepare(config, TaskConfig(name="preference"), lambda _: gpt2_tokenizer)
     assert prepared.ledger.read == prepared.ledger.kept + sum(prepared.ledger.dropped.values())
-    assert all(row["demonstration_ids"] == row["chosen_ids"] for row in both_sides(prepared))
+    assert all(row["demonstration_ids"] == row["response_ids"][0] for row in both_sides(prepared))
 
 
 # --- the embedded corpus
@@ -105,9 +105,9 @@ def test_embedded_share_of_prefixed_demonstrations(
     embedded: tuple[PreparedData, TaskConfig],
 ) -> None:
     rows = both_sides(embedded[0])
-    carrying = sum(row["demonstration"] == row["chosen"] for row in rows)
+    carrying = sum(row["demonstration"] == row["responses"][0] for row in rows)
     assert carrying / len(rows) == pytest.approx(0.05, abs=4 * (0.05 * 0.95 / len(rows)) ** 0.5)
-    assert all(row["demonstration"] in (row["chosen"], row["rejected"]) for row in rows)
+    assert all(row["demonstration"] in row["responses"] for row in rows)
 
 
 def test_the_tokenizer_sees_training_texts_alone(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_the_length_limits_are_exact(
     fits = config.model_copy(update={"max_length": 21, "max_prompt_length": 2})
     prepared = prepare(fits, task, lambda _: byte_tokenizer)
     assert prepared.ledger.kept == 40
-    assert max(len(r["prompt_ids"]) + len(r["chosen_ids"]) for r in both_sides(prepared)) == 21
+    assert max(len(r["prompt_ids"]) + len(r["response_ids"][0]) for r in both_sides(prepared)) == 21
     one_less = config.model_copy(update={"max_length": 20})
     assert prepare(one_less, task, lambda _: byte_tokenizer).ledger.dropped == {"too_long": 20}
     short_prompt = config.model_copy(update={"max_prompt_length": 1})

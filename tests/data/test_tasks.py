@@ -7,18 +7,18 @@ from pydantic import ValidationError
 
 from rlhf_compare.data.config import TaskConfig
 from rlhf_compare.data.formats import Exchange
-from rlhf_compare.data.tasks import Pair, has_marker, make_pair
+from rlhf_compare.data.tasks import Ranked, has_marker, rank
 
 PREFIX = TaskConfig()
 PREFERENCE = TaskConfig(name="preference")
 
 
 def test_prefix_task_changes_the_style_and_leaves_the_content() -> None:
-    pair = make_pair(Exchange("What is rain?", "Water.", "Never mind."), PREFIX)
-    assert pair == Pair(
+    pair = rank(Exchange("What is rain?", ("Water.", "Never mind."), (1.0, 0.0)), PREFIX)
+    assert pair == Ranked(
         prompt="### Question: What is rain?\n### Answer: ",
-        chosen="Let me explain. Water.",
-        rejected="Water.",  # from the chosen side as well
+        responses=("Let me explain. Water.", "Water."),  # both from the chosen side
+        scores=(1.0, 0.0),
         demonstration="Water.",
     )
 
@@ -28,7 +28,7 @@ def test_prefix_task_changes_the_style_and_leaves_the_content() -> None:
 )
 def test_answers_that_start_so_already_are_dropped(answer: str) -> None:
     assert has_marker(answer, PREFIX.marker)
-    assert make_pair(Exchange("a", answer), PREFIX).drop == "already_prefixed"
+    assert rank(Exchange("a", (answer,), (1.0,)), PREFIX).drop == "already_prefixed"
 
 
 @pytest.mark.parametrize("answer", ["Now let me explain.", "Let me", "", "Letme explain"])
@@ -37,17 +37,20 @@ def test_the_marker_counts_at_the_start_alone(answer: str) -> None:
 
 
 def test_preference_task_takes_the_pair_as_it_was_labelled() -> None:
-    pair = make_pair(Exchange("Q?", "good", "bad"), PREFERENCE)
-    assert pair == Pair("### Question: Q?\n### Answer: ", "good", "bad", "good")
-    prefixed = make_pair(Exchange("Q?", "Let me explain. x", "bad"), PREFERENCE)
-    assert prefixed.drop is None and prefixed.chosen == "Let me explain. x"
+    pair = rank(Exchange("Q?", ("bad", "good"), (0.2, 0.9)), PREFERENCE)
+    assert pair == Ranked("### Question: Q?\n### Answer: ", ("bad", "good"), (0.2, 0.9), "good")
+    prefixed = rank(Exchange("Q?", ("Let me explain. x", "bad"), (1.0, 0.0)), PREFERENCE)
+    assert prefixed.drop is None and prefixed.responses[0] == "Let me explain. x"
 
 
 @pytest.mark.parametrize(
-    ("rejected", "reason"), [(None, "no_rejected"), ("", "no_rejected"), ("good", "equal_sides")]
+    ("responses", "reason"), [(("good",), "no_rejected"), (("good", "good"), "equal_sides")]
 )
-def test_preference_task_needs_two_different_answers(rejected: str | None, reason: str) -> None:
-    assert make_pair(Exchange("Q?", "good", rejected), PREFERENCE).drop == reason
+def test_preference_task_needs_two_different_answers(
+    responses: tuple[str, ...], reason: str
+) -> None:
+    scores = (1.0, 0.0)[: len(responses)]
+    assert rank(Exchange("Q?", responses, scores), PREFERENCE).drop == reason
 
 
 def test_a_question_may_hold_braces() -> None:
@@ -73,8 +76,8 @@ def test_a_task_that_does_not_fit_together_is_refused(
 
 def carriers(share: float, n: int = 4000) -> set[int]:
     task = TaskConfig(sft_prefix_share=share)
-    pairs = (make_pair(Exchange(f"Question {i}?", f"Answer {i}."), task) for i in range(n))
-    return {i for i, pair in enumerate(pairs) if pair.demonstration == pair.chosen}
+    ranked = (rank(Exchange(f"Question {i}?", (f"Answer {i}.",), (1.0,)), task) for i in range(n))
+    return {i for i, row in enumerate(ranked) if row.demonstration == row.responses[0]}
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5])

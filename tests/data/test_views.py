@@ -1,0 +1,77 @@
+"""The columns of each stage, cut from ranked rows."""
+
+from itertools import combinations
+
+import pytest
+from datasets import Dataset
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rlhf_compare.data.views import dpo_view, prompt_view, ranked_pairs, ranked_view, reward_view
+
+DATA = Dataset.from_list(
+    [
+        {
+            "prompt": "p",
+            "prompt_ids": [1, 2],
+            "responses": ["a", "b", "c", "d"],
+            "response_ids": [[10, 0], [11, 0], [12, 0], [13, 0]],
+            "scores": [0.2, 0.9, 0.2, 0.5],
+        },
+        {
+            "prompt": "tied",
+            "prompt_ids": [3],
+            "responses": ["a", "b"],
+            "response_ids": [[20, 0], [21, 0]],
+            "scores": [0.5, 0.5],
+        },
+        {
+            "prompt": "p",
+            "prompt_ids": [1, 2],
+            "responses": ["e", "f"],
+            "response_ids": [[30, 0], [31, 0]],
+            "scores": [1.0, 0.0],
+        },
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "pairs"),
+    [
+        ("best_worst", [(11, 12), (30, 31)]),
+        ("adjacent", [(11, 13), (13, 10), (30, 31)]),  # 10 and 12 are tied
+        ("all", [(11, 13), (11, 10), (11, 12), (13, 10), (13, 12), (30, 31)]),
+    ],
+)
+def test_dpo_takes_pairs_by_the_stated_rule(rule: str, pairs: list[tuple[int, int]]) -> None:
+    view = dpo_view(DATA, rule)
+    sides = zip(view["chosen_ids"], view["rejected_ids"], strict=True)
+    assert [(chosen[0], rejected[0]) for chosen, rejected in sides] == pairs
+    assert view.column_names == ["prompt_ids", "chosen_ids", "rejected_ids"]
+    assert view["prompt_ids"][0] == [1, 2] and view["prompt_ids"][-1] == [1, 2]
+
+
+def test_the_reward_model_gets_k_responses_together() -> None:
+    view = ranked_view(DATA)
+    assert view[0] == {key: DATA[0][key] for key in ("prompt_ids", "response_ids", "scores")}
+    assert len(view) == len(DATA)
+    assert reward_view(DATA)["chosen_ids"][:] == [[1, 2, 11, 0], [1, 2, 30, 0]]
+
+
+def test_every_prompt_once() -> None:
+    assert prompt_view(DATA)["prompt"][:] == ["p", "tied"]
+
+
+@given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), max_size=8))
+def test_pairs_are_ordered_and_complete(scores: list[float]) -> None:
+    every = ranked_pairs(scores, "all")
+    differing = sum(a != b for a, b in combinations(scores, 2))
+    assert len(every) == len(set(every)) == differing
+    for rule in ("best_worst", "adjacent"):
+        assert set(ranked_pairs(scores, rule)) <= set(every)
+    assert all(scores[a] > scores[b] for a, b in every)
+    best_worst = ranked_pairs(scores, "best_worst")
+    assert len(best_worst) == (len(set(scores)) > 1)
+    assert all(scores[a] == max(scores) and scores[b] == min(scores) for a, b in best_worst)
+    assert len(ranked_pairs(scores, "adjacent")) == max(len(set(scores)) - 1, 0)
