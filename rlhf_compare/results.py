@@ -1,5 +1,6 @@
 """Everything that was measured, as the one object that pages, tables and checks read."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -34,6 +35,7 @@ def collect_results(
         methods[method] = {
             **summarise(list(by_seed.values())),
             "cost": _cost(pipeline, method, list(by_seed)),
+            "training": _training(pipeline, method, list(by_seed)),
             "runs": {
                 "completed": len(by_seed),
                 "failed": len(pipeline.failed.get(method, [])),
@@ -79,6 +81,35 @@ def _cost(pipeline: Pipeline, method: str, seeds: Sequence[int]) -> dict[str, An
         "peak_memory_bytes": peak or None,
         "tokens": {kind: round(count) for kind, count in tokens.items()},
     }
+
+
+# what an evaluation inside a run logged -> its name in the results
+_POINT = {
+    "eval_loss": "held_out_loss",
+    "eval_adoption_exact": "adoption_exact",
+    "eval_adoption_greedy": "adoption_greedy",
+    "eval_kl_exact": "kl_exact",
+    "eval_efficiency": "efficiency",
+    "eval_logratios/chosen": "logratio_chosen",
+    "eval_logratios/rejected": "logratio_rejected",
+}
+
+
+def _training(pipeline: Pipeline, method: str, seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """What the probe saw as each run of a method went on; SFT is where they start."""
+    if method == "sft":
+        return []
+    runs = []
+    for seed in seeds:
+        points: dict[int, dict[str, Any]] = {}
+        log = pipeline.root / f"{method}-{seed}" / "metrics.jsonl"
+        for line in log.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            seen = {name: row[key] for key, name in _POINT.items() if key in row}
+            if seen:
+                points.setdefault(row["step"], {"step": row["step"]}).update(seen)
+        runs.append({"seed": seed, "points": [points[step] for step in sorted(points)]})
+    return runs
 
 
 def _provenance(pipeline: Pipeline, command: str, seeds: list[int]) -> dict[str, Any]:

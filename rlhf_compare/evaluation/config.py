@@ -13,6 +13,6 @@ class EvaluationConfig(Section):
     max_new_tokens: int = Field(default=64, gt=0)
     batch_size: int = Field(default=64, gt=0)  # responses per forward
     during_training: int = Field(default=10, ge=0)  # times a method is probed as it trains; 0 = not
-    probe_prompts: int = Field(default=64, gt=0)  # held-out prompts of a probe, kept for it alone
+    probe_prompts: int = Field(default=32, gt=0)  # held-out prompts of a probe, kept for it alone
     questions: tuple[str, ...] = ()  # shown in the report, with their group held out of training
     shown_prompts: int = Field(default=4, ge=0)  # evaluation prompts shown beside those questions

@@ -9,12 +9,14 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from rlhf_compare.reporting.metrics import display_name, mean_of, value_of
 from rlhf_compare.reporting.verdict import ADOPTION
+from rlhf_compare.theory import binary_kl
 
 # Okabe and Ito's palette: told apart with every common kind of colour blindness
 BLACK, GREY = "#000000", "#999999"
@@ -38,10 +40,24 @@ def canvas(height: float = 4.2) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(7.2, height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
+    _plain(axes)
+    return figure, axes
+
+
+def panels(columns: int, height: float = 4.0) -> tuple[Figure, Sequence[Axes]]:
+    """Like :func:`canvas`, with several sets of axes side by side."""
+    figure = Figure(figsize=(7.2, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = list(figure.subplots(1, columns))
+    for each in axes:
+        _plain(each)
+    return figure, axes
+
+
+def _plain(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
-    return figure, axes
 
 
 def look(results: dict[str, Any], name: str) -> tuple[str, str]:
@@ -85,6 +101,25 @@ def mark(axes: Axes, results: dict[str, Any], name: str, x_path: str) -> tuple[f
         clip_on=False,
     )
     return x, y
+
+
+def floor_curve(p0: float, points: int = 200) -> tuple[list[float], list[float]]:
+    """Adoption rates from p0 to 1 and the least KL, in nats, that can reach each of them.
+
+    Raises:
+        ValueError: `p0` is not strictly between 0 and 1, where there is no curve.
+    """
+    if not 0.0 < p0 < 1.0:
+        raise ValueError(f"the base rate must lie between 0 and 1 for a floor, got {p0!r}")
+    rates = [float(rate) for rate in np.linspace(p0, 1.0, points)]
+    return rates, [binary_kl(rate, p0) for rate in rates]
+
+
+def floor_region(axes: Axes, p0: float) -> None:
+    """Grey where no policy can be: less KL than the floor of its adoption."""
+    rates, least = floor_curve(p0)
+    axes.fill_betweenx(rates, 0.0, least, color=GREY, alpha=0.3, linewidth=0, label="out of reach")
+    axes.plot(least, rates, color=BLACK, linewidth=1.4, label="KL floor at p0")
 
 
 def note(axes: Axes, text: str, at: tuple[float, float]) -> None:

@@ -1,4 +1,4 @@
-"""Three figures, each None where what it needs was not measured.
+"""The figures, each None where what it needs was not measured.
 
 Titles are takeaways computed from the numbers, never written in advance.
 """
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -20,6 +19,7 @@ from rlhf_compare.reporting.drawing import (
     adoption_axis,
     canvas,
     finish,
+    floor_region,
     look,
     mark,
     measured,
@@ -27,6 +27,7 @@ from rlhf_compare.reporting.drawing import (
 )
 from rlhf_compare.reporting.metrics import display_name, format_value, mean_of
 from rlhf_compare.reporting.tables import PHASES
+from rlhf_compare.reporting.training_figures import likelihoods, training_paths
 from rlhf_compare.reporting.verdict import (
     ADOPTION,
     COST,
@@ -37,7 +38,6 @@ from rlhf_compare.reporting.verdict import (
     percent,
     times,
 )
-from rlhf_compare.theory import binary_kl
 
 _NO_PHASE = "in no phase"
 
@@ -66,18 +66,6 @@ def adoption_against_seconds(results: dict[str, Any]) -> Figure | None:
     return finish(figure, axes, "Adoption reached: " + ", ".join(reached))
 
 
-def floor_curve(p0: float, points: int = 200) -> tuple[list[float], list[float]]:
-    """Adoption rates from p0 to 1 and the least KL, in nats, that can reach each of them.
-
-    Raises:
-        ValueError: `p0` is not strictly between 0 and 1, where there is no curve.
-    """
-    if not 0.0 < p0 < 1.0:
-        raise ValueError(f"the base rate must lie between 0 and 1 for a floor, got {p0!r}")
-    rates = [float(rate) for rate in np.linspace(p0, 1.0, points)]
-    return rates, [binary_kl(rate, p0) for rate in rates]
-
-
 def adoption_against_kl(results: dict[str, Any]) -> Figure | None:
     """How much drift each method paid for its adoption, beside the least that theory allows."""
     names = measured(results, contenders(results), ADOPTION, DRIFT)
@@ -85,9 +73,7 @@ def adoption_against_kl(results: dict[str, Any]) -> Figure | None:
     if not names or p0 is None or not 0.0 < p0 < 1.0:
         return None
     figure, axes = canvas()
-    rates, least = floor_curve(p0)
-    axes.fill_betweenx(rates, 0.0, least, color=GREY, alpha=0.3, linewidth=0, label="out of reach")
-    axes.plot(least, rates, color=BLACK, linewidth=1.4, label="KL floor at p0")
+    floor_region(axes, p0)
     # the reference has no drift from itself by definition: nothing is filled in here
     axes.plot([0.0], [p0], look(results, "sft")[1], color=BLACK, markersize=7, clip_on=False)
     note(axes, f"start: SFT, p0 = {format_value(p0, 'share')}", (0.0, p0))
@@ -207,6 +193,23 @@ DRAWINGS = (
         "No policy can be in the grey region: its edge is the least KL at the mean base rate p0. "
         "A vertical tick is the method's own floor, averaged over prompts, which is at least as "
         "tight. The closer a marker is to its tick, the less drift was spent on anything else.",
+    ),
+    Drawing(
+        training_paths,
+        "training_paths",
+        "The way there: adoption and KL while training",
+        "One line a run, from the SFT model to its last probe; a probe asks the same harness on "
+        "held-out prompts of its own. Up is wanted, right is paid for.",
+    ),
+    Drawing(
+        likelihoods,
+        "likelihoods",
+        "Methods that learn from pairs: likelihoods, loss and adoption",
+        "Left: log-probability of the chosen and the rejected responses of held-out pairs, less "
+        "the reference's. Where both fall, probability went to responses that nobody asked for "
+        "(likelihood displacement). Right: the loss on the same pairs, and adoption as greedy "
+        "decoding and as exact probability see it: a loss near 0 says little of either. First "
+        "seed.",
     ),
     Drawing(
         seconds_by_stage,

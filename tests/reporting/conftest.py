@@ -54,6 +54,7 @@ def method(adoption: float, kl: float, floor: float, **stages: dict[str, Any]) -
         "eos_rate": estimate(0.99, 0.01, n=256),
         "entropy": estimate(0.42, 0.05, n=256),
         "distinct_2": estimate(0.61, 0.02, n=256),
+        "training": [],
         "cost": {
             "device_seconds": {
                 "path_total": sum(s["total"] for s in stages.values()),

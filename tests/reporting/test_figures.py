@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
+from rlhf_compare.reporting.drawing import floor_curve
 from rlhf_compare.reporting.figures import (
     DRAWINGS,
     adoption_against_kl,
     adoption_against_seconds,
     draw_figures,
-    floor_curve,
     seconds_by_stage,
 )
+from rlhf_compare.reporting.training_figures import likelihoods, training_paths
 
 from .conftest import estimate, method, stage
 
@@ -36,6 +37,7 @@ def test_no_floor_without_a_base_rate_inside_the_unit_interval(p0: float) -> Non
 
 
 def test_figures_are_made_and_the_same_twice(results: dict[str, Any], tmp_path: Path) -> None:
+    results["methods"]["dpo"]["training"] = training((0.4, 1.0, 1.0, -1.0), (0.9, 3.0, 2.0, -4.0))
     contents = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
@@ -96,3 +98,41 @@ def test_odd_results_still_draw(results: dict[str, Any], tmp_path: Path) -> None
     results["methods"]["ppo"]["adoption"]["exact"].update(low=0.82, high=0.83)
     results["methods"]["dpo"]["cost"]["device_seconds"] = {"path_total": 0.0, "stages": {}}
     assert len(draw_figures(results, tmp_path)) == 3
+
+
+def training(*points: tuple[float, float, float, float]) -> list[dict[str, Any]]:
+    """One made-up run: (adoption, KL, chosen, rejected) at every probe."""
+    names = ("adoption_exact", "kl_exact", "logratio_chosen", "logratio_rejected")
+    rows = [
+        {
+            "step": 5 * i,
+            "held_out_loss": 1.0 / i,
+            "adoption_greedy": 1.0,
+            **dict(zip(names, p, strict=True)),
+        }
+        for i, p in enumerate(points, start=1)
+    ]
+    return [{"seed": 0, "points": rows}]
+
+
+def test_way_through_training_starts_at_the_sft_model(results: dict[str, Any]) -> None:
+    assert training_paths(results) is None
+    results["methods"]["dpo"]["training"] = training((0.4, 1.0, 1.0, -1.0), (0.9, 3.0, 2.0, -4.0))
+    figure = training_paths(results)
+    assert figure is not None
+    p0 = results["methods"]["sft"]["adoption"]["exact"]["mean"]
+    lines = [list(map(list, line.get_xydata())) for line in figure.axes[0].lines]
+    assert [[0.0, p0], [1.0, 0.4], [3.0, 0.9]] in lines
+    assert "DPO 0.900 at 3.000" in figure.axes[0].get_title(loc="left")
+
+
+def test_likelihoods_show_both_sides_apart(results: dict[str, Any]) -> None:
+    results["methods"]["dpo"]["training"] = training((0.4, 1.0, -1.0, -2.0), (0.9, 3.0, -2.0, -9.0))
+    figure = likelihoods(results)
+    assert figure is not None
+    drawn = {line.get_label(): list(line.get_ydata()) for line in figure.axes[0].lines}
+    assert drawn["DPO, chosen"] == [-1.0, -2.0] and drawn["DPO, rejected"] == [-2.0, -9.0]
+    assert "DPO -2.00 and -9.00" in figure.axes[0].get_title(loc="left")
+    del results["methods"]["dpo"]["training"][0]["points"][0]["logratio_chosen"]
+    del results["methods"]["dpo"]["training"][0]["points"][1]["logratio_chosen"]
+    assert likelihoods(results) is None
