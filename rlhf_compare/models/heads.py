@@ -1,29 +1,37 @@
 """A backbone with one number on top: reward model (one score a sequence) and value model (one
 value a token) are the same module, read differently."""
 
+import copy
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoModel, PreTrainedModel
+from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.models.tokenizer import first_line
-from rlhf_compare.tensors.padding import attention_inputs, last_true
+from rlhf_compare.tensors.padding import last_true, to_left
 
 _HEAD_FILE, _HEAD_CONFIG = "scalar_head.safetensors", "scalar_head.json"
+
+Pooling = Literal["last", "first", "mean"]
 
 
 class ScalarHeadModel(nn.Module):
     """Backbone + linear layer on its hidden states.
 
-    ``forward`` gives the score of each sequence, read at its last real token by mask: with
-    pad = EOS the place of the last token cannot be told from ids, and transformers' own GPT-2
+    ``forward`` gives the score of each sequence, read where ``pooling`` says and always by mask:
+    with pad = EOS the place of the last token cannot be told from ids, and transformers' own GPT-2
     classifier then reads the token before EOS. ``token_values`` gives a number at every position.
+
+    Args:
+        pooling: ``last`` = the last real token (causal models: it alone has seen everything),
+            ``first`` = the first (encoders such as BERT), ``mean`` = the mean over real tokens.
 
     Attributes:
         bias: subtracted from every score; centres the reward without touching the weights.
@@ -32,29 +40,54 @@ class ScalarHeadModel(nn.Module):
     backbone: Any
     bias: Tensor
 
-    def __init__(self, backbone: PreTrainedModel, init_std: float | None = None) -> None:
+    def __init__(
+        self,
+        backbone: PreTrainedModel,
+        init_std: float | None = None,
+        pooling: Pooling = "last",
+    ) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone, self.pooling = backbone, pooling
         self.config = backbone.config
         self.config.num_labels = 1  # what TRL's RewardTrainer asks for
         width = self.config.get_text_config().hidden_size
         self.head = nn.Linear(width, 1, bias=False, dtype=backbone.dtype, device=backbone.device)
         nn.init.normal_(self.head.weight, std=(width + 1) ** -0.5 if init_std is None else init_std)
         self.register_buffer("bias", torch.zeros((), dtype=torch.float32))
+        # encoders without generation have no cache to switch off, and refuse the word
+        self._options = {"use_cache": False} if hasattr(self.config, "use_cache") else {}
+        if getattr(backbone, "pooler", None) is not None:
+            backbone.pooler.requires_grad_(False)  # BERT's own reading of its first token: unused
 
     def token_values(self, input_ids: Tensor, mask: Tensor | None = None) -> Tensor:
         """A number at every position, float32: (B, T) ids and mask -> (B, T).
 
         ``mask`` None: the padding is last and the backbone causal, so no mask is needed.
+        Real tokens are moved to the left before the backbone sees them: there every architecture's
+        own positions are right, whatever it counts from, and the result is moved back.
         """
-        padded = {} if mask is None else attention_inputs(mask)
-        hidden = self.backbone(input_ids=input_ids, use_cache=False, **padded).last_hidden_state
+        order = None if mask is None else to_left(mask)
+        if mask is None or order is None:
+            return self._values(input_ids, mask)
+        values = self._values(input_ids.gather(1, order), mask.gather(1, order))
+        return torch.zeros_like(values).scatter(1, order, values)
+
+    def _values(self, input_ids: Tensor, mask: Tensor | None) -> Tensor:
+        told = {} if mask is None else {"attention_mask": mask.long()}
+        hidden = self.backbone(input_ids=input_ids, **told, **self._options).last_hidden_state
         return self.head(hidden).squeeze(-1).float() - self.bias
 
     def scores(self, input_ids: Tensor, mask: Tensor) -> Tensor:
-        """One score a sequence, at its last real token: (B, T) -> (B,)."""
-        values = self.token_values(input_ids, mask)
-        return values.gather(1, last_true(mask).unsqueeze(1)).squeeze(1)
+        """One score a sequence: (B, T) ids and mask -> (B,).
+
+        Raises:
+            ValueError: a row has no real token.
+        """
+        values, last = self.token_values(input_ids, mask), last_true(mask)
+        if self.pooling == "mean":  # the head is linear: the mean of values reads the mean state
+            return torch.where(mask, values, 0.0).sum(1) / mask.sum(1)
+        index = last if self.pooling == "last" else mask.long().argmax(1)
+        return values.gather(1, index.unsqueeze(1)).squeeze(1)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, use_cache: bool = False
@@ -78,11 +111,36 @@ class ScalarHeadModel(nn.Module):
     # --- disk
 
     def save_pretrained(self, directory: str | Path) -> None:
-        """Write the backbone as transformers does, so that it loads there, and the head beside."""
+        """Write the backbone as transformers does, so that it loads there, and the head beside.
+
+        Where the architecture has a sequence classifier with one linear layer on the last token
+        (GPT-2, Llama, ...) and the head reads it too, the directory is that classifier:
+        ``AutoModelForSequenceClassification`` gives equal scores (bias aside). It finds the last
+        token by pad id; if that is the EOS id, it would read the token before EOS, so the saved
+        configuration then has no pad id: single sequences score equal, batches are refused.
+        """
         directory = Path(directory)
-        self.backbone.save_pretrained(directory)
+        (self._classifier() or self.backbone).save_pretrained(directory)
         save_file({"weight": self.head.weight.detach().contiguous()}, directory / _HEAD_FILE)
-        (directory / _HEAD_CONFIG).write_text(json.dumps({"bias": self.bias.item()}) + "\n")
+        settings = {"bias": self.bias.item(), "pooling": self.pooling}
+        (directory / _HEAD_CONFIG).write_text(json.dumps(settings) + "\n")
+
+    def _classifier(self) -> Any:
+        """This model as a transformers sequence classifier sharing its weights, or None."""
+        known = type(self.config) in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+        if self.pooling != "last" or not known or not isinstance(self.backbone, PreTrainedModel):
+            return None
+        config = copy.deepcopy(self.config)
+        if config.pad_token_id == config.eos_token_id:
+            config.pad_token_id = None
+        with torch.device("meta"):
+            classifier = AutoModelForSequenceClassification.from_config(config)
+        score = getattr(classifier, "score", None)
+        if not isinstance(score, nn.Linear) or score.weight.shape != self.head.weight.shape:
+            return None
+        setattr(classifier, classifier.base_model_prefix, self.backbone)
+        classifier.score = self.head
+        return classifier
 
     @classmethod
     def from_pretrained(cls, directory: str | Path) -> "ScalarHeadModel":
@@ -101,7 +159,11 @@ class ScalarHeadModel(nn.Module):
     def load_head(self, directory: Path) -> None:
         """Read the head, and only the head, from a directory."""
         self.head.load_state_dict(load_file(directory / _HEAD_FILE))
-        self.bias.fill_(json.loads((directory / _HEAD_CONFIG).read_text())["bias"])
+        settings = json.loads((directory / _HEAD_CONFIG).read_text())
+        if settings["pooling"] not in get_args(Pooling):
+            raise RecipeError(f"{directory}: pooling {settings['pooling']!r} is none we know")
+        self.bias.fill_(settings["bias"])
+        self.pooling = settings["pooling"]
 
     @classmethod
     def from_classifier(cls, model: Any) -> "ScalarHeadModel":
@@ -117,10 +179,12 @@ class ScalarHeadModel(nn.Module):
         return scalar
 
     @classmethod
-    def on_backbone_of(cls, origin: str | Path, init_std: float | None = None) -> "ScalarHeadModel":
+    def on_backbone_of(
+        cls, origin: str | Path, init_std: float | None = None, pooling: Pooling = "last"
+    ) -> "ScalarHeadModel":
         """A new head on the backbone of a saved model, its language-model head left behind."""
         try:
             backbone = AutoModel.from_pretrained(str(origin), local_files_only=True)
         except (OSError, ValueError) as error:
             raise RecipeError(f"no model in {origin}: {first_line(error)}") from error
-        return cls(backbone, init_std)
+        return cls(backbone, init_std, pooling)

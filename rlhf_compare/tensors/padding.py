@@ -40,9 +40,11 @@ def to_the_left(ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     all rows: (B, T) -> (B, t). A prompt padded on its left and a response padded on its right have
     padding twice; this leaves one, and under a causal model nothing real ever looks at it.
     """
-    order = (~mask).to(torch.uint8).argsort(dim=1, stable=True)
     width = int(mask.sum(1).max()) if mask.numel() else 0
-    return ids.gather(1, order)[:, :width], mask.gather(1, order)[:, :width]
+    order = to_left(mask)
+    if order is not None:
+        ids, mask = ids.gather(1, order), mask.gather(1, order)
+    return ids[:, :width], mask[:, :width]
 
 
 def positions(mask: Tensor) -> Tensor:
@@ -69,3 +71,10 @@ def last_true(mask: Tensor) -> Tensor:
         raise ValueError("a sequence without a single real token has no last token")
     index = torch.arange(mask.shape[-1], device=mask.device)
     return torch.where(mask, index, -1).max(-1).values
+
+
+def to_left(mask: Tensor) -> Tensor | None:
+    """For ``gather``: the order that moves the real tokens of every row to its start, each kept in
+    its place among them: (B, T) -> (B, T), or None where they are there already."""
+    moved = mask[:, 1:] & ~mask[:, :-1]  # a real token right of padding
+    return (~mask).long().argsort(dim=1, stable=True) if bool(moved.any()) else None
