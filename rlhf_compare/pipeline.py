@@ -28,7 +28,8 @@ from rlhf_compare.models.tokenizer import get_tokenizer
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.stage import ppo_arguments, train_ppo
 from rlhf_compare.recipe import Recipe
-from rlhf_compare.reward.trainer import reward_arguments, train_reward
+from rlhf_compare.reward.ranked import Half
+from rlhf_compare.reward.stage import read_diagnosis, reward_arguments, train_reward
 from rlhf_compare.runs.runner import Stage, StageRunner
 from rlhf_compare.runs.stage import StageContext
 from rlhf_compare.sft.trainer import sft_arguments, train_sft
@@ -145,25 +146,66 @@ class Pipeline:
             "sft", None, inputs, lambda c: train_sft(c, self.recipe.sft, self.recipe.model)
         )
 
-    def reward(self, seed: int) -> Stage:
-        sft = self.sft()
-        inputs = {
-            **self._sections("reward"),
-            "lora": self.recipe.model.lora,
-            "sft": sft.inputs_hash,
+    def reward(self, seed: int, half: Half = "proxy") -> Stage:
+        """The reward model that PPO is trained against or, of the other half of the prompts, the
+        one that no policy sees: equipment of the evaluation, charged to no path."""
+        recipe, data = self.recipe, self.data()
+        section = self._sections("reward")["reward"]
+        # permission to go on is no part of what the model is
+        inputs: dict[str, Any] = {
+            "reward": {k: v for k, v in section.items() if k != "accept_failed_doctor"},
+            "task": self._sections("task")["task"],
         }
+        sft = None
+        if section.get("backbone") is None:
+            sft = self.sft()
+            inputs |= {"lora": recipe.model.lora, "sft": sft.inputs_hash}
+        else:
+            inputs |= {"data": data.inputs_hash}
         return self._runner.run(
-            "reward",
+            "reward" if half == "proxy" else "reward_held_out",
             seed,
             inputs,
-            lambda c: train_reward(c, self.recipe.reward, sft.directory.model, self.lora),
+            lambda c: train_reward(
+                c,
+                recipe.reward,
+                recipe.task,
+                sft.directory.model if sft else None,
+                self.lora,
+                half,
+            ),
+        )
+
+    def held_out_reward(self, seed: int) -> Stage | None:
+        """None where the recipe does not ask for one."""
+        wanted = self._sections("reward")["reward"].get("held_out", False)
+        return self.reward(seed, "held_out") if wanted else None
+
+    def _require_healthy(self, reward: Stage) -> None:
+        """Stop before PPO follows a reward model that failed its examination.
+
+        Raises:
+            StageFailedError: names the checks and the field that lets PPO go on all the same.
+        """
+        failed = read_diagnosis(reward.directory).failed
+        if not failed or self._sections("reward")["reward"].get("accept_failed_doctor", False):
+            return
+        found = "; ".join(
+            f"{check.name} = {check.value:.3g} ({check.sentence})" for check in failed
+        )
+        raise StageFailedError(
+            f"PPO not started: the reward model in {reward.directory.path} failed {found}. "
+            "Mend it, or set reward.accept_failed_doctor=true to go on"
         )
 
     def ppo(self, seed: int, name: str = "ppo") -> Stage:
         """PPO, or the variant of that name."""
         sft, reward, section = self.sft(), self.reward(seed), self.recipe.section(name)
+        self._require_healthy(reward)
         inputs = {
             "ppo": section.model_dump(mode="json", exclude_unset=True),
+            "lora": self.recipe.model.lora,
+            "sft": sft.inputs_hash,
             "reward": reward.inputs_hash,
             "probe": self._probe_inputs(),
         }
@@ -237,11 +279,15 @@ class Pipeline:
     def evaluate(self, method: str, seed: int, with_reward: bool = True) -> Stage:
         """Measure a method's policy; without a reward model its reward stays unmeasured."""
         sft, policy = self.sft(), self.policy(method, seed)
-        reward = self.reward(seed) if with_reward else None
+        rewards = {}
+        if with_reward:
+            rewards["proxy"] = self.reward(seed)
+            if held_out := self.held_out_reward(seed):
+                rewards["held_out"] = held_out
         inputs = {
             **self._sections("evaluation", "task"),
             "policy": policy.inputs_hash,
-            "reward": reward.inputs_hash if reward else None,
+            "reward": {name: reward.inputs_hash for name, reward in rewards.items()},
         }
         return self._runner.run(
             f"evaluate-{method}",
@@ -253,7 +299,7 @@ class Pipeline:
                 self.recipe.task,
                 policy.directory.model,
                 sft.directory.model,
-                reward.directory.model if reward else None,
+                {name: reward.directory.model for name, reward in rewards.items()},
             ),
             trains=False,
         )

@@ -1,7 +1,7 @@
 """What one policy does on the held-out prompts: numbers per prompt, and its greedy answers."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,8 +16,8 @@ from rlhf_compare.data.encoding import decode_response, marker_ids, prefix_ids
 from rlhf_compare.data.tasks import has_marker
 from rlhf_compare.evaluation.config import EvaluationConfig
 from rlhf_compare.models.generation import Responses, generate
-from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.policy import response_logits
+from rlhf_compare.models.scoring import Scorer
 from rlhf_compare.tensors.kl import exact_token_kl, k1, k3
 from rlhf_compare.tensors.logprobs import token_entropy, token_logprobs
 from rlhf_compare.tensors.masked import masked_sum
@@ -38,11 +38,14 @@ class Harness:
     """Everything that is the same for every policy.
 
     Units: adoption and rates are shares, KL and floor nats per response, entropy nats per token,
-    lengths tokens (EOS included), rewards as the reward model scores them.
+    lengths tokens (EOS included), rewards as the reward models score them.
+
+    Attributes:
+        scorers: metric name (``reward.proxy``, ``reward.held_out``) -> its reward model.
     """
 
     reference: PreTrainedModel
-    reward_model: ScalarHeadModel | None
+    scorers: Mapping[str, Scorer]
     tokenizer: PreTrainedTokenizerBase
     task: TaskConfig
     config: EvaluationConfig
@@ -161,8 +164,8 @@ class Harness:
         if self.task.name == "prefix":
             adopted = [has_marker(t, self.task.marker) for t in self._texts(responses)]
             rows["adoption.sampled"] = torch.tensor(adopted, dtype=torch.float32)
-        if self.reward_model is not None:
-            rows["reward.proxy"] = self.reward_model.scores(sequences, whole)
+        for name, scorer in self.scorers.items():
+            rows[name] = scorer(ids, mask, responses)
         n = self.config.samples_per_prompt
         for name, values in rows.items():
             columns[name] += values.float().cpu().view(-1, n).mean(1).tolist()

@@ -12,8 +12,8 @@ from rlhf_compare.data.encoding import encode_prompt
 from rlhf_compare.data.views import prompt_view
 from rlhf_compare.evaluation.config import EvaluationConfig
 from rlhf_compare.evaluation.measure import Harness, Measurement
-from rlhf_compare.models.adapters import load_reward_model
 from rlhf_compare.models.policy import load_policy
+from rlhf_compare.models.scoring import Scorer, load_reward
 from rlhf_compare.models.tokenizer import load_tokenizer
 from rlhf_compare.runs.directory import RunDirectory, read_json, write_json
 from rlhf_compare.runs.stage import StageContext
@@ -27,10 +27,11 @@ def evaluate_policy(
     task: TaskConfig,
     policy_model: Path,
     sft_model: Path,
-    reward_model: Path | None,
+    reward_models: dict[str, Path],
 ) -> None:
     """Measure one checkpoint and write the numbers of every prompt to the stage's directory.
 
+    ``reward_models``: by name, ``proxy`` and ``held_out``; what is not there is not measured.
     Prompts are the questions that the recipe asks to see, then held-out prompts; only the latter
     count in the numbers.
     """
@@ -39,9 +40,12 @@ def evaluate_policy(
         tokenizer = load_tokenizer(sft_model)
         harness = Harness(
             reference=load_policy(sft_model).to(device).eval(),
-            reward_model=load_reward_model(reward_model, sft_model).to(device).eval()
-            if reward_model
-            else None,
+            scorers={
+                f"reward.{name}": Scorer(
+                    load_reward(directory, sft_model, device), tokenizer, config.batch_size
+                )
+                for name, directory in reward_models.items()
+            },
             tokenizer=tokenizer,
             task=task,
             config=config,

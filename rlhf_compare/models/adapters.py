@@ -13,7 +13,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from rlhf_compare.errors import RecipeError
-from rlhf_compare.models.heads import ScalarHeadModel
+from rlhf_compare.models.heads import Pooling, ScalarHeadModel
 from rlhf_compare.models.policy import causal_lm, load_policy
 from rlhf_compare.models.tokenizer import first_line
 
@@ -145,10 +145,10 @@ def lora_config(fields: dict[str, Any] | None) -> LoraConfig | None:
     return config
 
 
-def new_reward_adapter(base: Any, config: LoraConfig) -> ScalarHeadModel:
+def new_reward_adapter(base: Any, config: LoraConfig, pooling: Pooling = "last") -> ScalarHeadModel:
     """A reward model that trains as an adapter on ``base``; a Trainer finds its weights in it."""
     hats = Hats.on(base, config, REWARD)
-    model = ScalarHeadModel(AdapterBackbone(hats, REWARD))
+    model = ScalarHeadModel(AdapterBackbone(hats, REWARD), pooling=pooling)
     model.add_module("base", hats.model)
     return model
 

@@ -28,7 +28,8 @@ def get_tokenizer(config: ModelConfig, texts: Sequence[str]) -> PreTrainedTokeni
 def load_tokenizer(
     origin: str | Path, revision: str | None = None, local: bool = True
 ) -> PreTrainedTokenizerBase:
-    """Load from a directory or, where ``local`` is False, from the hub; pad falls back to EOS.
+    """Load from a directory or, where ``local`` is False, from the hub; pad falls back to EOS, and
+    EOS to the token that closes an encoder's text (BERT's SEP).
 
     Raises:
         RecipeError: nothing loadable is there, or it has no EOS token.
@@ -39,6 +40,8 @@ def load_tokenizer(
         )
     except (OSError, ValueError) as error:
         raise RecipeError(f"model: no tokenizer in {origin}: {first_line(error)}") from error
+    if tokenizer.eos_token_id is None:
+        tokenizer.eos_token = tokenizer.sep_token
     if tokenizer.eos_token_id is None:
         raise RecipeError(f"model: the tokenizer of {origin} has no EOS token; responses need one")
     if tokenizer.pad_token_id is None:

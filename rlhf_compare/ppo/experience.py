@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from rlhf_compare.models.generation import Responses, generate
+from rlhf_compare.models.scoring import Scorer
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.models import chosen_logits
-from rlhf_compare.ppo.rollout import Rollout, Window, micro_batches, window
-from rlhf_compare.ppo.scoring import Scorer
+from rlhf_compare.ppo.rollout import Rollout, Window, window
 from rlhf_compare.runs.meter import DeviceMeter
 from rlhf_compare.tensors.kl import kl_of_logs
 from rlhf_compare.tensors.logprobs import entropy_of_logs, token_logprobs
-from rlhf_compare.tensors.padding import to_the_left
+from rlhf_compare.tensors.padding import micro_batches, to_the_left
 
 _COLUMNS = ("logprobs", "ref_logprobs", "values", "token_kl", "entropy")
 

@@ -4,11 +4,6 @@ from dataclasses import dataclass, fields
 
 from torch import Tensor
 
-# A micro-batch is halved by length where that saves this share of its cells.
-_WORTH_CUTTING = 0.1
-_SMALLEST_CUT = 8
-
-
 @dataclass(frozen=True, kw_only=True)
 class Rollout:
     """B prompts with their responses of at most R tokens. Nothing here has a gradient.
@@ -71,31 +66,3 @@ def window(sequences: Tensor, lengths: Tensor, predicted: Tensor, rows: Tensor) 
     """Cut a micro-batch to its own width: finished and short sequences cost nothing."""
     width = int(lengths[rows].max())
     return Window(rows, sequences[rows, :width], predicted[rows, :width])
-
-
-def micro_batches(lengths: Tensor, rows: Tensor, size: int) -> list[Tensor]:
-    """Cut the rows of one optimizer step into micro-batches of like length, at most ``size`` each.
-
-    Losses are divided by the tokens of the whole step, so how it is cut changes no result, only
-    how much padding is computed.
-
-    Args:
-        lengths: (B,) real tokens of every row of the rollout.
-        rows: (n,) indices.
-    """
-    ordered = rows[lengths[rows].argsort(stable=True)]
-    return [part for chunk in ordered.split(size) for part in _halve(lengths, chunk)]
-
-
-def _halve(lengths: Tensor, rows: Tensor) -> list[Tensor]:
-    if len(rows) < 2 * _SMALLEST_CUT:
-        return [rows]
-    halves = rows.split((len(rows) + 1) // 2)
-    whole = _cells(lengths, rows)
-    if whole - sum(_cells(lengths, half) for half in halves) < _WORTH_CUTTING * whole:
-        return [rows]
-    return [part for half in halves for part in _halve(lengths, half)]
-
-
-def _cells(lengths: Tensor, rows: Tensor) -> int:
-    return len(rows) * int(lengths[rows].max())

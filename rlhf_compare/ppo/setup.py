@@ -9,8 +9,8 @@ from peft import LoraConfig, PeftModel
 from rlhf_compare.models.adapters import POLICY, REWARD, VALUE, AdapterBackbone, Hats
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.policy import causal_lm
+from rlhf_compare.models.scoring import as_scalar_head
 from rlhf_compare.ppo.config import PPOConfig
-from rlhf_compare.ppo.scoring import as_scalar_head
 
 
 def require_one_rollout(prompts: int, args: PPOConfig) -> None:

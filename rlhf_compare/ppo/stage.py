@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
 from peft import LoraConfig
 from transformers import set_seed
 
-from rlhf_compare.models.adapters import Hats, load_reward_adapter, save_merged
-from rlhf_compare.models.heads import ScalarHeadModel
+from rlhf_compare.models.adapters import REWARD, Hats, load_reward_adapter, save_merged
 from rlhf_compare.models.policy import load_policy
+from rlhf_compare.models.scoring import load_reward
 from rlhf_compare.models.tokenizer import load_tokenizer
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.trainer import PPOTrainer
@@ -54,14 +55,18 @@ def train_ppo(
         set_seed(context.seed)
         tokenizer = load_tokenizer(sft_model)
         policy: Any = load_policy(sft_model)
+        reference = None
+        reward: Any = None
         if lora is None:
-            reference, reward = (
-                load_policy(sft_model),
-                ScalarHeadModel.from_pretrained(reward_model),
-            )
+            reference = load_policy(sft_model)
         else:  # one base in memory: policy, critic, reward model and reference
             hats = Hats.on(policy, lora)
-            policy, reference, reward = hats.model, None, load_reward_adapter(hats, reward_model)
+            policy = hats.model
+            if (reward_model / REWARD).is_dir():
+                reward = load_reward_adapter(hats, reward_model)
+        if reward is None:
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            reward = load_reward(reward_model, sft_model, device)
     with context.meter.phase("data"):
         train, asked = (
             part and part.rename_column("prompt_ids", "input_ids") for part in (prompts, held_out)

@@ -40,6 +40,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from rlhf_compare.models.adapters import VALUE, Hats
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.policy import disable_dropout, fuse_activations
+from rlhf_compare.models.scoring import RewardModel, Scorer, as_scalar_head
 from rlhf_compare.ppo import checkpoint
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.experience import Collector
@@ -50,7 +51,6 @@ from rlhf_compare.ppo.metrics import append_samples, rollout_metrics
 from rlhf_compare.ppo.models import PolicyAndValue, blend, freeze
 from rlhf_compare.ppo.prompts import encode_prompts
 from rlhf_compare.ppo.rollout import Rollout
-from rlhf_compare.ppo.scoring import RewardModel, Scorer, as_scalar_head
 from rlhf_compare.ppo.setup import (
     adapters_of,
     iteration_arguments,

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.loss import policy_loss, value_loss
-from rlhf_compare.ppo.rollout import Rollout, micro_batches, window
+from rlhf_compare.ppo.rollout import Rollout, window
 from rlhf_compare.tensors.logprobs import token_entropy, token_logprobs
+from rlhf_compare.tensors.padding import micro_batches
 
 
 @dataclass

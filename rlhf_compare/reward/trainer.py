@@ -1,85 +1,171 @@
-"""TRL's RewardTrainer on a head that finds the last token by mask.
+"""TRL's RewardTrainer on ranked responses: every response of a prompt goes through the model once,
+and every pair of them counts (Ouyang et al. 2022, section 3.5)."""
 
-The loss is TRL's, -log sigmoid(r(x, y_w) - r(x, y_l)): the case K = 2 of the loss over K ranked
-responses (Ouyang et al. 2022, equation 1).
-"""
-
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig
-from transformers import set_seed
-from trl import RewardConfig, RewardTrainer
+from torch import Tensor
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from trl import RewardTrainer
 
-from rlhf_compare.data.views import reward_view
-from rlhf_compare.models.adapters import new_reward_adapter
-from rlhf_compare.models.heads import ScalarHeadModel
-from rlhf_compare.models.policy import load_policy
-from rlhf_compare.models.tokenizer import load_tokenizer
-from rlhf_compare.runs.arguments import StageSection, build_arguments
-from rlhf_compare.runs.directory import write_json
-from rlhf_compare.runs.stage import StageContext
+from rlhf_compare.reward.config import RewardModelConfig
+from rlhf_compare.reward.loss import RankedPairs, ranked_pairs, ranking_loss
+from rlhf_compare.reward.ranked import RankedCollator
 from rlhf_compare.runs.trainer import StageTrainer
-from rlhf_compare.tensors.padding import pad_sequences
 
 
-class ScalarHeadRewardTrainer(StageTrainer, RewardTrainer):
-    """RewardTrainer for a :class:`ScalarHeadModel`."""
+class RankingTrainer(StageTrainer, RewardTrainer):
+    """RewardTrainer for columns ``prompt_ids``, ``response_ids`` and ``scores``.
 
+    A batch is counted in prompts. The loss is divided by the prompts of the whole optimizer step,
+    so how a step is cut into batches changes nothing. Metrics carry TRL's names; accuracy and
+    margin are means over prompts, and equal scores count as wrong.
 
-def reward_arguments(section: StageSection, output_dir: str, seed: int) -> RewardConfig:
-    """The trainer's arguments; the data layer has already cut to the maximum length."""
-    return build_arguments(RewardConfig, section, "reward", output_dir, seed, max_length=None)
+    Attributes:
+        forwards: responses that went through the model in training, each counted once a forward.
+        pairs, ties: pairs that the loss counted, and pairs left out as equal.
+        tokens_trained: tokens of those responses and their prompts, padding not counted.
+    """
 
+    args: RewardModelConfig
+    loss_is_scaled_for_ga = True  # by the prompts of the whole step, see _get_num_items_in_batch
 
-def train_reward(
-    context: StageContext, section: StageSection, sft_model: Path, lora: LoraConfig | None = None
-) -> None:
-    """Train a reward model and leave it, with its held-out accuracy, in the stage's directory."""
-    args = reward_arguments(section, str(context.directory.path), context.seed)
-    with context.meter.phase("load"):
-        tokenizer = load_tokenizer(sft_model)
-        set_seed(context.seed)  # the head's weights are drawn here
-        if lora is None:
-            model = ScalarHeadModel.on_backbone_of(sft_model)
-        else:
-            model = new_reward_adapter(load_policy(sft_model), lora)
-    with context.meter.phase("data"):
-        train = reward_view(context.data.train())
-        tokens = sum(len(row["chosen_ids"]) + len(row["rejected_ids"]) for row in train)
-        context.meter.count(trained=int(args.num_train_epochs * tokens))
-        trainer = ScalarHeadRewardTrainer(
-            model=model,
-            args=args,
-            train_dataset=train,
-            processing_class=tokenizer,
-            meter=context.meter,
-            callbacks=context.callbacks("accuracy"),
+    def __init__(self, *, args: RewardModelConfig, processing_class: Any, **kwargs: Any) -> None:
+        pad_id = processing_class.pad_token_id
+        pad_id = processing_class.eos_token_id if pad_id is None else pad_id
+        collator = RankedCollator(pad_id, args.max_responses)
+        kwargs.setdefault("data_collator", collator)
+        self.forwards = self.pairs = self.ties = 0
+        super().__init__(args=args, processing_class=processing_class, **kwargs)
+
+    def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
+        return dataset  # encoded by the data layer, the same for every stage
+
+    def _set_signature_columns_if_needed(self) -> None:
+        self._signature_columns = ["prompt_ids", "response_ids", "scores"]
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> float:
+        """Prompts with a pair in all batches of a step, per process: gradients are averaged."""
+        prompts = sum(
+            ranked_pairs(batch["groups"], batch["ranks"]).prompts for batch in batch_samples
         )
-    trainer.train()
-    with context.meter.phase("evaluate"):
-        held_out = reward_view(context.data.eval())
-        accuracy = pair_accuracy(model, held_out, args.per_device_eval_batch_size)
-        write_json(
-            context.directory.path / "accuracy.json", {"held_out": accuracy, "n": len(held_out)}
+        counts = self.accelerator.gather(torch.tensor([float(prompts)], device=device))
+        return float(counts.mean())
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: float | None = None,
+    ) -> Any:
+        """One forward of all responses in the batch, one loss of all their pairs."""
+        outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+        scores, groups, ranks = outputs.logits.squeeze(-1), inputs["groups"], inputs["ranks"]
+        loss = ranking_loss(
+            scores,
+            groups,
+            ranks,
+            margins=self.args.margins,
+            label_smoothing=self.args.label_smoothing,
+            centering=self.args.center_rewards_coefficient or 0.0,
+            prompts=num_items_in_batch,
         )
-    with context.meter.phase("save"):
-        model.save_pretrained(context.directory.model)
-        tokenizer.save_pretrained(context.directory.model)
+        self._record(scores.detach(), ranked_pairs(groups, ranks), inputs["attention_mask"])
+        return (loss, outputs) if return_outputs else loss
+
+    @property
+    def tokens_trained(self) -> int:
+        return int(self._total_train_tokens)
+
+    def _record(self, scores: Tensor, pairs: RankedPairs, mask: Tensor) -> None:
+        """TRL's metrics; a value a prompt where a mean over prompts is meant."""
+        mode = "train" if self.model.training else "eval"
+        if mode == "train":
+            counts = torch.tensor([len(scores), len(pairs.winners), pairs.ties, int(mask.sum())])
+            everywhere = self.accelerator.gather(counts.to(scores.device)).view(-1, 4).sum(0)
+            forwards, compared, ties, tokens = everywhere.tolist()
+            self.forwards += forwards
+            self.pairs += compared
+            self.ties += ties
+            self._total_train_tokens += tokens
+        metrics = self._metrics[mode]
+        metrics["num_tokens"] = [self._total_train_tokens]
+        for name, value in (
+            ("min_reward", scores.min()),
+            ("mean_reward", scores.mean()),
+            ("max_reward", scores.max()),
+        ):
+            metrics[name].append(float(self.accelerator.gather(value).float().mean()))
+        ahead = scores[pairs.winners] - scores[pairs.losers]
+        for name, values in (("accuracy", (ahead > 0).float()), ("margin", ahead.float())):
+            metrics[name] += self.accelerator.gather_for_metrics(
+                mean_by_prompt(values, pairs), use_gather_object=True
+            )
 
 
-@torch.no_grad()
-def pair_accuracy(model: ScalarHeadModel, pairs: Dataset, batch_size: int) -> float:
-    """Share of pairs whose chosen side scores strictly higher."""
-    model.eval()
-    device = model.head.weight.device
-    right = 0
-    for start in range(0, len(pairs), batch_size):
-        batch = pairs[start : start + batch_size]
-        chosen, rejected = (
-            model.scores(*(t.to(device) for t in pad_sequences(batch[side], 0, "right")))
-            for side in ("chosen_ids", "rejected_ids")
+def mean_by_prompt(values: Tensor, pairs: RankedPairs) -> list[float]:
+    """Means of (M,) values over the pairs of each prompt that has any, in the prompts' order."""
+    sums = torch.zeros(int(pairs.groups.max()) + 1 if len(values) else 0).to(values)
+    sums.index_add_(0, pairs.groups, values / pairs.siblings)
+    return sums[pairs.groups.unique()].tolist()
+
+
+class EarlyStop(TrainerCallback):
+    """Keeps the best weights by held-out accuracy and stops when they have not been bettered.
+
+    Equal accuracies are ordered by the loss. The weights wait on the CPU, so no checkpoint of a
+    whole model with its optimizer is written to be read once.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        self.history: list[dict[str, float]] = []
+        self.best: int | None = None  # index into the history
+        self._weights: dict[str, Tensor] = {}
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float],
+        model: Any,
+        **_: Any,
+    ) -> None:
+        self.history.append(
+            {
+                "epoch": float(state.epoch or 0.0),
+                "accuracy": metrics["eval_accuracy"],
+                "loss": metrics["eval_loss"],
+            }
         )
-        right += int((chosen > rejected).sum())
-    return right / len(pairs)
+        latest = len(self.history) - 1
+        if self.best is None or _worth(self.history[latest]) > _worth(self.history[self.best]):
+            self.best = latest
+            self._weights = {name: p.detach().cpu().clone() for name, p in _trained(model)}
+        elif latest - self.best >= self.patience:
+            control.should_training_stop = True
+
+    def on_train_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: Any,
+        **_: Any,
+    ) -> None:
+        with torch.no_grad():
+            for name, parameter in _trained(model):
+                if name in self._weights:
+                    parameter.copy_(self._weights[name])
+
+
+def _worth(row: dict[str, float]) -> tuple[float, float]:
+    return row["accuracy"], -row["loss"]
+
+
+def _trained(model: Any) -> Sequence[tuple[str, Any]]:
+    return [(name, p) for name, p in model.named_parameters() if p.requires_grad]

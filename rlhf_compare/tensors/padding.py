@@ -7,6 +7,11 @@ import torch
 from torch import Tensor
 
 
+# A micro-batch is halved by length where that saves this share of its cells.
+_WORTH_CUTTING = 0.1
+_SMALLEST_CUT = 8
+
+
 def pad_sequences(
     sequences: Sequence[Sequence[int]], pad_id: int, side: Literal["left", "right"]
 ) -> tuple[Tensor, Tensor]:
@@ -78,3 +83,31 @@ def to_left(mask: Tensor) -> Tensor | None:
     its place among them: (B, T) -> (B, T), or None where they are there already."""
     moved = mask[:, 1:] & ~mask[:, :-1]  # a real token right of padding
     return (~mask).long().argsort(dim=1, stable=True) if bool(moved.any()) else None
+
+
+def micro_batches(lengths: Tensor, rows: Tensor, size: int) -> list[Tensor]:
+    """Cut the rows of one optimizer step into micro-batches of like length, at most ``size`` each.
+
+    Losses are divided by the tokens of the whole step, so how it is cut changes no result, only
+    how much padding is computed.
+
+    Args:
+        lengths: (B,) real tokens of every row of the rollout.
+        rows: (n,) indices.
+    """
+    ordered = rows[lengths[rows].argsort(stable=True)]
+    return [part for chunk in ordered.split(size) for part in _halve(lengths, chunk)]
+
+
+def _halve(lengths: Tensor, rows: Tensor) -> list[Tensor]:
+    if len(rows) < 2 * _SMALLEST_CUT:
+        return [rows]
+    halves = rows.split((len(rows) + 1) // 2)
+    whole = _cells(lengths, rows)
+    if whole - sum(_cells(lengths, half) for half in halves) < _WORTH_CUTTING * whole:
+        return [rows]
+    return [part for half in halves for part in _halve(lengths, half)]
+
+
+def _cells(lengths: Tensor, rows: Tensor) -> int:
+    return len(rows) * int(lengths[rows].max())

@@ -13,7 +13,7 @@ from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerFast
 from rlhf_compare.data.config import DataConfig, TaskConfig
 from rlhf_compare.data.encoding import encode_prompt
 from rlhf_compare.data.prepare import prepare
-from rlhf_compare.data.views import dpo_view, prompt_view, reward_view, sft_view
+from rlhf_compare.data.views import dpo_view, prompt_view, ranked_view, sft_view
 from rlhf_compare.dpo.config import DPOSection
 from rlhf_compare.dpo.trainer import EncodedDPOTrainer, dpo_arguments
 from rlhf_compare.models.config import ModelConfig
@@ -25,7 +25,8 @@ from rlhf_compare.ppo.config import PPOSection
 from rlhf_compare.ppo.stage import ppo_arguments
 from rlhf_compare.ppo.trainer import PPOTrainer
 from rlhf_compare.reward.config import RewardSection
-from rlhf_compare.reward.trainer import ScalarHeadRewardTrainer, reward_arguments
+from rlhf_compare.reward.stage import reward_arguments
+from rlhf_compare.reward.trainer import RankingTrainer
 from rlhf_compare.sft.config import SFTSection
 from rlhf_compare.sft.trainer import MeteredSFTTrainer, sft_arguments
 from rlhf_compare.tensors.padding import pad_sequences
@@ -137,16 +138,16 @@ def test_sft(setting: Setting) -> None:
 def test_reward(setting: Setting) -> None:
     section = RewardSection(per_device_train_batch_size=PAIRS, **CPU)
     batch = only_batch(
-        ScalarHeadRewardTrainer(
+        RankingTrainer(
             model=scalar_head(setting.policy),
             args=reward_arguments(section, setting.output_dir, 0),
-            train_dataset=reward_view(setting.pairs),
+            train_dataset=ranked_view(setting.pairs),
             processing_class=setting.tokenizer,
         )
     )
-    ids, mask = batch["input_ids"], batch["attention_mask"]
-    assert real(ids[:PAIRS], mask[:PAIRS]) == setting.sequences(0)
-    assert real(ids[PAIRS:], mask[PAIRS:]) == setting.sequences(1)
+    ids, mask, best = batch["input_ids"], batch["attention_mask"], batch["ranks"] > 0
+    assert real(ids[best], mask[best]) == setting.sequences(0)
+    assert real(ids[~best], mask[~best]) == setting.sequences(1)
 
 
 def test_ppo(setting: Setting) -> None:

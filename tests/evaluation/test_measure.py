@@ -81,7 +81,7 @@ class TiltedPolicy(torch.nn.Module):
 def harness(tokenizer: PreTrainedTokenizerFast, reference: GPT2LMHeadModel) -> Harness:
     return Harness(
         reference=reference,
-        reward_model=None,
+        scorers={},
         tokenizer=tokenizer,
         task=TASK,
         config=EvaluationConfig(samples_per_prompt=8, max_new_tokens=12, batch_size=64),

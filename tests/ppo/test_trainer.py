@@ -15,9 +15,9 @@ from rlhf_compare.models.generation import Responses
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.policy import response_logits
 from rlhf_compare.ppo.loss import token_rewards
-from rlhf_compare.ppo.rollout import Rollout, micro_batches, window
+from rlhf_compare.ppo.rollout import Rollout, window
 from rlhf_compare.tensors.logprobs import token_logprobs
-from rlhf_compare.tensors.padding import pad_sequences
+from rlhf_compare.tensors.padding import micro_batches, pad_sequences
 from tests.ppo.conftest import PROMPTS, MakeTrainer, small_config
 
 

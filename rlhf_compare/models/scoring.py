@@ -1,16 +1,18 @@
 """Whatever scores a response, as one function of token ids."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from rlhf_compare.data.encoding import decode_response
+from rlhf_compare.data.encoding import decode_response, encode_prompt, encode_response
+from rlhf_compare.models.adapters import load_reward_model
 from rlhf_compare.models.generation import Responses
 from rlhf_compare.models.heads import ScalarHeadModel
-from rlhf_compare.ppo.rollout import micro_batches
-from rlhf_compare.tensors.padding import to_the_left
+from rlhf_compare.models.tokenizer import load_tokenizer
+from rlhf_compare.tensors.padding import micro_batches, pad_sequences, to_the_left
 
 TextReward = Callable[[list[str], list[str]], Sequence[float]]
 RewardModel = ScalarHeadModel | nn.Module | TextReward
@@ -37,6 +39,66 @@ def as_scalar_head(model: Any) -> ScalarHeadModel | None:
     if not callable(model):
         raise TypeError(f"reward_model: {type(model).__name__} is neither a model nor a function")
     return None
+
+
+def encode_prompt_of(tokenizer: Any, prompt: str) -> list[int]:
+    """Token ids of a prompt for a reward model of any kind: an encoder's text opens with its CLS
+    token, where it has one."""
+    opening = [] if tokenizer.cls_token_id is None else [tokenizer.cls_token_id]
+    return opening + encode_prompt(tokenizer, prompt)
+
+
+class TextRewardModel:
+    """A reward model with a tokenizer of its own, asked for texts as any function is.
+
+    The end token closes every text, also one that was cut off: the text does not tell.
+    """
+
+    def __init__(self, model: ScalarHeadModel, tokenizer: Any, batch_size: int = 32) -> None:
+        self.model, self.tokenizer, self.batch_size = model, tokenizer, batch_size
+
+    @torch.no_grad()
+    def __call__(self, prompts: Sequence[str], responses: Sequence[str]) -> list[float]:
+        """r(x, y) of every prompt with its response; longer texts than the model has positions
+        are cut at the front, so that the response is read whole."""
+        longest = getattr(self.model.config, "max_position_embeddings", None)
+        sequences = [
+            (encode_prompt_of(self.tokenizer, x) + encode_response(self.tokenizer, y))[
+                -(longest or 0) :
+            ]
+            for x, y in zip(prompts, responses, strict=True)
+        ]
+        return score_sequences(self.model, sequences, self.batch_size)
+
+
+@torch.no_grad()
+def score_sequences(
+    model: ScalarHeadModel, sequences: Sequence[Sequence[int]], batch_size: int
+) -> list[float]:
+    """One score a sequence, in their order; batched by length, so that little is padding."""
+    order = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
+    device, scores = model.head.weight.device, [0.0] * len(sequences)
+    for start in range(0, len(order), batch_size):
+        part = order[start : start + batch_size]
+        ids, mask = pad_sequences([sequences[index] for index in part], 0, "right")
+        for index, score in zip(
+            part, model.scores(ids.to(device), mask.to(device)).tolist(), strict=True
+        ):
+            scores[index] = score
+    return scores
+
+
+OWN_TOKENIZER = "own_tokenizer"  # a folder beside the model: it reads texts through this tokenizer
+
+
+def load_reward(
+    directory: Path, base: Path, device: str = "cpu"
+) -> ScalarHeadModel | TextRewardModel:
+    """A saved reward model of any kind, as :class:`Scorer` takes it."""
+    model = load_reward_model(directory, base).to(device).eval()
+    if not (directory / OWN_TOKENIZER).is_dir():
+        return model
+    return TextRewardModel(model, load_tokenizer(directory / OWN_TOKENIZER))
 
 
 class Scorer:

@@ -1,0 +1,78 @@
+"""What a reward model starts from: the SFT model, another model, or a configuration."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from peft import LoraConfig
+from transformers import AutoConfig, AutoModel
+
+from rlhf_compare.errors import RecipeError
+from rlhf_compare.models.adapters import new_reward_adapter
+from rlhf_compare.models.heads import ScalarHeadModel
+from rlhf_compare.models.policy import load_policy
+from rlhf_compare.models.tokenizer import first_line, load_tokenizer
+from rlhf_compare.reward.config import RewardModelConfig
+
+
+@dataclass(frozen=True)
+class Start:
+    """An untrained reward model and the tokenizer it reads.
+
+    own_tokenizer  whether that is another one than the policy's: the model then takes texts
+    """
+
+    model: ScalarHeadModel
+    tokenizer: Any
+    own_tokenizer: bool = False
+
+    @property
+    def max_length(self) -> int | None:
+        """Tokens that the backbone has positions for; None = unknown."""
+        longest: int | None = getattr(self.model.config, "max_position_embeddings", None)
+        return longest
+
+
+def new_reward_model(
+    args: RewardModelConfig, tokenizer: Path, sft_model: Path | None, lora: LoraConfig | None
+) -> Start:
+    """The start that ``reward.backbone`` names; the head is drawn with torch's global generator.
+
+    Adapters are for the SFT model alone: another backbone trains all its weights, for PPO keeps
+    its adapters on the policy's base.
+
+    Raises:
+        RecipeError: nothing loadable is there, or the configuration is refused.
+    """
+    if args.backbone is None:
+        assert sft_model is not None, "the pipeline trains SFT where no backbone is named"
+        if lora is not None:
+            base = load_policy(sft_model)
+            model = new_reward_adapter(base, lora, args.pooling)
+        else:
+            model = ScalarHeadModel.on_backbone_of(sft_model, pooling=args.pooling)
+        return Start(model, load_tokenizer(sft_model))
+    if isinstance(args.backbone, dict):
+        ours = load_tokenizer(tokenizer)
+        return Start(ScalarHeadModel(_from_config(args.backbone, ours), pooling=args.pooling), ours)
+    local = Path(args.backbone).is_dir()
+    try:
+        backbone = AutoModel.from_pretrained(args.backbone, local_files_only=local)
+    except (OSError, ValueError) as error:
+        raise RecipeError(
+            f"reward.backbone: no model in {args.backbone}: {first_line(error)}"
+        ) from error
+    model = ScalarHeadModel(backbone, pooling=args.pooling)
+    return Start(model, load_tokenizer(args.backbone, local=local), own_tokenizer=True)
+
+
+def _from_config(values: dict[str, Any], tokenizer: Any) -> Any:
+    fields = dict(values)
+    try:
+        config = AutoConfig.for_model(fields.pop("model_type"), **fields)
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecipeError(f"reward.backbone: {first_line(error)}") from error
+    config.vocab_size = len(tokenizer)
+    config.bos_token_id = config.eos_token_id = tokenizer.eos_token_id
+    config.pad_token_id = tokenizer.pad_token_id
+    return AutoModel.from_config(config)

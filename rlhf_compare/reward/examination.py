@@ -1,0 +1,223 @@
+"""Puts the doctor's questions to a reward model: scores of held-out responses, of the same under
+other padding, of texts that nobody wants, and of the SFT model's own samples."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from datasets import Dataset
+
+from rlhf_compare.data.config import TaskConfig
+from rlhf_compare.data.encoding import decode_response, encode_prompt, encode_response, prefix_ids
+from rlhf_compare.data.tasks import has_marker
+from rlhf_compare.models.generation import generate
+from rlhf_compare.models.heads import ScalarHeadModel
+from rlhf_compare.models.policy import load_policy
+from rlhf_compare.models.scoring import score_sequences
+from rlhf_compare.reward import doctor
+from rlhf_compare.reward.doctor import Check, Diagnosis, Margins
+from rlhf_compare.tensors.padding import pad_sequences
+
+_PROBES, _TOKENS = 16, 16  # prompts that odd texts are tried on; candidates of each kind
+# what people have seen reward models pay for; tried beside the tokens that the data suggest
+_SUSPECTS = (" thanks", " thank you", " sorry", " great", " sure", " please", "!")
+_SAMPLED_TOKENS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patient:
+    """A reward model, what it was not trained on, and how it scored that.
+
+    rows    ``prompt_ids``, ``response_ids``, ``scores`` (the ranking)
+    scored  the model's score of every response, prompt by prompt
+    """
+
+    model: ScalarHeadModel
+    tokenizer: Any
+    task: TaskConfig
+    rows: Dataset
+    scored: list[list[float]]
+    batch_size: int
+
+    @property
+    def probes(self) -> Dataset:
+        return self.rows.select(range(min(_PROBES, len(self.rows))))
+
+    def score(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[float]:
+        """Scores of (prompt, response) token ids, cut at the end where positions run out."""
+        longest = getattr(self.model.config, "max_position_embeddings", None)
+        sequences = [(prompt + response)[:longest] for prompt, response in pairs]
+        return score_sequences(self.model, sequences, self.batch_size)
+
+    def median(self, response: list[int]) -> float:
+        """Median score of one response to the probe prompts."""
+        return float(np.median(self.score([(p, response) for p in self.probes["prompt_ids"]])))
+
+
+def examine(
+    model: ScalarHeadModel,
+    rows: Dataset,
+    tokenizer: Any,
+    task: TaskConfig,
+    batch_size: int,
+    sft_model: Path | None,
+) -> Diagnosis:
+    """All checks of a reward model on held-out rows.
+
+    Args:
+        rows: ``prompt_ids``, ``response_ids``, ``scores``, none of them trained on.
+        sft_model: sampled from for one of the checks; None = that check is left out.
+    """
+    model.eval()
+    rows = rows.with_format(None)
+    scored = score_rows(model, rows, batch_size)
+    patient = Patient(
+        model=model, tokenizer=tokenizer, task=task, rows=rows, scored=scored, batch_size=batch_size
+    )
+    ranks, margins = rows["scores"], Margins.of(scored, rows["scores"])
+    lengths = [[len(ids) for ids in responses] for responses in rows["response_ids"]]
+    quarters, bins = doctor.by_margin(margins), doctor.calibration(margins)
+    flat = np.concatenate([np.array(s) for s in scored])
+    checks = [
+        doctor.accuracy_check(margins),
+        _stripped(patient, margins),
+        doctor.margin_check(quarters),
+        doctor.calibration_check(bins),
+        doctor.invariance_check(_changes(patient), float(flat.std())),
+        doctor.length_check(scored, ranks, lengths, margins),
+        *_degenerate(patient, float(np.percentile(flat, doctor.TOP_SHARE))),
+        doctor.sft_check(_sft_scores(patient, sft_model), _chosen(patient)),
+    ]
+    return Diagnosis(checks=checks, calibration=bins, by_margin=quarters)
+
+
+def score_rows(model: ScalarHeadModel, rows: Dataset, batch_size: int) -> list[list[float]]:
+    """The model's score of every response, prompt by prompt; one forward each."""
+    sequences = [row["prompt_ids"] + ids for row in rows for ids in row["response_ids"]]
+    scores = iter(score_sequences(model, sequences, batch_size))
+    return [[next(scores) for _ in row["response_ids"]] for row in rows]
+
+
+def _chosen(patient: Patient) -> list[float]:
+    """Scores of the best-ranked response to each probe prompt."""
+    return [
+        own[int(np.argmax(ranks))]
+        for own, ranks in zip(patient.scored, patient.probes["scores"], strict=False)
+    ]
+
+
+def _stripped(patient: Patient, margins: Margins) -> Check:
+    prefix = patient.task.prefix
+    if patient.task.name == "prefix":
+        return doctor.stripped_check(
+            margins, None, "without the prefix both sides are the same text: it can only say style"
+        )
+    tokenizer, found, rows = patient.tokenizer, 0, []
+    for row in patient.rows:
+        responses = []
+        for ids in row["response_ids"]:
+            text = decode_response(tokenizer, ids)
+            if has_marker(text, patient.task.marker):
+                found += 1
+                text = text.lstrip()[len(prefix) :]
+                ids = encode_response(tokenizer, text)
+            responses.append(ids)
+        rows.append({**row, "response_ids": responses})
+    if not found:
+        return doctor.stripped_check(
+            margins, None, f"no held-out response opens with {patient.task.marker!r}"
+        )
+    scored = score_rows(patient.model, Dataset.from_list(rows), patient.batch_size)
+    return doctor.stripped_check(margins, Margins.of(scored, patient.rows["scores"]), "")
+
+
+@torch.no_grad()
+def _changes(patient: Patient) -> list[float]:
+    """The same sequences alone, and padded on either side in one batch."""
+    sequences = [row["prompt_ids"] + row["response_ids"][0] for row in patient.probes]
+    device = patient.model.head.weight.device
+    alone = torch.tensor(score_sequences(patient.model, sequences, 1))
+    changes: list[float] = []
+    sides: tuple[Literal["left", "right"], ...] = ("left", "right")
+    for side in sides:
+        ids, mask = pad_sequences(sequences, 0, side)
+        together = patient.model.scores(ids.to(device), mask.to(device)).cpu()
+        changes += (together - alone).tolist()
+    return changes
+
+
+def _degenerate(patient: Patient, top: float) -> list[Check]:
+    tokenizer, task = patient.tokenizer, patient.task
+    eos = tokenizer.eos_token_id
+    chosen = float(np.median(_chosen(patient)))
+    token, repeated = _worst_repetition(patient)
+    echoes = [(p, [*p, eos]) for p in patient.probes["prompt_ids"]]
+    said = task.prefix.strip()
+    alone = patient.median(encode_response(tokenizer, said)) if task.name == "prefix" else None
+
+    def check(name: str, score: float | None, what: str, is_the_task: bool = False) -> Check:
+        return doctor.degenerate_check(name, score, chosen, top, what, is_the_task)
+
+    return [
+        check("empty", patient.median([eos]), "an empty response"),
+        check("one_token_repeated", repeated, f"{token!r} over and over, the worst of those tried"),
+        check("prompt_echoed", float(np.median(patient.score(echoes))), "the prompt said back"),
+        check(
+            "prefix_alone", alone,
+            f"{said!r} and no answer" if alone is not None else "the task has no prefix",
+            is_the_task=True,
+        ),
+    ]  # fmt: skip
+
+
+def _worst_repetition(patient: Patient) -> tuple[str, float]:
+    """The repeated text that scores highest, and its median score.
+
+    Tried are the tokens that responses use most, those that chosen responses use more than
+    rejected ones, and a few words that reward models are known to pay for; not the prefix's own,
+    where the task is to pay for them.
+    """
+    tokenizer, rows = patient.tokenizer, patient.rows
+    length = max(len(ids) for responses in rows["response_ids"] for ids in responses) - 1
+    units = _candidates(patient) + [encode_prompt(tokenizer, word) for word in _SUSPECTS]
+    best, text = -np.inf, ""
+    for unit in units:
+        repeated = (unit * length)[:length]
+        score = patient.median([*repeated, tokenizer.eos_token_id])
+        if score > best:
+            best, text = score, tokenizer.decode(unit)
+    return text, float(best)
+
+
+def _candidates(patient: Patient) -> list[list[int]]:
+    tokenizer, task = patient.tokenizer, patient.task
+    best, worst = Counter[int](), Counter[int]()
+    for row in patient.rows:
+        best.update(set(row["response_ids"][int(np.argmax(row["scores"]))]))
+        worst.update(set(row["response_ids"][int(np.argmin(row["scores"]))]))
+    paid = set(prefix_ids(tokenizer, task.prefix)) if task.name == "prefix" else set()
+    left_out = paid | {tokenizer.eos_token_id}
+    often = [t for t, _ in (best + worst).most_common() if t not in left_out][:_TOKENS]
+    favoured = sorted(best, key=lambda t: (worst[t] - best[t], t))
+    telling = [t for t in favoured if t not in left_out and best[t] > worst[t]][:_TOKENS]
+    return [[token] for token in dict.fromkeys([*often, *telling])]
+
+
+@torch.no_grad()
+def _sft_scores(patient: Patient, sft_model: Path | None) -> list[float] | None:
+    """Scores of one sampled response of the SFT model to each probe prompt."""
+    if sft_model is None:
+        return None
+    policy = load_policy(sft_model).to(patient.model.head.weight.device).eval()
+    tokenizer, prompts = patient.tokenizer, patient.probes["prompt_ids"]
+    pad_id, eos = tokenizer.pad_token_id, tokenizer.eos_token_id
+    ids, mask = (t.to(policy.device) for t in pad_sequences(prompts, pad_id, "left"))
+    room = getattr(policy.config, "max_position_embeddings", None)
+    length = min(_SAMPLED_TOKENS, (room or 10**9) - ids.shape[1])
+    torch.manual_seed(0)  # the verdict is on the reward model, not on the draw
+    responses = generate(policy, ids, mask, length, eos, pad_id, 1.0)
+    return patient.score(list(zip(prompts, responses.to_lists(), strict=True)))

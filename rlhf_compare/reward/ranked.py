@@ -1,0 +1,106 @@
+"""Ranked responses on their way to the trainer: which prompts, which tokens, which batch."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from datasets import Dataset
+from torch import Tensor
+
+from rlhf_compare.data.encoding import decode_response, encode_response
+from rlhf_compare.data.splits import normalise
+from rlhf_compare.errors import DataError
+from rlhf_compare.models.scoring import encode_prompt_of
+from rlhf_compare.tensors.padding import pad_sequences
+
+Half = Literal["proxy", "held_out"]
+
+
+def half_of(rows: Dataset, half: Half) -> Dataset:
+    """The prompts of one of two disjoint halves, told apart by hash."""
+    return _by_hash(rows, "half", (0.0, 0.5) if half == "proxy" else (0.5, 1.0))
+
+
+def set_aside(rows: Dataset, share: float) -> tuple[Dataset, Dataset]:
+    """Rows to train on and rows to stop by: no prompt in both.
+
+    Raises:
+        DataError: one of the two is empty.
+    """
+    parts = _by_hash(rows, "validation", (share, 1.0)), _by_hash(rows, "validation", (0.0, share))
+    if not all(map(len, parts)):
+        raise DataError(
+            f"reward.validation_share = {share} of {len(rows)} rows leaves {len(parts[0])} to "
+            f"train on and {len(parts[1])} to stop by; change it or leave out "
+            "reward.early_stopping_patience"
+        )
+    return parts
+
+
+def _by_hash(rows: Dataset, salt: str, between: tuple[float, float]) -> Dataset:
+    def inside(prompt: str) -> bool:
+        digest = hashlib.sha256(f"{salt}:{normalise(prompt)}".encode()).digest()
+        return between[0] <= int.from_bytes(digest[:8], "big") / 2**64 < between[1]
+
+    return rows.filter(inside, input_columns="prompt")
+
+
+def reencode(ranked: Dataset, source: Any, target: Any, max_length: int | None) -> Dataset:
+    """The same texts in the tokens of another tokenizer; responses that are too long for its model
+    are left out, and with them prompts that keep fewer than two.
+
+    Args:
+        ranked: ``prompt_ids``, ``response_ids``, ``scores``.
+        source, target: the tokenizers from which and to which.
+        max_length: tokens of prompt and response together; None = any.
+    """
+
+    def columns(row: dict[str, Any]) -> dict[str, Any]:
+        prompt = encode_prompt_of(target, source.decode(row["prompt_ids"]))
+        kept = [
+            (ids, score)
+            for response, score in zip(row["response_ids"], row["scores"], strict=True)
+            for ids in [encode_response(target, decode_response(source, response))]
+            if max_length is None or len(prompt) + len(ids) <= max_length
+        ]
+        return {
+            "prompt_ids": prompt,
+            "response_ids": [ids for ids, _ in kept],
+            "scores": [score for _, score in kept],
+        }
+
+    return ranked.map(columns).filter(lambda scores: len(scores) > 1, input_columns="scores")
+
+
+class RankedCollator:
+    """Prompts with all their responses in one batch: each response stands, and is scored, once.
+
+    Args:
+        pad_id: fills the rest; any valid id will do, it is masked.
+        max_responses: of one prompt; of more, so many are drawn (torch's global generator).
+    """
+
+    def __init__(self, pad_id: int, max_responses: int | None = None) -> None:
+        self.pad_id, self.max_responses = pad_id, max_responses
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+        """``input_ids``, ``attention_mask`` (N, T), ``groups`` and ``ranks`` (N,)."""
+        sequences, groups, ranks = [], [], []
+        for group, row in enumerate(rows):
+            for index in self._drawn(len(row["response_ids"])):
+                sequences.append(row["prompt_ids"] + row["response_ids"][index])
+                groups.append(group)
+                ranks.append(row["scores"][index])
+        ids, mask = pad_sequences(sequences, self.pad_id, "right")
+        return {
+            "input_ids": ids,
+            "attention_mask": mask.long(),
+            "groups": torch.tensor(groups),
+            "ranks": torch.tensor(ranks, dtype=torch.float32),
+        }
+
+    def _drawn(self, count: int) -> Sequence[int]:
+        if self.max_responses is None or count <= self.max_responses:
+            return range(count)
+        return sorted(torch.randperm(count)[: self.max_responses].tolist())

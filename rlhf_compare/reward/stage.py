@@ -1,0 +1,129 @@
+"""The reward stage of a recipe: ranked responses in, a reward model and its examination out."""
+
+from pathlib import Path
+
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import set_seed
+
+from rlhf_compare.data.config import TaskConfig
+from rlhf_compare.data.views import ranked_view
+from rlhf_compare.models.scoring import OWN_TOKENIZER
+from rlhf_compare.models.tokenizer import load_tokenizer
+from rlhf_compare.reward.backbone import Start, new_reward_model
+from rlhf_compare.reward.config import RewardModelConfig
+from rlhf_compare.reward.doctor import Diagnosis
+from rlhf_compare.reward.examination import examine
+from rlhf_compare.reward.ranked import Half, half_of, reencode, set_aside
+from rlhf_compare.reward.trainer import EarlyStop, RankingTrainer
+from rlhf_compare.runs.arguments import StageSection, build_arguments
+from rlhf_compare.runs.directory import RunDirectory, read_json, write_json
+from rlhf_compare.runs.stage import StageContext
+
+_DIAGNOSIS, _TRAINING = "doctor.json", "training.json"
+
+
+def reward_arguments(section: StageSection, output_dir: str, seed: int) -> RewardModelConfig:
+    """The trainer's arguments; the data layer has already cut to the maximum length."""
+    stops_early = "early_stopping_patience" in section.model_fields_set
+    args: RewardModelConfig = build_arguments(
+        RewardModelConfig,
+        section,
+        "reward",
+        output_dir,
+        seed,
+        max_length=None,
+        **({"eval_strategy": "epoch"} if stops_early else {}),
+    )
+    return args
+
+
+def train_reward(
+    context: StageContext,
+    section: StageSection,
+    task: TaskConfig,
+    sft_model: Path | None,
+    lora: LoraConfig | None = None,
+    half: Half = "proxy",
+) -> None:
+    """Train a reward model and leave it, with its examination, in the stage's directory.
+
+    Args:
+        sft_model: what it starts from unless ``reward.backbone`` says otherwise.
+        half: which half of the prompts to train on, where ``reward.held_out`` parts them.
+    """
+    args = reward_arguments(section, str(context.directory.path), context.seed)
+    with context.meter.phase("load"):
+        set_seed(context.seed)  # the head's weights are drawn here
+        start = new_reward_model(args, context.data.tokenizer, sft_model, lora)
+    with context.meter.phase("data"):
+        rows = context.data.train()
+        if args.held_out:
+            rows = half_of(rows, half)
+        validation = None
+        callbacks = context.callbacks("accuracy")
+        if args.early_stopping_patience is not None:
+            rows, validation = set_aside(rows, args.validation_share)
+            callbacks.append(EarlyStop(args.early_stopping_patience))
+        train = ranked(context, rows, start)
+        trainer = RankingTrainer(
+            model=start.model,
+            args=args,
+            train_dataset=train,
+            eval_dataset=None if validation is None else ranked(context, validation, start),
+            processing_class=start.tokenizer,
+            meter=context.meter,
+            callbacks=callbacks,
+        )
+    trainer.train()
+    context.meter.count(trained=trainer.tokens_trained)
+    with context.meter.phase("save"):
+        _save(context, start)
+        _write_training(context, trainer, train, callbacks[-1])
+    with context.meter.phase("evaluate"):
+        diagnosis = examine(
+            start.model,
+            ranked(context, context.data.eval(), start),
+            start.tokenizer,
+            task,
+            args.per_device_eval_batch_size,
+            sft_model=None if start.own_tokenizer else sft_model,
+        )
+        write_json(context.directory.path / _DIAGNOSIS, diagnosis.as_dict())
+
+
+def ranked(context: StageContext, rows: Dataset, start: Start) -> Dataset:
+    """``prompt_ids``, ``response_ids`` and ``scores`` in the tokens that the model reads."""
+    view = ranked_view(rows)
+    if not start.own_tokenizer:
+        return view
+    return reencode(view, load_tokenizer(context.data.tokenizer), start.tokenizer, start.max_length)
+
+
+def read_diagnosis(directory: RunDirectory) -> Diagnosis:
+    """What the doctor found when the stage in ``directory`` ended."""
+    return Diagnosis.from_dict(read_json(directory.path / _DIAGNOSIS))
+
+
+def _save(context: StageContext, start: Start) -> None:
+    """The model; its tokenizer beside it, or in a folder of its own where the policy's differs."""
+    model = context.directory.model
+    start.model.save_pretrained(model)
+    start.tokenizer.save_pretrained(model / OWN_TOKENIZER if start.own_tokenizer else model)
+
+
+def _write_training(
+    context: StageContext, trainer: RankingTrainer, train: Dataset, last: object
+) -> None:
+    record = {
+        "prompts": len(train),
+        "responses": sum(map(len, train["scores"])),
+        "forwards": trainer.forwards,
+        "pairs": trainer.pairs,
+        "ties": trainer.ties,
+        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "trained_parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
+    }
+    if isinstance(last, EarlyStop):
+        record |= {"evaluations": last.history, "best_evaluation": last.best}
+    write_json(context.directory.path / _TRAINING, record)
