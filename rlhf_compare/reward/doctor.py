@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from scipy.stats import binomtest
+
+from rlhf_compare.reward.margins import Margins
 
 Verdict = Literal["ok", "warn", "fail", "n/a"]
 
@@ -18,10 +19,9 @@ WEAK_ACCURACY = 0.6  # held-out accuracy: warn below; fail where its interval re
 STRIPPED_DROP = 0.1  # accuracy lost with the prefix: warn above
 CALIBRATION_ERROR = 0.1  # warn above
 INVARIANCE = (0.005, 0.05)  # change by padding, in standard deviations of the score: warn, fail
-LENGTH_WARN = (0.5, 0.25)  # partial correlation and effect, both reached: see length_check
-LENGTH_FAIL = (0.9, 0.5)
+LENGTH_WARN = (0.5, 0.1)  # partial correlation and effect, both reached: see length_check
+LENGTH_FAIL = (0.8, 0.25)
 TOP_SHARE = 99.0  # a degenerate text over this percentile of real ones: fail; over chosen: warn
-BINS, RESAMPLES = 10, 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,44 +62,6 @@ class Diagnosis:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Diagnosis":
         return cls(**{**values, "checks": [Check(**check) for check in values["checks"]]})
-
-
-@dataclass(frozen=True)
-class Margins:
-    """Pairs of responses to one prompt that the ranking tells apart.
-
-    ahead    (M,) score of the winner less that of the loser
-    prompts  (M,) which prompt a pair belongs to
-    """
-
-    ahead: np.ndarray
-    prompts: np.ndarray
-
-    @classmethod
-    def of(cls, scores: Sequence[Sequence[float]], ranks: Sequence[Sequence[float]]) -> "Margins":
-        """From the scores and the ranks of every prompt's responses."""
-        ahead, prompts = [], []
-        for prompt, (own, order) in enumerate(zip(scores, ranks, strict=True)):
-            s, r = np.array(own), np.array(order)
-            winners, losers = np.nonzero(r[:, None] > r[None, :])
-            ahead.append(s[winners] - s[losers])
-            prompts.append(np.full(len(winners), prompt))
-        return cls(np.concatenate(ahead), np.concatenate(prompts))
-
-    def accuracy(self) -> tuple[float, float, float]:
-        """Mean over prompts of the share of pairs whose winner scores strictly higher (equal
-        scores are wrong), with a 95 % interval: Wilson's where every prompt has one pair, else a
-        bootstrap over prompts, for the pairs of a prompt share its responses."""
-        right = (self.ahead > 0).astype(float)
-        prompts, first = np.unique(self.prompts, return_inverse=True)
-        counts = np.bincount(first)
-        if (counts == 1).all():
-            interval = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
-            return float(right.mean()), float(interval.low), float(interval.high)
-        shares = np.bincount(first, right) / counts
-        draws = np.random.default_rng(0).integers(len(prompts), size=(RESAMPLES, len(prompts)))
-        low, high = np.percentile(shares[draws].mean(1), (2.5, 97.5))
-        return float(shares.mean()), float(low), float(high)
 
 
 def accuracy_check(margins: Margins) -> Check:
@@ -146,35 +108,6 @@ def margin_check(quarters: list[dict[str, float]]) -> Check:
     )
 
 
-def by_margin(margins: Margins, parts: int = 4) -> list[dict[str, float]]:
-    """Equal parts of the pairs, from the smallest predicted margin to the largest."""
-    order = np.argsort(np.abs(margins.ahead), kind="stable")
-    return [
-        {
-            "margin": float(np.abs(margins.ahead[part]).mean()),
-            "accuracy": float((margins.ahead[part] > 0).mean()),
-            "pairs": len(part),
-        }
-        for part in np.array_split(order, parts)
-        if len(part)
-    ]
-
-
-def calibration(margins: Margins) -> list[dict[str, float]]:
-    """Equal bins of confidence sigmoid(|margin|) in [0.5, 1]: what it claims and what it does."""
-    confidence = 1.0 / (1.0 + np.exp(-np.abs(margins.ahead)))
-    index = np.minimum(((confidence - 0.5) * 2 * BINS).astype(int), BINS - 1)
-    return [
-        {
-            "confidence": float(confidence[index == b].mean()),
-            "accuracy": float((margins.ahead[index == b] > 0).mean()),
-            "pairs": int((index == b).sum()),
-        }
-        for b in range(BINS)
-        if (index == b).any()
-    ]
-
-
 def calibration_check(bins: list[dict[str, float]]) -> Check:
     """Expected calibration error: mean over pairs of |confidence - accuracy| of their bin."""
     total = sum(b["pairs"] for b in bins)
@@ -215,18 +148,20 @@ def length_check(
     scores: Sequence[Sequence[float]],
     ranks: Sequence[Sequence[float]],
     lengths: Sequence[Sequence[int]],
+    prompt_lengths: Sequence[int],
     margins: Margins,
 ) -> Check:
     """Correlation of score and length among responses of the same standing.
 
     Chosen responses may well be longer, and where they are a right score follows length. So both
-    are first freed of what the place in the prompt's ranking explains (linearly). The effect is
-    what a standard deviation of length is paid, as a multiple of the mean margin: a correlation
-    without an effect is noise about nothing.
+    are first freed of what the place in the prompt's ranking and the prompt's length explain
+    (linearly). The effect is what a standard deviation of length is paid, as a multiple of the mean
+    margin: a correlation without an effect is noise about nothing.
     """
     places = np.concatenate([_places(order) for order in ranks])
+    known = np.stack([places, np.repeat(prompt_lengths, [len(order) for order in ranks])], 1)
     score, length = (
-        _without(places, np.concatenate([np.array(v, dtype=float) for v in values]))
+        _without(known, np.concatenate([np.array(v, dtype=float) for v in values]))
         for values in (scores, lengths)
     )
     spread = float(score.std() * length.std())
@@ -247,11 +182,10 @@ def _places(ranks: Sequence[float]) -> np.ndarray:
     return place / max(int(place.max()), 1)
 
 
-def _without(explained_by: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Residuals of a least-squares line."""
-    x, y = explained_by - explained_by.mean(), values - values.mean()
-    slope = (x @ y) / (x @ x) if (x @ x) > 0 else 0.0
-    return y - slope * x
+def _without(known: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Residuals of a least-squares fit on (N, 2) known columns and a constant."""
+    columns = np.concatenate([known, np.ones((len(known), 1))], 1)
+    return values - columns @ np.linalg.lstsq(columns, values, rcond=None)[0]
 
 
 def degenerate_check(

@@ -19,7 +19,8 @@ from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.policy import load_policy
 from rlhf_compare.models.scoring import score_sequences
 from rlhf_compare.reward import doctor
-from rlhf_compare.reward.doctor import Check, Diagnosis, Margins
+from rlhf_compare.reward.doctor import Check, Diagnosis
+from rlhf_compare.reward.margins import Margins, by_margin, calibration
 from rlhf_compare.tensors.padding import pad_sequences
 
 _PROBES, _TOKENS = 16, 16  # prompts that odd texts are tried on; candidates of each kind
@@ -80,7 +81,7 @@ def examine(
     )
     ranks, margins = rows["scores"], Margins.of(scored, rows["scores"])
     lengths = [[len(ids) for ids in responses] for responses in rows["response_ids"]]
-    quarters, bins = doctor.by_margin(margins), doctor.calibration(margins)
+    quarters, bins = by_margin(margins), calibration(margins)
     flat = np.concatenate([np.array(s) for s in scored])
     checks = [
         doctor.accuracy_check(margins),
@@ -88,7 +89,9 @@ def examine(
         doctor.margin_check(quarters),
         doctor.calibration_check(bins),
         doctor.invariance_check(_changes(patient), float(flat.std())),
-        doctor.length_check(scored, ranks, lengths, margins),
+        doctor.length_check(
+            scored, ranks, lengths, [len(ids) for ids in rows["prompt_ids"]], margins
+        ),
         *_degenerate(patient, float(np.percentile(flat, doctor.TOP_SHARE))),
         doctor.sft_check(_sft_scores(patient, sft_model), _chosen(patient)),
     ]

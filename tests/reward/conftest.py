@@ -22,11 +22,11 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return train_tokenizer(["some text to learn a few merges from, some text, thanks"], 300)
 
 
-def backbone(tokenizer: PreTrainedTokenizerFast) -> GPT2Model:
+def backbone(tokenizer: PreTrainedTokenizerFast, positions: int = 64) -> GPT2Model:
     eos = tokenizer.eos_token_id
     return GPT2Model(
         GPT2Config(
-            vocab_size=len(tokenizer), n_layer=1, n_head=2, n_embd=16, n_positions=64,
+            vocab_size=len(tokenizer), n_layer=1, n_head=2, n_embd=16, n_positions=positions,
             resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, initializer_range=0.1,
             bos_token_id=eos, eos_token_id=eos, pad_token_id=eos,
         )

@@ -104,8 +104,9 @@ def test_pairs_train_as_trl_trains_them(
                 name: getattr(ours.args, name)
                 for name in (
                     "output_dir", "per_device_train_batch_size", "num_train_epochs",
-                    "optim", "learning_rate", "logging_steps", "save_strategy", "disable_tqdm", "bf16",
-                    "gradient_checkpointing", "lr_scheduler_type", "center_rewards_coefficient",
+                    "optim", "learning_rate", "logging_steps", "save_strategy", "disable_tqdm",
+                    "bf16", "gradient_checkpointing", "lr_scheduler_type",
+                    "center_rewards_coefficient",
                 )
             },
             report_to="none",
