@@ -11,7 +11,6 @@ from peft import LoraConfig
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 from trl import RewardConfig, RewardTrainer
 
-from rlhf_compare.data.views import reward_view
 from rlhf_compare.errors import DataError, StageFailedError
 from rlhf_compare.models.adapters import load_reward_model, new_reward_adapter
 from rlhf_compare.models.heads import ScalarHeadModel
@@ -111,7 +110,11 @@ def test_pairs_train_as_trl_trains_them(
             },
             report_to="none",
         ),
-        train_dataset=reward_view(pairs),
+        train_dataset=pairs.map(
+            lambda row: {
+                side: row["prompt_ids"] + row[side] for side in ("chosen_ids", "rejected_ids")
+            }
+        ),
         processing_class=tokenizer,
     )  # fmt: skip
     for trainer in (ours, theirs):
