@@ -30,7 +30,7 @@ dpo: $(STAMP)  ## what DPO needs: SFT, DPO; ends with its row of the table
 sft: $(STAMP)  ## the SFT model that both start from
 	$(RUN) sft --recipe $(RECIPE) $(ARGS)
 
-reward: $(STAMP)  ## the reward model, and its held-out accuracy
+reward: $(STAMP)  ## the reward model, and what the doctor found in it
 	$(RUN) reward --recipe $(RECIPE) --seeds "$(SEEDS)" $(ARGS)
 
 evaluate: $(STAMP)  ## measure every method with one harness, print the table

@@ -92,16 +92,14 @@ def reward(
     runs: RunsOption = Path("runs"),
     overrides: Overrides = None,
 ) -> None:
-    """Train the reward model and print its accuracy on held-out pairs."""
-    from rlhf_compare.runs.directory import read_json
-
+    """Train the reward model and print what the doctor found in it."""
     pipeline = _pipeline(recipe, overrides, runs)
+    from rlhf_compare.reporting.terminal import print_doctor
+    from rlhf_compare.reward.stage import read_diagnosis
+
     for seed in _seeds(seeds):
-        stage = pipeline.reward(seed)
-        accuracy = read_json(stage.directory.path / "accuracy.json")
-        console.print(
-            f"reward-{seed}: accuracy {accuracy['held_out']:.3f} on {accuracy['n']} held-out pairs"
-        )
+        diagnosis = read_diagnosis(pipeline.reward(seed).directory)
+        print_doctor(diagnosis.as_dict()["checks"], seed, console=console)
 
 
 @app.command()

@@ -329,6 +329,10 @@ class Pipeline:
                 raise StageFailedError(f"{method} failed under every seed")
         return evaluations
 
+    def finished(self, label: str) -> Stage | None:
+        """A stage that this pipeline ran or found done, by its directory's name."""
+        return self._runner.finished(label)
+
     def _start(self, *without: str) -> dict[str, Any]:
         """The model that SFT starts from; how later stages train it is no matter of SFT's."""
         return self.recipe.model.model_dump(mode="json", exclude={"lora", *without})

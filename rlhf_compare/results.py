@@ -8,6 +8,7 @@ from typing import Any
 from rlhf_compare.evaluation.stage import read_measurement, read_samples
 from rlhf_compare.evaluation.summary import collapsed, compare, summarise
 from rlhf_compare.pipeline import Pipeline, Stage
+from rlhf_compare.reward.stage import read_diagnosis
 from rlhf_compare.runs.directory import read_json
 
 
@@ -51,8 +52,19 @@ def collect_results(
         "comparisons": compare(
             {m: [by_seed[seed] for seed in shared] for m, by_seed in measurements.items()}
         ),
+        "reward_models": _reward_models(pipeline, shared),
         "samples": _samples(evaluations, shared[0]),
     }
+
+
+def _reward_models(pipeline: Pipeline, seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """What the doctor found in the reward models of this run; none where none was needed."""
+    stages = [(seed, pipeline.finished(f"reward-{seed}")) for seed in seeds]
+    return [
+        {"seed": seed, **read_diagnosis(stage.directory).as_dict()}
+        for seed, stage in stages
+        if stage
+    ]
 
 
 def _cost(pipeline: Pipeline, method: str, seeds: Sequence[int]) -> dict[str, Any]:

@@ -5,9 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoModelForCausalLM
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    BertConfig,
+    BertModel,
+    BertTokenizer,
+)
 
-from rlhf_compare.errors import RecipeError
+from rlhf_compare.data.store import DataDirectory
+from rlhf_compare.errors import RecipeError, StageFailedError
 from rlhf_compare.pipeline import Pipeline
 from rlhf_compare.recipe import load_recipe
 from rlhf_compare.reporting.results import validate
@@ -21,7 +28,12 @@ model:
   vocab_size: 320
   config: {model_type: gpt2, n_layer: 1, n_head: 2, n_embd: 16, n_positions: 256}
 sft: {num_train_epochs: 1, per_device_train_batch_size: 16, gradient_checkpointing: false}
-reward: {num_train_epochs: 1, per_device_train_batch_size: 16, gradient_checkpointing: false}
+reward:
+  num_train_epochs: 1
+  per_device_train_batch_size: 16
+  gradient_checkpointing: false
+  held_out: true
+  accept_failed_doctor: true  # a model of a few thousand weights deserves to fail
 ppo:
   total_episodes: 32
   per_device_train_batch_size: 8
@@ -71,7 +83,10 @@ def test_results_are_valid_and_hold_all_methods(first: tuple[dict[str, Any], lis
         assert method["runs"]["completed"] == 2, name
         assert method["adoption"]["exact"]["seeds"] == 2
         assert method["reward"]["proxy"] is not None
-        assert method["reward"]["held_out"] is None  # not measured, so not there
+        held_out, proxy = method["reward"]["held_out"], method["reward"]["proxy"]
+        assert held_out["n"] == proxy["n"] and held_out["mean"] != proxy["mean"]
+    assert [model["seed"] for model in results["reward_models"]] == [0, 1]
+    assert results["reward_models"][0]["checks"][0]["name"] == "held_out_accuracy"
     assert results["methods"]["sft"]["kl_to_reference"]["exact"]["mean"] == 0.0
     assert results["methods"]["ppo"]["kl_to_reference"]["exact"]["mean"] > 0.0
 
@@ -115,10 +130,74 @@ def test_questions_that_are_shown_were_not_trained_on(
     results, _ = first
     assert "What is a wasp?" in results["samples"][0]["prompt"]
     assert set(results["samples"][0]) == {"prompt", "held_out", "sft", "ppo", "dpo"}
-    from rlhf_compare.data.store import DataDirectory
-
     trained = set(DataDirectory(root / "runs" / "micro" / "data").train()["prompt"])
     assert not trained & {sample["prompt"] for sample in results["samples"]}
+
+
+def test_the_held_out_reward_model_saw_the_other_prompts_and_is_charged_to_nobody(
+    first: tuple[dict[str, Any], list[str]], root: Path
+) -> None:
+    directory = root / "runs" / "micro"
+    trained = [
+        json.loads((directory / stage / "training.json").read_text())["prompts"]
+        for stage in ("reward-0", "reward_held_out-0")
+    ]
+    assert sum(trained) == len(DataDirectory(directory / "data").train()) and min(trained) > 20
+    stages = first[0]["methods"]["ppo"]["cost"]["device_seconds"]["stages"]
+    assert "reward" in stages and "reward_held_out" not in stages
+
+
+def test_ppo_refuses_a_reward_model_that_failed(
+    first: tuple[dict[str, Any], list[str]], recipe_file: Path, root: Path
+) -> None:
+    """The permission is no input of the stages, so nothing is trained again."""
+    lines: list[str] = []
+    recipe = load_recipe(recipe_file, ["reward.accept_failed_doctor=false"])
+    pipeline = Pipeline(recipe, root / "runs", say=lines.append)
+    with pytest.raises(StageFailedError) as error:
+        pipeline.ppo(0)
+    assert all("kept" in line for line in lines)
+    message = str(error.value)
+    assert "held_out_accuracy" in message or "one_token_repeated" in message
+    assert "reward.accept_failed_doctor=true" in message and "\n" not in message
+    assert error.value.exit_code == 1
+
+
+def test_a_reward_model_from_a_configuration_needs_no_sft(recipe_file: Path, root: Path) -> None:
+    backbone = "{model_type: bert, hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, "
+    backbone += "intermediate_size: 32}"
+    lines: list[str] = []
+    overrides = [f"reward.backbone={backbone}", "reward.pooling=first"]
+    overrides += ["reward.early_stopping_patience=1", "reward.num_train_epochs=2"]
+    pipeline = Pipeline(load_recipe(recipe_file, overrides), root / "bert", say=lines.append)
+    pipeline.check()
+    stage = pipeline.reward(0)
+    assert sorted(path.name for path in (root / "bert" / "micro").iterdir()) == ["data", "reward-0"]
+    assert isinstance(AutoModel.from_pretrained(stage.directory.model), BertModel)
+    record = json.loads((stage.directory.path / "training.json").read_text())
+    assert record["best_evaluation"] in (0, 1) and record["evaluations"][0]["epoch"] == 1.0
+
+
+def test_ppo_and_evaluation_ask_an_encoder_with_its_own_tokenizer_for_texts(
+    recipe_file: Path, root: Path
+) -> None:
+    """An encoder saved with a WordPiece tokenizer, as BERT is: cls and sep, no EOS token."""
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz#:.?"]
+    vocabulary += [f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
+    own = BertTokenizer(vocab={word: index for index, word in enumerate(vocabulary)})
+    encoder = root / "encoder"
+    own.save_pretrained(encoder)
+    config = BertConfig(
+        vocab_size=len(own), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=400,
+    )  # fmt: skip
+    BertModel(config).save_pretrained(encoder)
+    overrides = [f"reward.backbone={encoder}", "reward.pooling=first", "reward.held_out=false"]
+    pipeline = Pipeline(load_recipe(recipe_file, overrides), root / "own", say=lambda line: None)
+    results = collect_results(pipeline, pipeline.compare(("sft", "ppo"), (0,)), "test")
+    validate(results)
+    proxy = results["methods"]["ppo"]["reward"]["proxy"]
+    assert proxy is not None and results["methods"]["ppo"]["reward"]["held_out"] is None
 
 
 def test_second_run_trains_nothing_and_says_the_same(

@@ -25,6 +25,7 @@ from rlhf_compare.reporting.drawing import (
     measured,
     note,
 )
+from rlhf_compare.reporting.examination import calibration
 from rlhf_compare.reporting.metrics import display_name, format_value, mean_of
 from rlhf_compare.reporting.tables import PHASES
 from rlhf_compare.reporting.training_figures import likelihoods, training_paths
@@ -216,6 +217,13 @@ DRAWINGS = (
         "seconds_by_stage",
         "Device seconds by stage and phase",
         "Each bar starts where the stage before it ended; colours are phases.",
+    ),
+    Drawing(
+        calibration,
+        "calibration",
+        "Calibration of the reward model",
+        "Held-out pairs by how sure the reward model is of them. On the line it is right as often "
+        "as it claims; below, it is over-confident.",
     ),
 )
 

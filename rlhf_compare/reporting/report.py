@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from rlhf_compare.reporting import tables
 from rlhf_compare.reporting.caveats import caveats
 from rlhf_compare.reporting.escaping import Markdown, escape_markdown, fence, visible_value
+from rlhf_compare.reporting.examination import doctor_table
 from rlhf_compare.reporting.figures import DRAWINGS, Drawing, draw_figures
 from rlhf_compare.reporting.files import replace_text, sync_folder
 from rlhf_compare.reporting.metrics import METRICS, NOT_MEASURED, display_name
@@ -124,6 +125,7 @@ def _context(results: dict[str, Any], drawings: list[Drawing]) -> dict[str, Any]
             }
             for sample in results["samples"]
         ],
+        "doctor": doctor_table(results["reward_models"]) if results.get("reward_models") else None,
         "cost": tables.cost_table(results),
         "ledger": tables.ledger_table(results),
         "caveats": caveats(results),

@@ -9,10 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from rlhf_compare.reporting.escaping import visible
+from rlhf_compare.reporting.examination import doctor_table
 from rlhf_compare.reporting.metrics import Cell, display_name
 from rlhf_compare.reporting.tables import chosen_methods, side_by_side
 from rlhf_compare.reporting.verdict import verdict
 
+_VERDICT_STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "n/a": "dim"}
 _LABEL_WIDTH, _CELL_WIDTH = 26, 17  # columns, padding included: three methods fit in 80
 
 
@@ -39,6 +41,27 @@ def print_table(
     if methods is None:
         console.print()
         console.print(_text(" ".join(verdict(results))))
+
+
+def print_doctor(checks: list[dict[str, Any]], seed: int, console: Console | None = None) -> None:
+    """Print what the doctor found in one reward model, with the same care for its texts."""
+    console = console or Console()
+    found = doctor_table([{"seed": seed, "checks": checks}])
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for title in found.header:
+        table.add_column(title)
+    for label, value, verdict_, sentence in found.rows:
+        style = _VERDICT_STYLES.get(verdict_, "")
+        mean, _, interval = value.partition(" ")
+        table.add_row(
+            _text(label),
+            _text(mean) if not interval else Text(f"{mean}\n{interval}"),
+            Text(verdict_, style=style),
+            _text(sentence),
+        )
+    console.print(_text(f"reward model, seed {seed}"), style="bold")
+    console.print(table)
+    console.print(_text(found.note), style="dim")
 
 
 def _device(results: dict[str, Any]) -> str:

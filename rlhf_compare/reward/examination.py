@@ -14,6 +14,7 @@ from datasets import Dataset
 from rlhf_compare.data.config import TaskConfig
 from rlhf_compare.data.encoding import decode_response, encode_prompt, encode_response, prefix_ids
 from rlhf_compare.data.tasks import has_marker
+from rlhf_compare.errors import DataError
 from rlhf_compare.models.generation import generate
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.policy import load_policy
@@ -72,6 +73,9 @@ def examine(
     Args:
         rows: ``prompt_ids``, ``response_ids``, ``scores``, none of them trained on.
         sft_model: sampled from for one of the checks; None = that check is left out.
+
+    Raises:
+        DataError: no prompt has two responses that the ranking tells apart.
     """
     model.eval()
     rows = rows.with_format(None)
@@ -80,6 +84,8 @@ def examine(
         model=model, tokenizer=tokenizer, task=task, rows=rows, scored=scored, batch_size=batch_size
     )
     ranks, margins = rows["scores"], Margins.of(scored, rows["scores"])
+    if not len(margins.ahead):
+        raise DataError(f"{len(rows)} held-out prompts, and all their responses are ranked equal")
     lengths = [[len(ids) for ids in responses] for responses in rows["response_ids"]]
     quarters, bins = by_margin(margins), calibration(margins)
     flat = np.concatenate([np.array(s) for s in scored])

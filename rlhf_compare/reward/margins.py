@@ -23,7 +23,7 @@ class Margins:
     @classmethod
     def of(cls, scores: Sequence[Sequence[float]], ranks: Sequence[Sequence[float]]) -> "Margins":
         """From the scores and the ranks of every prompt's responses."""
-        ahead, prompts = [], []
+        ahead, prompts = [np.zeros(0)], [np.zeros(0, dtype=int)]
         for prompt, (own, order) in enumerate(zip(scores, ranks, strict=True)):
             s, r = np.array(own), np.array(order)
             winners, losers = np.nonzero(r[:, None] > r[None, :])

@@ -8,7 +8,7 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
-from rlhf_compare.data.encoding import decode_response, encode_response
+from rlhf_compare.data.encoding import encode_response
 from rlhf_compare.data.splits import normalise
 from rlhf_compare.errors import DataError
 from rlhf_compare.models.scoring import encode_prompt_of
@@ -46,22 +46,21 @@ def _by_hash(rows: Dataset, salt: str, between: tuple[float, float]) -> Dataset:
     return rows.filter(inside, input_columns="prompt")
 
 
-def reencode(ranked: Dataset, source: Any, target: Any, max_length: int | None) -> Dataset:
-    """The same texts in the tokens of another tokenizer; responses that are too long for its model
-    are left out, and with them prompts that keep fewer than two.
+def reencode(rows: Dataset, tokenizer: Any, max_length: int | None) -> Dataset:
+    """:func:`ranked_view` in the tokens of another tokenizer; responses that are too long for its
+    model are left out, and with them prompts that keep fewer than two.
 
     Args:
-        ranked: ``prompt_ids``, ``response_ids``, ``scores``.
-        source, target: the tokenizers from which and to which.
+        rows: ``prompt``, ``responses`` (texts) and ``scores``.
         max_length: tokens of prompt and response together; None = any.
     """
 
     def columns(row: dict[str, Any]) -> dict[str, Any]:
-        prompt = encode_prompt_of(target, source.decode(row["prompt_ids"]))
+        prompt = encode_prompt_of(tokenizer, row["prompt"])
         kept = [
             (ids, score)
-            for response, score in zip(row["response_ids"], row["scores"], strict=True)
-            for ids in [encode_response(target, decode_response(source, response))]
+            for response, score in zip(row["responses"], row["scores"], strict=True)
+            for ids in [encode_response(tokenizer, response)]
             if max_length is None or len(prompt) + len(ids) <= max_length
         ]
         return {
@@ -70,7 +69,8 @@ def reencode(ranked: Dataset, source: Any, target: Any, max_length: int | None) 
             "scores": [score for _, score in kept],
         }
 
-    return ranked.map(columns).filter(lambda scores: len(scores) > 1, input_columns="scores")
+    encoded = rows.map(columns, remove_columns=rows.column_names)
+    return encoded.filter(lambda scores: len(scores) > 1, input_columns="scores")
 
 
 class RankedCollator:

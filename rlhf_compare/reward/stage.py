@@ -9,7 +9,6 @@ from transformers import set_seed
 from rlhf_compare.data.config import TaskConfig
 from rlhf_compare.data.views import ranked_view
 from rlhf_compare.models.scoring import OWN_TOKENIZER
-from rlhf_compare.models.tokenizer import load_tokenizer
 from rlhf_compare.reward.backbone import Start, new_reward_model
 from rlhf_compare.reward.config import RewardModelConfig
 from rlhf_compare.reward.doctor import Diagnosis
@@ -65,12 +64,12 @@ def train_reward(
         if args.early_stopping_patience is not None:
             rows, validation = set_aside(rows, args.validation_share)
             callbacks.append(EarlyStop(args.early_stopping_patience))
-        train = ranked(context, rows, start)
+        train = _ranked(rows, start)
         trainer = RankingTrainer(
             model=start.model,
             args=args,
             train_dataset=train,
-            eval_dataset=None if validation is None else ranked(context, validation, start),
+            eval_dataset=None if validation is None else _ranked(validation, start),
             processing_class=start.tokenizer,
             meter=context.meter,
             callbacks=callbacks,
@@ -83,7 +82,7 @@ def train_reward(
     with context.meter.phase("evaluate"):
         diagnosis = examine(
             start.model,
-            ranked(context, context.data.eval(), start),
+            _ranked(context.data.eval(), start),
             start.tokenizer,
             task,
             args.per_device_eval_batch_size,
@@ -92,12 +91,11 @@ def train_reward(
         write_json(context.directory.path / _DIAGNOSIS, diagnosis.as_dict())
 
 
-def ranked(context: StageContext, rows: Dataset, start: Start) -> Dataset:
+def _ranked(rows: Dataset, start: Start) -> Dataset:
     """``prompt_ids``, ``response_ids`` and ``scores`` in the tokens that the model reads."""
-    view = ranked_view(rows)
-    if not start.own_tokenizer:
-        return view
-    return reencode(view, load_tokenizer(context.data.tokenizer), start.tokenizer, start.max_length)
+    if start.own_tokenizer:
+        return reencode(rows, start.tokenizer, start.max_length)
+    return ranked_view(rows)
 
 
 def read_diagnosis(directory: RunDirectory) -> Diagnosis:

@@ -45,6 +45,10 @@ class StageRunner:
         self._finished: dict[str, Stage] = {}
         self._said_tracking = False
 
+    def finished(self, label: str) -> Stage | None:
+        """A stage that was run or found done, by its directory's name."""
+        return self._finished.get(label)
+
     def run(
         self,
         name: str,

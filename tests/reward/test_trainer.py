@@ -223,20 +223,11 @@ def test_rows_to_stop_by_share_no_prompt_with_the_others() -> None:
         set_aside(rows, 1e-9)
 
 
-def test_another_tokenizer_reads_the_same_texts(
-    tokenizer: PreTrainedTokenizerFast, gpt2_tokenizer: PreTrainedTokenizerFast
-) -> None:
-    eos = tokenizer.eos_token_id
+def test_another_tokenizer_reads_the_same_texts(gpt2_tokenizer: PreTrainedTokenizerFast) -> None:
     texts = ["some text", " a few", "some text, some text, some text, some text"]
-    row = {
-        "prompt_ids": tokenizer("learn ")["input_ids"],
-        "response_ids": [[*tokenizer(text)["input_ids"], eos] for text in texts],
-        "scores": [1.0, 2.0, 3.0],
-    }
-    rows = Dataset.from_list(
-        [row, {**row, "response_ids": row["response_ids"][1:], "scores": [2, 3]}]
-    )
-    (found,) = reencode(rows, tokenizer, gpt2_tokenizer, max_length=6)
+    row = {"prompt": "learn ", "responses": texts, "scores": [1.0, 2.0, 3.0]}
+    short = {**row, "responses": texts[1:], "scores": [2.0, 3.0]}
+    (found,) = reencode(Dataset.from_list([row, short]), gpt2_tokenizer, max_length=6)
     assert gpt2_tokenizer.decode(found["prompt_ids"]) == "learn "
     assert found["scores"] == [1.0, 2.0]  # the long one is left out, and the prompt with one left
     assert [gpt2_tokenizer.decode(ids[:-1]) for ids in found["response_ids"]] == texts[:2]
