@@ -25,6 +25,7 @@ from rlhf_compare.reward.margins import Margins, by_margin, calibration
 from rlhf_compare.tensors.padding import pad_sequences
 
 _PROBES, _TOKENS = 16, 16  # prompts that odd texts are tried on; candidates of each kind
+_FEW_PROBES = 4  # for texts of which there are many
 # what people have seen reward models pay for; tried beside the tokens that the data suggest
 _SUSPECTS = (" thanks", " thank you", " sorry", " great", " sure", " please", "!")
 _SAMPLED_TOKENS = 64
@@ -55,9 +56,11 @@ class Patient:
         sequences = [(prompt + response)[:longest] for prompt, response in pairs]
         return score_sequences(self.model, sequences, self.batch_size)
 
-    def median(self, response: list[int]) -> float:
-        """Median score of one response to the probe prompts."""
-        return float(np.median(self.score([(p, response) for p in self.probes["prompt_ids"]])))
+    def medians(self, responses: Sequence[list[int]], probes: int = _PROBES) -> list[float]:
+        """Median score of each response over the first ``probes`` prompts."""
+        prompts = self.probes["prompt_ids"][:probes]
+        scores = self.score([(p, response) for response in responses for p in prompts])
+        return np.median(np.array(scores).reshape(len(responses), -1), axis=1).tolist()
 
 
 def examine(
@@ -166,18 +169,19 @@ def _degenerate(patient: Patient, top: float) -> list[Check]:
     token, repeated = _worst_repetition(patient)
     echoes = [(p, [*p, eos]) for p in patient.probes["prompt_ids"]]
     said = task.prefix.strip()
-    alone = patient.median(encode_response(tokenizer, said)) if task.name == "prefix" else None
+    empty, alone = patient.medians([[eos], encode_response(tokenizer, said)])
+    has_prefix = task.name == "prefix"
 
     def check(name: str, score: float | None, what: str, is_the_task: bool = False) -> Check:
         return doctor.degenerate_check(name, score, chosen, top, what, is_the_task)
 
     return [
-        check("empty", patient.median([eos]), "an empty response"),
+        check("empty", empty, "an empty response"),
         check("one_token_repeated", repeated, f"{token!r} over and over, the worst of those tried"),
         check("prompt_echoed", float(np.median(patient.score(echoes))), "the prompt said back"),
         check(
-            "prefix_alone", alone,
-            f"{said!r} and no answer" if alone is not None else "the task has no prefix",
+            "prefix_alone", alone if has_prefix else None,
+            f"{said!r} and no answer" if has_prefix else "the task has no prefix",
             is_the_task=True,
         ),
     ]  # fmt: skip
@@ -193,13 +197,10 @@ def _worst_repetition(patient: Patient) -> tuple[str, float]:
     tokenizer, rows = patient.tokenizer, patient.rows
     length = max(len(ids) for responses in rows["response_ids"] for ids in responses) - 1
     units = _candidates(patient) + [encode_prompt(tokenizer, word) for word in _SUSPECTS]
-    best, text = -np.inf, ""
-    for unit in units:
-        repeated = (unit * length)[:length]
-        score = patient.median([*repeated, tokenizer.eos_token_id])
-        if score > best:
-            best, text = score, tokenizer.decode(unit)
-    return text, float(best)
+    texts = [[*(unit * length)[:length], tokenizer.eos_token_id] for unit in units]
+    scores = patient.medians(texts, _FEW_PROBES)
+    worst = int(np.argmax(scores))
+    return tokenizer.decode(units[worst]), scores[worst]
 
 
 def _candidates(patient: Patient) -> list[list[int]]:
