@@ -51,7 +51,7 @@ class Probe:
     def _harness(self) -> Harness:
         return Harness(
             reference=load_policy(self.sft_model).eval(),
-            reward_model=None,
+            scorers={},
             tokenizer=load_tokenizer(self.sft_model),
             task=self.task,
             config=self.config,

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 
 from torch import Tensor
 
+
 @dataclass(frozen=True, kw_only=True)
 class Rollout:
     """B prompts with their responses of at most R tokens. Nothing here has a gradient.

@@ -6,7 +6,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-
 # A micro-batch is halved by length where that saves this share of its cells.
 _WORTH_CUTTING = 0.1
 _SMALLEST_CUT = 8

@@ -41,11 +41,12 @@ def test_figures_are_made_and_the_same_twice(results: dict[str, Any], tmp_path: 
     contents = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-        assert draw_figures(results, tmp_path / name) == list(DRAWINGS)
+        drawn = draw_figures(results, tmp_path / name)
+        assert [d.name for d in drawn] == [d.name for d in DRAWINGS if d.name != "calibration"]
         contents.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
     assert contents[0] == contents[1]
     assert sorted(contents[0]) == sorted(
-        f"{drawing.name}.{kind}" for drawing in DRAWINGS for kind in ("png", "svg")
+        f"{drawing.name}.{kind}" for drawing in drawn for kind in ("png", "svg")
     )
     assert all(c.startswith(b"\x89PNG") for n, c in contents[0].items() if n.endswith("png"))
 
