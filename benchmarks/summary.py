@@ -1,6 +1,6 @@
 """Runs to numbers, numbers to Markdown."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -96,11 +96,13 @@ def compare(
     return table
 
 
-def comparison_markdown(table: dict[str, dict[str, Any]], base: str = TRL) -> str:
+def comparison_markdown(
+    table: dict[str, dict[str, Any]], base: str = TRL, names: Mapping[str, str] = NAMES
+) -> str:
     """One row a metric: medians, then ratios with the rounds' extremes."""
     systems = list(next(iter(table.values()))["median"])
     others = [s for s in systems if s != base]
-    header = ["", *(NAMES[s] for s in systems), *(f"{NAMES[s]} / {NAMES[base]}" for s in others)]
+    header = ["", *(names[s] for s in systems), *(f"{names[s]} / {names[base]}" for s in others)]
     rows = [
         [
             name,
