@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 RUN  := $(BIN)/rlhf-compare
 
 .DEFAULT_GOAL := help
-.PHONY: help compare sft reward ppo dpo evaluate report setup test test-all check lock clean
+.PHONY: help compare sft reward ppo dpo evaluate report setup test test-all check bench clean
 
 help:  ## print this list
 	@echo 'make <target> [RECIPE=$(RECIPE)] [SEEDS="0 1 2"] [ARGS="section.field=value ..."]'
@@ -51,6 +51,11 @@ check: $(STAMP)  ## lint, types, import layers, fast tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
+
+bench: $(STAMP)  ## speed and memory against TRL's trainers; downloads TRL 1.12 once
+	$(BIN)/python -m benchmarks.ppo_vs_trl --roofline
+	$(BIN)/python -m benchmarks.ppo_vs_trl --lora
+	$(BIN)/python -m benchmarks.dpo_vs_trl
 
 setup: $(STAMP)  ## create .venv from requirements.lock
 

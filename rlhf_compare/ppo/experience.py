@@ -1,6 +1,6 @@
 """Collecting a rollout: sample, score, and ask policy, value model and reference of every token."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -15,7 +15,7 @@ from rlhf_compare.ppo.rollout import Rollout, Window, window
 from rlhf_compare.runs.meter import DeviceMeter
 from rlhf_compare.tensors.kl import kl_of_logs
 from rlhf_compare.tensors.logprobs import entropy_of_logs, token_logprobs
-from rlhf_compare.tensors.padding import micro_batches, to_the_left
+from rlhf_compare.tensors.padding import micro_batches, pad_sequences, to_the_left
 
 _COLUMNS = ("logprobs", "ref_logprobs", "values", "token_kl", "entropy")
 
@@ -41,7 +41,7 @@ class Collector:
     ) -> None:
         self.config, self.scorer, self.meter = config, scorer, meter
         self.reference, self.stop_id, self.pad_id = reference, stop_id, pad_id
-        self.score_offset: float | None = None  # set before the first rollout
+        self.score_offset: float | None = None  # see center
 
     @torch.no_grad()
     def collect(self, model: Any, policy: Any, prompt_ids: Tensor, prompt_mask: Tensor) -> Rollout:
@@ -118,6 +118,18 @@ class Collector:
             )  # fmt: skip
             self.meter.count(generated=int(responses.mask.sum()))
         return responses
+
+    def center(self, prompts: Sequence[list[int]], device: Any) -> None:
+        """Take the mean score of the reference's own responses off every score from now on: 0 is
+        then the score of changing nothing. Without prompts nothing is taken off."""
+        scores, size = [], self.config.local_rollout_forward_batch_size
+        for start in range(0, len(prompts), size):
+            part = pad_sequences(prompts[start : start + size], self.pad_id, "left")
+            ids, mask = (t.to(device) for t in part)
+            with self.reference() as (reference, _):
+                responses = self.sample(reference, ids, mask)
+            scores.append(self.score(ids, mask, responses))
+        self.score_offset = float(torch.cat(scores).mean()) if scores else 0.0
 
     def score(self, prompt_ids: Tensor, prompt_mask: Tensor, responses: Responses) -> Tensor:
         """r(x, y), less the penalty where EOS is missing: (B,). The rule for a response without

@@ -59,7 +59,6 @@ from rlhf_compare.ppo.setup import (
 )
 from rlhf_compare.ppo.update import Updater
 from rlhf_compare.tensors.masked import masked_whiten
-from rlhf_compare.tensors.padding import pad_sequences
 
 
 class PPOTrainer(IterationTrainer):
@@ -170,7 +169,8 @@ class PPOTrainer(IterationTrainer):
         """Collect, reward, estimate advantages, update, log. Returns the mean loss."""
         inputs = self._prepare_inputs(inputs)
         if self.collector.score_offset is None:
-            self.collector.score_offset = self._reference_mean_score()
+            asked = self.train_dataset[: self.ppo.center_scores_on]["input_ids"]
+            self.collector.center(asked, self.args.device)
         with self.accelerator.autocast():
             rollout = self.collector.collect(model, self.policy, **inputs)
         rewards = self._rewards(rollout)
@@ -218,18 +218,6 @@ class PPOTrainer(IterationTrainer):
             train_policy=self.state.global_step >= self.ppo.critic_warmup_steps,
         )
         return updater.run(rollout, advantages, returns)
-
-    def _reference_mean_score(self) -> float:
-        """Mean score of the reference's own responses: makes 0 the score of changing nothing."""
-        prompts = self.train_dataset[: self.ppo.center_scores_on]["input_ids"]
-        scores = []
-        for start in range(0, len(prompts), self.ppo.local_rollout_forward_batch_size):
-            part = prompts[start : start + self.ppo.local_rollout_forward_batch_size]
-            ids, mask = (t.to(self.args.device) for t in pad_sequences(part, self.pad_id, "left"))
-            with self._reference() as (reference, _):
-                responses = self.collector.sample(reference, ids, mask)
-            scores.append(self.collector.score(ids, mask, responses))
-        return float(torch.cat(scores).mean()) if scores else 0.0
 
     # --- evaluation and logging
 
