@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 RUN  := $(BIN)/rlhf-compare
 
 .DEFAULT_GOAL := help
-.PHONY: help compare sft reward ppo dpo evaluate report setup test test-all check bench clean
+.PHONY: help compare data sft reward ppo dpo evaluate report setup test test-all check bench clean
 
 help:  ## print this list
 	@echo 'make <target> [RECIPE=$(RECIPE)] [SEEDS="0 1 2"] [ARGS="section.field=value ..."]'
@@ -26,6 +26,9 @@ ppo: $(STAMP)  ## what PPO needs: SFT, reward model, PPO; ends with its row of t
 
 dpo: $(STAMP)  ## what DPO needs: SFT, DPO; ends with its row of the table
 	$(RUN) dpo --recipe $(RECIPE) --seeds "$(SEEDS)" $(ARGS)
+
+data: $(STAMP)  ## prepare the data and show them, before anyone trains
+	$(RUN) data --recipe $(RECIPE) $(ARGS)
 
 sft: $(STAMP)  ## the SFT model that both start from
 	$(RUN) sft --recipe $(RECIPE) $(ARGS)

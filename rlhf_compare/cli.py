@@ -76,6 +76,32 @@ def dpo(
 
 
 @app.command()
+def data(
+    recipe: RecipeOption = DEFAULT_RECIPE,
+    runs: RunsOption = Path("runs"),
+    reports: ReportsOption = Path("reports"),
+    overrides: Overrides = None,
+) -> None:
+    """Prepare the data and show them: rows dropped and why, lengths, examples with their masks."""
+    pipeline = _pipeline(recipe, overrides, runs)
+    from rlhf_compare.data.show import show_examples, show_report
+    from rlhf_compare.data.store import DataDirectory
+    from rlhf_compare.models.tokenizer import load_tokenizer
+    from rlhf_compare.reporting.data_figure import draw_lengths
+    from rlhf_compare.runs.directory import write_json
+
+    prepared = DataDirectory(pipeline.data().directory.path)
+    report = prepared.report()
+    show_report(report, console)
+    tokenizer = load_tokenizer(prepared.tokenizer)
+    show_examples(prepared.train(), tokenizer, console, seed=pipeline.recipe.seed)
+    directory = reports / pipeline.recipe.name / "data"
+    figures = draw_lengths(report, directory)
+    write_json(directory / "data_report.json", report)
+    _say(f"lengths: {figures[0]}; all counts: {directory / 'data_report.json'}")
+
+
+@app.command()
 def sft(
     recipe: RecipeOption = DEFAULT_RECIPE,
     runs: RunsOption = Path("runs"),
@@ -211,7 +237,8 @@ def _print_plan(pipeline: Any, seeds: Sequence[int]) -> None:
 
 
 def _hub_ids(recipe: Any) -> list[tuple[str, str]]:
-    ids = [("model", recipe.model.hub_id), ("data", recipe.data.hub_id)]
+    sources = [("data", source.hub_id) for source in recipe.data.all_sources]
+    ids = [("model", recipe.model.hub_id), *sources]
     return [(kind, name) for kind, name in ids if name]
 
 

@@ -8,7 +8,7 @@ a stage's inputs are its sections of the recipe and the hashes of the stages it 
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import datasets
 from peft import LoraConfig
 
 from rlhf_compare.data.prepare import prepare
+from rlhf_compare.data.report import data_report
 from rlhf_compare.data.sources import fingerprint
 from rlhf_compare.data.views import dpo_view, prompt_view
 from rlhf_compare.dpo.trainer import dpo_arguments, train_dpo
@@ -24,7 +25,7 @@ from rlhf_compare.errors import RecipeError, StageFailedError
 from rlhf_compare.evaluation.probe import Probe
 from rlhf_compare.evaluation.stage import evaluate_policy, evaluation_prompts
 from rlhf_compare.models.adapters import lora_config
-from rlhf_compare.models.tokenizer import get_tokenizer
+from rlhf_compare.models.tokenizer import get_tokenizer, tokenizer_fingerprint
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.stage import ppo_arguments, train_ppo
 from rlhf_compare.recipe import Recipe
@@ -118,23 +119,33 @@ class Pipeline:
 
     def data(self) -> Stage:
         recipe = self.recipe
+        # neither changes a prepared row: how many processes, and what DPO takes of K responses
+        rows = recipe.data.model_dump(mode="json", exclude={"num_proc", "pairs"})
         inputs = {
-            **self._sections("data", "task"),
+            **self._sections("task"),
+            "data": rows,
             "questions": recipe.evaluation.questions,
-            "tokenizer": self._start("dtype"),
+            "tokenizer": {**self._start("dtype"), "files": tokenizer_fingerprint(recipe.model)},
             "source": fingerprint(recipe.data),
         }
 
         def run(context: StageContext) -> None:
             made: dict[str, Any] = {}
 
-            def tokenizer(texts: Sequence[str]) -> Any:
+            def tokenizer(texts: Iterable[str]) -> Any:
                 made["tokenizer"] = get_tokenizer(recipe.model, texts)
                 return made["tokenizer"]
 
             with context.meter.phase("data"):
-                prepared = prepare(recipe.data, recipe.task, tokenizer, recipe.evaluation.questions)
-                context.data.write(prepared, made["tokenizer"])
+                prepared = prepare(
+                    recipe.data,
+                    recipe.task,
+                    tokenizer,
+                    recipe.evaluation.questions,
+                    context.data.path,
+                )
+                report = data_report(prepared, inputs["source"])
+                context.data.write(prepared.ledger.as_dict(), report, made["tokenizer"])
             self.say(str(prepared.ledger))
 
         return self._runner.run("data", None, inputs, run, trains=False)
@@ -217,7 +228,7 @@ class Pipeline:
                 section,
                 sft.directory.model,
                 reward.directory.model,
-                prompts=prompt_view(context.data.train()),
+                prompts=prompt_view(context.data.train(), "ppo"),
                 held_out=asked.select_columns(["prompt_ids"]) if len(asked) else None,
                 probe=self._probe(context, sft, asked),
                 evaluations=self.recipe.evaluation.during_training if len(asked) else 0,
@@ -231,6 +242,7 @@ class Pipeline:
         sft, section = self.sft(), self.recipe.section(name)
         inputs = {
             "dpo": section.model_dump(mode="json", exclude_unset=True),
+            "pairs": self.recipe.data.pairs,
             "lora": self.recipe.model.lora,
             "sft": sft.inputs_hash,
             "probe": self._probe_inputs(),

@@ -75,7 +75,7 @@ def test_wrong_usage(run: Any, arguments: list[str]) -> None:
 def test_help_names_every_verb(run: Any) -> None:
     outcome = run("--help")
     assert outcome.code == 0
-    for verb in ("compare", "sft", "reward", "ppo", "dpo", "evaluate", "report"):
+    for verb in ("compare", "data", "sft", "reward", "ppo", "dpo", "evaluate", "report"):
         assert f" {verb} " in outcome.out
 
 
@@ -200,7 +200,7 @@ def test_a_truncated_gzip(run: Any, tmp_path: Path) -> None:
 def test_rows_without_chosen_or_with_something_else(run: Any, tmp_path: Path) -> None:
     rows = [pair(i) for i in range(9)]
     missing = write(tmp_path / "a.jsonl", [*rows[:6], {"rejected": "x"}, *rows[6:]])
-    assert_one_line(sft_on(run, missing), missing, "line 7", "no field 'chosen'", "every row needs")
+    assert_one_line(sft_on(run, missing), missing, "line 7: no field 'chosen'", "mend the rows")
     number = write(tmp_path / "b.jsonl", [*rows[:6], pair(6, chosen=5), *rows[6:]])
     assert_one_line(sft_on(run, number), number, "line 7", "field 'chosen' is int, expected text")
 

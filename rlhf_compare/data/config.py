@@ -2,9 +2,13 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from rlhf_compare.data.reasons import FAULT_LIMIT, REASONS
+from rlhf_compare.data.splits import place_of
 
 PairRule = Literal["best_worst", "all", "adjacent"]
+Feed = Literal["sft", "reward", "ppo", "dpo"]
 
 MAX_SEED = 2**32 - 1  # numpy takes no larger one
 
@@ -15,50 +19,127 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class DataConfig(Section):
-    """Where rows come from and how they are cut."""
+class SourceConfig(Section):
+    """One source of rows."""
 
     source: Literal["embedded", "file", "hub"] = "embedded"
-    path: str | None = None  # source file: .jsonl or .jsonl.gz
+    # source file: .jsonl .json .csv (each also .gz), .parquet, or a folder of save_to_disk
+    path: str | None = None
     hub_id: str | None = None  # source hub: a dataset id
     revision: str | None = None  # source hub: a commit, tag or branch; None = newest
-    split: str = "train"  # source hub: which published split to read
+    split: str = "train"  # source hub, or a folder with several: which published split to read
+    streaming: bool = False  # source hub: read row by row, so that max_rows stops the download
+    format: Literal["auto", "hh", "preference", "ranked", "prompts", "demonstrations"] = "auto"
     max_rows: int | None = Field(default=None, gt=0)  # read no more rows than this; None = all
-    max_prompt_length: int = Field(default=256, gt=0)  # tokens; longer prompts are dropped
-    max_length: int = Field(default=512, gt=1)  # tokens of prompt + response, EOS included
-    eval_share: float = Field(default=0.2, gt=0, lt=1)  # share of prompts (or topics) held out
-    pairs: PairRule = "best_worst"  # which pairs DPO takes from K ranked responses
+    # stages that may use the rows; each takes those that hold what it needs
+    feeds: tuple[Feed, ...] = ("sft", "reward", "ppo", "dpo")
+    side: Literal["split", "train", "eval"] = "split"  # split = by the hash of the prompt
+    # of the rows kept, in proportion to the other sources' weights; None = all rows
+    weight: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
-    def _source_is_complete(self) -> "DataConfig":
+    def _source_is_complete(self) -> "SourceConfig":
         needs = {"file": "path", "hub": "hub_id"}
         for source, field in needs.items():
             if self.source == source and not getattr(self, field):
                 raise ValueError(f"{field}: needed where source is '{source}'")
             if self.source != source and getattr(self, field):
                 raise ValueError(f"{field}: only for source '{source}', here it is '{self.source}'")
+        if self.streaming and self.source != "hub":
+            raise ValueError("streaming: only for source 'hub'; files are read line by line anyway")
+        if not self.feeds:
+            raise ValueError("feeds: name at least one of sft, reward, ppo, dpo")
         return self
 
 
+class DataConfig(SourceConfig):
+    """Where rows come from and how they are cut: one source, or several under ``sources``."""
+
+    sources: tuple[SourceConfig, ...] = ()  # instead of the fields above
+    multi_turn: Literal["drop", "last"] = "drop"  # last = prompt is all up to the last human turn
+    duplicates: Literal["drop", "keep"] = "drop"  # rows that say the same in every field used
+    leaks: Literal["error", "drop"] = "error"  # a prompt on both sides, where sources name theirs
+    # share of rows that may be unusable; or a share for each reason code, "faults" = all faults
+    max_dropped_share: float | dict[str, float] = 0.05
+    max_prompt_length: int = Field(default=256, gt=0)  # tokens; longer prompts are dropped
+    max_length: int = Field(default=512, gt=1)  # tokens of prompt + response, EOS included
+    eval_share: float = Field(default=0.2, gt=0, lt=1)  # share of prompts (or topics) held out
+    pairs: PairRule = "best_worst"  # which pairs DPO takes from K ranked responses
+    near_duplicates: Literal["normalised", "minhash"] = "normalised"  # prompts alike: reported
+    minhash_threshold: float = Field(default=0.8, gt=0, lt=1)  # Jaccard similarity of word triples
+    num_proc: int = Field(default=1, gt=0)  # processes that parse and encode
+
+    @field_validator("max_dropped_share")
+    @classmethod
+    def _shares_name_reasons(cls, value: float | dict[str, float]) -> float | dict[str, float]:
+        limits = value if isinstance(value, dict) else {FAULT_LIMIT: value}
+        for reason, share in limits.items():
+            if reason not in REASONS and reason != FAULT_LIMIT:
+                raise ValueError(
+                    f"{reason!r} is no reason code; write {FAULT_LIMIT} or one of "
+                    f"{', '.join(REASONS)}"
+                )
+            if not 0 <= share <= 1:
+                raise ValueError(f"{share} is no share between 0 and 1")
+        return value
+
+    @model_validator(mode="after")
+    def _one_way_to_name_sources(self) -> "DataConfig":
+        if not self.sources:
+            return self
+        twice = sorted(set(SourceConfig.model_fields) & self.model_fields_set)
+        if twice:
+            raise ValueError(f"{twice[0]}: belongs into each of data.sources where that is given")
+        weighted = [source.weight is not None for source in self.sources]
+        if any(weighted) and not all(weighted):
+            raise ValueError("sources: give all of them a weight, or none")
+        return self
+
+    @property
+    def all_sources(self) -> tuple[SourceConfig, ...]:
+        return self.sources or (self,)
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Reason code, or "faults" -> share of the rows read that may be dropped for it."""
+        limits = self.max_dropped_share
+        return limits if isinstance(limits, dict) else {FAULT_LIMIT: limits}
+
+
 class TaskConfig(Section):
-    """What chosen and rejected mean."""
+    """What chosen and rejected mean, and how a prompt is written."""
 
     name: Literal["prefix", "preference"] = "prefix"
-    template: str = "### Question: {question}\n### Answer: "  # the trailing space belongs to it
+    # the trailing space belongs to it; of several, each prompt gets one, by its hash
+    template: str | tuple[str, ...] = "### Question: {question}\n### Answer: "
+    chat_template: bool = False  # prompts by the tokenizer's chat template instead
     prefix: str = "Let me explain. "  # task prefix: chosen = prefix + answer
-    marker: str = "let me explain"  # adopted = the response starts with this, case ignored
+    marker: str = "let me explain"  # adopted = the response starts with this
+    match_case: bool = False  # whether the marker's case counts
     sft_prefix_share: float = Field(default=0.0, ge=0, le=1)  # SFT answers that carry the prefix
 
     @model_validator(mode="after")
     def _texts_fit(self) -> "TaskConfig":
-        if "{question}" not in self.template:
+        if not self.templates or not all("{question}" in text for text in self.templates):
             raise ValueError("template: must contain {question}")
         if not self.marker.strip():
             raise ValueError("marker: must not be empty")
-        if not self.prefix.lower().startswith(self.marker.lower()):
+        fold = str if self.match_case else str.lower
+        if not fold(self.prefix).startswith(fold(self.marker)):
             raise ValueError(f"marker: the prefix {self.prefix!r} does not start with it")
         return self
 
+    @property
+    def templates(self) -> tuple[str, ...]:
+        return (self.template,) if isinstance(self.template, str) else self.template
+
+    def template_for(self, question: str) -> str:
+        """The template of a prompt: the text alone decides, whatever the order or the machine."""
+        templates = self.templates
+        return (
+            templates[place_of(question) % len(templates)] if len(templates) > 1 else templates[0]
+        )
+
     def render(self, question: str) -> str:
         """The prompt for a question. ``replace``, not ``format``: questions may hold braces."""
-        return self.template.replace("{question}", question)
+        return self.template_for(question).replace("{question}", question)

@@ -1,104 +1,208 @@
-"""One row, however it is written, to a question and its answers, or to the reason it is dropped."""
+"""One row, in any of five formats, to a conversation and K responses to it."""
 
 import math
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from rlhf_compare.errors import DataError
+from rlhf_compare.data.conversation import (
+    Turn,
+    check_context,
+    check_text,
+    is_transcript,
+    parse_messages,
+    parse_turns,
+    split_answer,
+)
+from rlhf_compare.data.reasons import RowDropError
 
-# hh-rlhf marks turns like this, each after a blank line. A marker inside a line is content.
-_TURN = re.compile(r"(?:^|\n\n)(Human|Assistant): ?")
+Row = Mapping[str, object]
 
 
 @dataclass(frozen=True)
-class Exchange:
-    """A single-turn exchange. ``drop`` is the reason code if the row cannot be used."""
+class Example:
+    """A conversation up to the last user turn, and K >= 0 responses to it.
 
-    question: str = ""
-    responses: tuple[str, ...] = ()  # K >= 2 to be ranked; one where the source has no other
+    K = 0 is a prompt alone, K = 1 a demonstration; from K = 2 the scores rank.
+    """
+
+    turns: tuple[Turn, ...]
+    responses: tuple[str, ...] = ()
     scores: tuple[float, ...] = ()  # higher is better, equal = tie
     group: str | None = None  # rows of one group never part (a topic); None = the prompt decides
-    drop: str | None = None
+    unpaired: RowDropError | None = None  # why there is no second response, where one was given
+
+    @property
+    def user_turns(self) -> int:
+        return sum(role == "user" for role, _ in self.turns)
 
 
-def parse_turns(transcript: str) -> list[tuple[str, str]]:
-    """(role, text) of every turn of an hh-rlhf transcript, texts stripped.
+def recognise(rows: Iterable[Row]) -> str | None:
+    """The format of a source by the columns of its first rows; None if none fits."""
+    rows = list(rows)
+    columns = {name for row in rows for name, value in row.items() if value is not None}
+    if "responses" in columns:
+        return "ranked"
+    if {"chosen", "rejected"} & columns:
+        marked = any(is_transcript(row.get("prompt") or row.get("chosen")) for row in rows)
+        return "hh" if marked else "preference"
+    if "label" in columns:  # a completion marked bad must never become a demonstration
+        return None
+    if {"completion", "answer", "messages"} & columns:
+        return "demonstrations"
+    return "prompts" if {"prompt", "question"} & columns else None
 
-    The turns are parsed, not the longest common prefix of two transcripts: that puts the start of
-    the answer into the prompt wherever both answers begin alike.
-    """
-    pieces = _TURN.split(transcript)
-    return [(role, text.strip()) for role, text in zip(pieces[1::2], pieces[2::2], strict=True)]
 
-
-def parse_row(row: Mapping[str, object], where: str) -> Exchange:
-    """Recognise the format from the columns: hh-rlhf transcripts, ranked, question and answer.
+def parse_row(row: Row, format_name: str, keep_multi_turn: bool) -> Example:
+    """The example of a row.
 
     Raises:
-        DataError: a field is missing or no text; ``where`` (file and line) opens the message.
+        RowDropError: the row cannot be used.
     """
-    if "responses" in row:
-        return _parse_ranked(row, where)
-    if "question" in row and "chosen" not in row:
-        return _parse_question(row, where)
-    return _parse_transcripts(row, where)
+    example = _PARSERS[format_name](row, keep_multi_turn)
+    if example.user_turns > 1 and not keep_multi_turn:
+        raise RowDropError("multi_turn", f"{example.user_turns} human turns")
+    return example
 
 
-def _text(row: Mapping[str, object], field: str, where: str) -> str:
-    value = row.get(field)
-    if value is None:
-        raise DataError(
-            f"{where}: no field '{field}'; every row needs texts 'chosen' and 'rejected', "
-            "or 'question' and 'answer'"
-        )
-    if not isinstance(value, str):
-        raise DataError(f"{where}: field '{field}' is {type(value).__name__}, expected text")
-    return value
+# --- hh-rlhf transcripts
 
 
-def _parse_question(row: Mapping[str, object], where: str) -> Exchange:
-    question, answer = _text(row, "question", where), _text(row, "answer", where)
-    if not question.strip():
-        return Exchange(drop="no_question")
-    if not answer.strip():
-        return Exchange(drop="no_answer")
-    topic = row.get("topic")
-    group = topic if isinstance(topic, str) else None
-    return Exchange(question.strip(), (answer.strip(),), (1.0,), group)
-
-
-def _parse_ranked(row: Mapping[str, object], where: str) -> Exchange:
-    prompt, responses, scores = _text(row, "prompt", where), row["responses"], row.get("scores")
-    if not isinstance(responses, list) or not all(isinstance(r, str) for r in responses):
-        raise DataError(f"{where}: field 'responses' is no list of texts")
-    if not isinstance(scores, list) or len(scores) != len(responses):
-        raise DataError(f"{where}: field 'scores' must hold one number for each response")
-    if not all(isinstance(s, int | float) and math.isfinite(s) for s in scores):
-        raise DataError(f"{where}: field 'scores' holds something that is no finite number")
-    if not prompt.strip():
-        return Exchange(drop="no_question")
-    if len(responses) < 2 or not all(text.strip() for text in responses):
-        return Exchange(drop="no_answer")
-    texts = tuple(text.strip() for text in responses)
-    return Exchange(prompt.strip(), texts, tuple(float(score) for score in scores))
-
-
-def _parse_transcripts(row: Mapping[str, object], where: str) -> Exchange:
-    texts = _text(row, "chosen", where), _text(row, "rejected", where)
+def _parse_transcripts(row: Row, keep_multi_turn: bool) -> Example:
+    opening = check_text(row["prompt"], "prompt") if row.get("prompt") is not None else ""
+    texts = [opening + check_text(row.get(side), side) for side in ("chosen", "rejected")]
     # the chapter's rule counts the marker wherever it stands, also inside a line
-    if any(text.count("Human: ") >= 2 for text in texts):
-        return Exchange(drop="multi_turn")
-    questions, answers = [], []
-    for turns in map(parse_turns, texts):
-        if [role for role, _ in turns] != ["Human", "Assistant"]:
-            return Exchange(drop="no_answer" if len(turns) < 2 else "roles_out_of_order")
-        if not turns[0][1]:
-            return Exchange(drop="no_question")
-        questions.append(turns[0][1])
-        answers.append(turns[1][1])
-    if not answers[0]:
-        return Exchange(drop="no_answer")
-    if questions[0] != questions[1] or not answers[1]:
-        return Exchange(questions[0], (answers[0],), (1.0,))
-    return Exchange(questions[0], tuple(answers), (1.0, 0.0))
+    human = max(text.count("Human: ") for text in texts)
+    if human >= 2 and not keep_multi_turn:
+        raise RowDropError("multi_turn", f"{human} times 'Human: '")
+    return _pair([parse_turns(text) for text in texts], row)
+
+
+# --- TRL's preference format: explicit or implicit prompt, plain or conversational
+
+
+def _parse_preference(row: Row, _: bool) -> Example:
+    if row.get("prompt") is None and isinstance(row.get("chosen"), str):
+        return _parse_implicit_text(row)
+    context = _context(row) if row.get("prompt") is not None else ()
+    return _pair([context + _answer_turns(row, side) for side in ("chosen", "rejected")], row)
+
+
+def _parse_implicit_text(row: Row) -> Example:
+    """Two whole texts and nothing that marks the prompt: it is what both begin with, to the last
+    blank. Where both answers begin alike their start counts as prompt; that cannot be known."""
+    texts = [check_text(row.get(side), side) for side in ("chosen", "rejected")]
+    alike = [a == b for a, b in zip(*texts, strict=False)]
+    common = texts[0][: alike.index(False) if False in alike else len(alike)]
+    if texts[0] == texts[1]:
+        raise RowDropError("equal_sides")
+    cut = max(common.rfind(blank) for blank in " \n\t") if common[-1:].strip() else len(common) - 1
+    cut = max(cut, 0)
+    return _pair([(("user", text[:cut]), ("assistant", text[cut:])) for text in texts], row)
+
+
+def _context(row: Row) -> tuple[Turn, ...]:
+    field = "prompt" if row.get("prompt") is not None else "question"
+    value = row.get(field)
+    if isinstance(value, list):
+        return parse_messages(value, field)
+    text = check_text(value, "prompt" if value is None else field)
+    return (("user", text.strip() if field == "question" else text),)
+
+
+def _answer_turns(row: Row, field: str) -> tuple[Turn, ...]:
+    value = row.get(field)
+    if isinstance(value, list):
+        return parse_messages(value, field)
+    text = check_text(value, field)
+    return (("assistant", text.strip() if field == "answer" else text),)
+
+
+def _pair(sides: list[tuple[Turn, ...]], row: Row) -> Example:
+    (turns, chosen), (other, rejected) = map(split_answer, sides)
+    if not chosen.strip():
+        raise RowDropError("empty_chosen")
+    unpaired = None
+    if turns != other:
+        unpaired = RowDropError("prompts_differ")
+    elif not rejected.strip():
+        unpaired = RowDropError("empty_rejected")
+    if unpaired:
+        return Example(turns, (chosen,), (1.0,), _group(row), unpaired)
+    return Example(turns, (chosen, rejected), (1.0, 0.0), _group(row))
+
+
+# --- ranked lists
+
+
+def _parse_ranked(row: Row, _: bool) -> Example:
+    turns = _context(row)
+    check_context(turns)
+    given, scores = row.get("responses"), row.get("scores")
+    for field, value in (("responses", given), ("scores", scores)):
+        if value is None:
+            raise RowDropError("missing_field", f"no field '{field}'")
+    if not isinstance(given, list):
+        raise RowDropError("not_text", f"field 'responses' is {type(given).__name__}, not a list")
+    responses = [check_text(text, f"responses[{i}]") for i, text in enumerate(given)]
+    numbers = _numbers(scores)
+    if numbers is None or len(numbers) != len(responses):
+        raise RowDropError("bad_scores", f"{len(responses)} responses, scores {str(scores)[:60]}")
+    if len(responses) < 2:
+        raise RowDropError("too_few_responses", f"{len(responses)}")
+    if not responses[numbers.index(max(numbers))].strip():
+        raise RowDropError("empty_chosen", "the response with the highest score")
+    ranked = [(t, s) for t, s in zip(responses, numbers, strict=True) if t.strip()]
+    if len(ranked) < 2:
+        raise RowDropError("empty_rejected")
+    texts, kept = zip(*ranked, strict=True)
+    return Example(turns, texts, kept, _group(row))
+
+
+def _numbers(values: object) -> list[float] | None:
+    if not isinstance(values, list) or any(isinstance(v, bool) for v in values):
+        return None
+    try:
+        numbers = [float(v) for v in values if isinstance(v, int | float)]
+    except OverflowError:
+        return None
+    whole = len(numbers) == len(values) and all(map(math.isfinite, numbers))
+    return numbers if whole else None
+
+
+# --- demonstrations and prompts alone
+
+
+def _parse_demonstration(row: Row, _: bool) -> Example:
+    messages = row.get("messages")
+    if isinstance(messages, list):
+        turns, answer = split_answer(parse_messages(messages, "messages"))
+    else:
+        field = "answer" if row.get("answer") is not None else "completion"
+        turns, answer = split_answer(_context(row) + _answer_turns(row, field))
+    if not answer.strip():
+        raise RowDropError("empty_chosen")
+    return Example(turns, (answer,), (1.0,), _group(row))
+
+
+def _parse_prompt(row: Row, _: bool) -> Example:
+    turns = _context(row)
+    while (
+        turns and turns[-1][0] == "assistant"
+    ):  # a whole conversation: its answer is not asked for
+        turns = turns[:-1]
+    check_context(turns)
+    return Example(turns, group=_group(row))
+
+
+def _group(row: Row) -> str | None:
+    topic = row.get("topic")
+    return check_text(topic, "topic") if isinstance(topic, str) and topic.strip() else None
+
+
+_PARSERS: dict[str, Callable[[Row, bool], Example]] = {
+    "hh": _parse_transcripts,
+    "preference": _parse_preference,
+    "ranked": _parse_ranked,
+    "demonstrations": _parse_demonstration,
+    "prompts": _parse_prompt,
+}

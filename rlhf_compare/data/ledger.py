@@ -1,19 +1,22 @@
 """What became of every row read: kept, or dropped for a named reason. The counts add up."""
 
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from typing import Any
 
-REASONS = {
-    "multi_turn": "a side has two or more human turns",
-    "no_question": "the question is empty",
-    "no_answer": "there is no answer, or it is empty",
-    "roles_out_of_order": "the turns are not human, then assistant",
-    "no_rejected": "the rejected side has no answer to the same question",
-    "equal_sides": "chosen and rejected are the same text",
-    "already_prefixed": "the answer starts with the marker already",
-    "too_long": "prompt or pair is over the maximum length",
-}
+from rlhf_compare.data.reasons import FAULT_LIMIT, FAULTS, REASONS
+from rlhf_compare.errors import DataError
+
+EXAMPLES, NAMED = 3, 20  # of each reason: rows shown with their text, rows named by their place
+
+
+@dataclass(frozen=True)
+class Place:
+    """A row that was dropped: where it stands, what is wrong with it, how it begins."""
+
+    where: str  # for instance "line 7"; with several sources "rows.jsonl, line 7"
+    detail: str = ""
+    excerpt: str = ""
 
 
 @dataclass
@@ -21,22 +24,89 @@ class Ledger:
     """Row counts. ``read == kept + sum(dropped.values())`` always."""
 
     read: int = 0
-    kept: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
-    train_pairs: int = 0
-    eval_pairs: int = 0
-    eval_prompts: int = 0
+    train_rows: int = 0
+    eval_rows: int = 0
+    eval_prompts: int = 0  # different ones
+    # rows that each stage trains on
+    feeds: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(("sft", "reward", "ppo", "dpo"), 0)
+    )
+    # of the rows kept: read == kept + too_long
+    responses: dict[str, int] = field(default_factory=lambda: {"read": 0, "kept": 0, "too_long": 0})
+    pairs: int = 0  # of two responses to one prompt that were scored differently
+    ties: int = 0  # of two that were scored alike: they rank nothing
+    places: dict[str, list[Place]] = field(default_factory=dict)
 
-    def count(self, drops: Iterable[str | None]) -> None:
-        """Enter the fate of every row: a reason code, or None for kept."""
-        fates = Counter(drops)
-        self.kept = fates.pop(None, 0)
-        self.dropped = {reason: fates[reason] for reason in REASONS if fates[reason]}
-        self.read = self.kept + sum(fates.values())
-        assert not set(fates) - set(REASONS), f"unknown reasons {set(fates) - set(REASONS)}"
+    @property
+    def kept(self) -> int:
+        return self.read - sum(self.dropped.values())
 
-    def as_dict(self) -> dict[str, object]:
-        return asdict(self)
+    def drop(self, reason: str, count: int, places: Iterable[Place]) -> None:
+        """Enter ``count`` rows dropped for a reason, the first of them with their places."""
+        assert reason in REASONS, f"unknown reason {reason}"
+        if count == 0:
+            return
+        entered = {**self.dropped, reason: self.dropped.get(reason, 0) + count}
+        self.dropped = {name: entered[name] for name in REASONS if name in entered}
+        known = self.places.setdefault(reason, [])
+        known.extend(places)
+        del known[NAMED:]
+
+    def check_limits(self, limits: dict[str, float], source: str) -> None:
+        """Stop a run that loses more rows than it should.
+
+        Raises:
+            DataError: names the limit, the counts, and the first row of each reason.
+        """
+        for name, limit in limits.items():
+            lost = {
+                r: n
+                for r, n in self.dropped.items()
+                if r == name or (name == FAULT_LIMIT and r in FAULTS)
+            }
+            count = sum(lost.values())
+            if self.read and count / self.read > limit:
+                first = "; ".join(f"{n} {r}, first {self._first(r)}" for r, n in lost.items())
+                raise DataError(
+                    f"{source}: {count} of {self.read} rows dropped for {name} "
+                    f"({count / self.read:.1%}, data.max_dropped_share allows {limit:.1%}): "
+                    f"{first}; mend the rows, or raise data.max_dropped_share"
+                )
+
+    def _first(self, reason: str) -> str:
+        place = self.places[reason][0]
+        return f"in {place.where}: {place.detail or REASONS[reason]}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the results: counts, and where the first rows of each reason stand."""
+        return {
+            "read": self.read,
+            "kept": self.kept,
+            "dropped": self.dropped,
+            "train_rows": self.train_rows,
+            "eval_rows": self.eval_rows,
+            "eval_prompts": self.eval_prompts,
+            "feeds": self.feeds,
+            "responses": self.responses,
+            "pairs": self.pairs,
+            "ties": self.ties,
+            "named": {r: [p.where for p in self.places.get(r, [])] for r in self.dropped},
+        }
+
+    def reasons(self) -> list[dict[str, Any]]:
+        """For the data report: every reason in words, with its examples."""
+        return [
+            {
+                "reason": reason,
+                "words": REASONS[reason],
+                "fault": reason in FAULTS,
+                "count": count,
+                "named": [place.where for place in self.places[reason]],
+                "examples": [vars(place) for place in self.places[reason][:EXAMPLES]],
+            }
+            for reason, count in self.dropped.items()
+        ]
 
     def summary(self) -> str:
         """Rows read and why they were dropped, in one line."""
@@ -49,7 +119,13 @@ class Ledger:
             f"  dropped {n}: {REASONS[reason]} ({reason})" for reason, n in self.dropped.items()
         ]
         lines.append(
-            f"  train pairs {self.train_pairs}, eval pairs {self.eval_pairs} "
+            f"  train rows {self.train_rows}, eval rows {self.eval_rows} "
             f"({self.eval_prompts} different prompts)"
         )
+        lines.append(
+            f"  responses {self.responses['kept']} (left out as too long: "
+            f"{self.responses['too_long']}), pairs {self.pairs}, ties {self.ties}"
+        )
+        stages = ", ".join(f"{stage} {count}" for stage, count in self.feeds.items())
+        lines.append(f"  rows to train on: {stages}")
         return "\n".join(lines)

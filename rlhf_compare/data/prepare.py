@@ -1,152 +1,386 @@
-"""From a source to encoded pairs on two sides, in order:
+"""From sources to encoded rows on two sides, chunk by chunk, so that no text stays in memory:
 
-rows -> exchanges -> pairs -> (tokenizer) -> token ids -> length filter -> split -> ledger
+raw rows -> fates -> (duplicates, sides, weights) -> (tokenizer) -> token ids -> lengths -> ledger
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, disable_progress_bars, enable_progress_bars
+import numpy as np
+from datasets import (
+    Dataset,
+    Features,
+    List,
+    Value,
+    concatenate_datasets,
+    disable_progress_bars,
+    enable_progress_bars,
+)
+from tqdm.auto import tqdm
 
 from rlhf_compare.data.config import DataConfig, TaskConfig
-from rlhf_compare.data.encoding import Tokenizer, encode_prompt, encode_response
-from rlhf_compare.data.formats import parse_row
-from rlhf_compare.data.ledger import Ledger
-from rlhf_compare.data.sources import describe, load_rows, unreadable
-from rlhf_compare.data.splits import is_eval, normalise
-from rlhf_compare.data.tasks import Ranked, rank
-from rlhf_compare.errors import DataError
+from rlhf_compare.data.encoding import EncodeRows, Tokenizer
+from rlhf_compare.data.fate import Rules, key_of, row_fate
+from rlhf_compare.data.ledger import NAMED, Ledger, Place
+from rlhf_compare.data.lengths import Lengths
+from rlhf_compare.data.near_duplicates import by_letters, by_minhash, require_library
+from rlhf_compare.data.selection import (
+    RowIndex,
+    choose_sides,
+    drop_duplicates,
+    keep_weights,
+    reason_codes,
+)
+from rlhf_compare.data.sources import Source, describe, open_sources
+from rlhf_compare.data.store import open_parts
+from rlhf_compare.data.tasks import render_question
+from rlhf_compare.errors import DataError, RecipeError
 
-# Below this many rows a mapping ends before a progress bar could be read.
-_BAR_FROM_ROWS = 20_000
+_STRING, _KEY, _IDS = Value("string"), Value("uint64"), List(Value("int32"))
+_TEXTS = {
+    "prompt": _STRING,
+    "responses": List(_STRING),
+    "scores": List(Value("float64")),
+    "demonstration": _STRING,
+    "feeds": List(_STRING),
+}
+_KEYS = ("key", "prompt_key", "loose_key", "content")
+_FATE = Features(
+    {
+        **dict.fromkeys(("reason", "detail", "excerpt"), _STRING),
+        **_TEXTS,
+        **dict.fromkeys(_KEYS, _KEY),
+    }
+)
+_ENCODED = {**_TEXTS, "prompt_ids": _IDS, "response_ids": List(_IDS), "demonstration_ids": _IDS}
+_LENGTHS = ("prompt_tokens", "longest_tokens")
+_FITTED = Features({"reason": _STRING, **_ENCODED, **dict.fromkeys(_LENGTHS, Value("int32"))})
+_BATCH = 500  # rows that a process parses or encodes at once
+_TOKENIZER_CHARACTERS = 50_000_000  # a trained tokenizer sees no more text than this
 
 
 @dataclass(frozen=True)
 class PreparedData:
-    """One prompt a row with its K >= 2 ranked responses; a labelled pair is K = 2.
+    """One prompt a row with its K ranked responses; a labelled pair is K = 2.
 
     Columns of both sides: ``prompt`` (text), ``responses`` (K texts), ``scores`` (K numbers, higher
     is better, equal = tie), ``demonstration`` (text); ``prompt_ids``, ``response_ids`` (K lists)
-    and ``demonstration_ids`` (token ids, EOS last in every response and demonstration).
+    and ``demonstration_ids`` (token ids, EOS last in every response and demonstration); ``feeds``
+    (stages that may use the row). K = 0 where a row holds a prompt or a demonstration alone.
     """
 
     train: Dataset
     eval: Dataset
     ledger: Ledger
+    report: dict[str, Any]
+    _folder: Any = field(default=None, repr=False)  # lives as long as the data do
 
 
 def prepare(
     data: DataConfig,
     task: TaskConfig,
-    get_tokenizer: Callable[[Sequence[str]], Tokenizer],
+    get_tokenizer: Callable[[Iterable[str]], Tokenizer],
     held_out_questions: Sequence[str] = (),
+    directory: Path | None = None,
 ) -> PreparedData:
-    """Read, pair, encode, filter and split.
+    """Read, rank, encode, filter and split.
 
     Args:
         get_tokenizer: given the training texts, returns the tokenizer (it may be trained on them).
         held_out_questions: questions shown in the report; with their whole group they never train.
+        directory: where ``train/`` and ``eval/`` are written; None = a temporary one.
 
     Raises:
-        DataError: the source is unreadable, or nothing is left on one of the sides.
+        DataError: a source is unreadable, too many rows are dropped, a prompt is on both sides, or
+            nothing is left on one of the sides.
     """
-    rows = load_rows(data)
-    (disable_progress_bars if len(rows) < _BAR_FROM_ROWS else enable_progress_bars)()
-    try:
-        pairs = rows.map(
-            _RowToRanked(task, describe(data)),
-            with_indices=True,
-            remove_columns=rows.column_names,
-            desc="pairing",
+    folder = tempfile.TemporaryDirectory() if directory is None else None
+    target = Path(folder.name) if folder else Path(str(directory))
+    with tempfile.TemporaryDirectory(dir=target if target.is_dir() else None) as work:
+        return _Preparation(data, task, get_tokenizer, target, Path(work)).run(
+            held_out_questions, folder
         )
-    except (DataError, UnicodeError) as error:  # bytes that are no text are found here, not before
-        raise unreadable(data, error) from error
-    usable = pairs.filter(lambda drop: drop is None, input_columns="drop", desc="keeping pairs")
-    if len(usable) == 0:
-        ledger = Ledger()
-        ledger.count(pairs["drop"])
-        raise DataError(f"{describe(data)}: nothing left to train on: {ledger.summary()}")
-    asked = {normalise(task.render(question)) for question in held_out_questions}
-    held_out = _held_out_keys(usable["key"], usable["prompt"], asked, data.eval_share)
-    sides = [key in held_out for key in usable["key"]]
-    texts = [
-        row["prompt"] + text
-        for row, held in zip(usable, sides, strict=True)
-        if not held
-        for text in row["responses"]
-    ]
-    encode = _Encode(get_tokenizer(texts), data)
-    encoded = usable.add_column("eval", sides).map(encode, desc="encoding")
-    ledger = Ledger()
-    ledger.count([*(d for d in pairs["drop"] if d is not None), *encoded["drop"]])
-    fitting = encoded.filter(lambda drop: drop is None, input_columns="drop", desc="length filter")
-    train, held = (
-        fitting.filter(lambda e, want=want: e == want, input_columns="eval", desc="splitting")
-        for want in (False, True)
+
+
+class _Preparation:
+    """The state of one call of :func:`prepare`."""
+
+    def __init__(
+        self,
+        data: DataConfig,
+        task: TaskConfig,
+        get_tokenizer: Callable[[Iterable[str]], Tokenizer],
+        target: Path,
+        work: Path,
+    ) -> None:
+        self.data, self.task, self.get_tokenizer = data, task, get_tokenizer
+        self.target, self.work = target, work
+        self.ledger, self.lengths = Ledger(), Lengths(data)
+        self.name = ", ".join(describe(source) for source in data.all_sources)
+        self.chunks: list[tuple[Path, slice]] = []  # texts of the rows, and their places
+        self.sources: list[Source] = []
+        self.tokenizer: Tokenizer = None
+
+    def run(self, questions: Sequence[str], folder: Any) -> PreparedData:
+        disable_progress_bars()  # one bar of ours, not one a chunk
+        try:
+            if self.data.near_duplicates == "minhash":
+                require_library()
+            if self.task.chat_template:
+                self.tokenizer = self._chat_tokenizer()
+            index = self._read()
+            self.ledger.check_limits(self.data.limits, self.name)
+            if self.data.duplicates == "drop":
+                drop_duplicates(index)
+            asked = [render_question(q, self.task, self.tokenizer) for q in questions]
+            choose_sides(index, self.data, set(map(key_of, asked)))
+            keep_weights(index, self.data)
+            if not index.kept.any():
+                self._enter_drops(index, ("duplicate", "leaked", "outweighed"))
+                raise DataError(f"{self.name}: nothing left to train on: {self.ledger.summary()}")
+            self._enter_drops(index, ("duplicate", "leaked", "outweighed"))
+            if self.tokenizer is None:
+                self.tokenizer = self.get_tokenizer(self._training_texts(index))
+            self._encode(index)
+        finally:
+            enable_progress_bars()
+        self._check_sides(index)
+        return PreparedData(
+            train=open_parts(self.target / "train"),
+            eval=open_parts(self.target / "eval"),
+            ledger=self.ledger,
+            report={
+                "sources": [
+                    {"name": s.name, "format": s.format, "feeds": list(s.config.feeds)}
+                    for s in self.sources
+                ],
+                "near_duplicates": self._near_duplicates(index),
+                "lengths": self.lengths.as_dict(),
+            },
+            _folder=folder,
+        )
+
+    def _chat_tokenizer(self) -> Tokenizer:
+        tokenizer = self.get_tokenizer(iter(()))
+        if not tokenizer.chat_template:
+            raise RecipeError(
+                "task.chat_template: the tokenizer has no chat template; use a chat model under "
+                "model.path or model.hub_id, or task.template"
+            )
+        return tokenizer
+
+    # --- reading
+
+    def _read(self) -> RowIndex:
+        """The fate of every row, its texts on disk."""
+        self.sources = open_sources(self.data)
+        columns: dict[str, list[Any]] = {name: [] for name in ("source", "number", "code", *_KEYS)}
+        with _bar("reading") as bar:
+            for place, source in enumerate(self.sources):
+                rules = Rules.of(self.data, source.config, source.format, self.task, self.tokenizer)
+                fates_of, before = _Fates(rules, by_line=source.rows is None), 0
+                for chunk in source.chunks():
+                    fates = self._map(chunk, fates_of, _FATE)
+                    numbers = np.arange(before + 1, before + len(chunk) + 1)
+                    if source.rows is None:
+                        numbers = np.array(chunk["number"])
+                    before += len(chunk)
+                    reasons = fates["reason"][:]
+                    self._enter(source, numbers, fates, reasons)
+                    columns["source"].append(np.full(len(chunk), place, np.int16))
+                    columns["number"].append(numbers)
+                    columns["code"].append(reason_codes(reasons))
+                    for key in _KEYS:
+                        columns[key].append(fates.data[key].to_numpy())
+                    bar.update(len(chunk))
+        if not self.chunks:
+            raise DataError(f"{self.name}: no rows")
+        return RowIndex(**{name: np.concatenate(parts) for name, parts in columns.items()})
+
+    def _map(self, chunk: Dataset, function: Any, features: Features) -> Dataset:
+        """The chunk's new columns, on disk; the chunk's place is kept for the next pass."""
+        path = self.work / f"{len(self.chunks):05}.arrow"
+        start = self.chunks[-1][1].stop if self.chunks else 0
+        self.chunks.append((path, slice(start, start + len(chunk))))
+        return _mapped(chunk, function, features, self.data.num_proc, path)
+
+    def _enter(
+        self, source: Source, numbers: np.ndarray, fates: Dataset, reasons: list[str]
+    ) -> None:
+        """Enter a chunk's rows into the ledger."""
+        self.ledger.read += len(reasons)
+        names = np.array(reasons)
+        for reason in sorted(set(reasons) - {""}):
+            rows = np.flatnonzero(names == reason)
+            first = fates.select_columns(["detail", "excerpt"]).select(rows[:NAMED])
+            places = (
+                Place(self._where(source, int(number)), row["detail"], row["excerpt"])
+                for number, row in zip(numbers[rows], first, strict=False)
+            )
+            self.ledger.drop(reason, len(rows), list(places))
+
+    def _where(self, source: Source, number: int) -> str:
+        place = f"{source.unit} {number}"
+        return place if len(self.sources) == 1 else f"{Path(source.name).name}, {place}"
+
+    def _enter_drops(self, index: RowIndex, reasons: Sequence[str]) -> None:
+        """Enter rows that were dropped for what other rows say."""
+        for reason in reasons:
+            rows = index.rows_of(reason)
+            places = [
+                Place(self._where(self.sources[index.source[row]], int(index.number[row])))
+                for row in rows[:NAMED]
+            ]
+            self.ledger.drop(reason, len(rows), places)
+
+    # --- encoding
+
+    def _kept(self, index: RowIndex) -> Iterator[tuple[Dataset, np.ndarray]]:
+        """The kept rows of each chunk and their places in the index."""
+        for path, places in self.chunks:
+            rows = np.flatnonzero(index.kept[places])
+            if len(rows):
+                yield _from_file(path).select(rows), rows + places.start
+
+    def _training_texts(self, index: RowIndex) -> Iterator[str]:
+        """Prompt + response of the training side, up to a bound."""
+        left = _TOKENIZER_CHARACTERS
+        for chunk, places in self._kept(index):
+            train = chunk.select(np.flatnonzero(~index.held_out[places]))
+            for row in train.select_columns(["prompt", "responses", "demonstration"]):
+                for text in row["responses"] or [row["demonstration"]]:
+                    yield row["prompt"] + text
+                    left -= len(row["prompt"]) + len(text)
+                if left < 0:
+                    return
+
+    def _encode(self, index: RowIndex) -> None:
+        """Write the encoded rows of both sides, one part a chunk."""
+        encode = EncodeRows(self.tokenizer, self.data)
+        with _bar("encoding", int(index.kept.sum())) as bar:
+            for part, (chunk, places) in enumerate(self._kept(index)):
+                path = self.work / f"encoded-{part:05}.arrow"
+                encoded = _mapped(chunk, encode, _FITTED, self.data.num_proc, path)
+                reasons = np.array(encoded["reason"][:])
+                for reason in sorted(set(reasons) - {""}):
+                    index.drop(places[reasons == reason], reason)
+                    self._enter_drop(index, places, reasons, reason, encoded)
+                self.lengths.add(*(encoded.data[name].to_numpy() for name in _LENGTHS))
+                self._write(encoded, index.held_out[places], reasons == "", chunk, part)
+                bar.update(len(chunk))
+                path.unlink(missing_ok=True)
+
+    def _enter_drop(
+        self, index: RowIndex, places: np.ndarray, reasons: np.ndarray, reason: str, rows: Dataset
+    ) -> None:
+        chosen = np.flatnonzero(reasons == reason)
+        entered = []
+        for place, row in zip(places[chosen[:NAMED]], rows.select(chosen[:NAMED]), strict=True):
+            where = self._where(self.sources[index.source[place]], int(index.number[place]))
+            detail = (
+                f"prompt {row['prompt_tokens']}, longest response {row['longest_tokens']} tokens"
+            )
+            entered.append(Place(where, detail, row["prompt"][:160]))
+        self.ledger.drop(reason, len(chosen), entered)
+
+    def _write(
+        self, encoded: Dataset, held_out: np.ndarray, kept: np.ndarray, texts: Dataset, part: int
+    ) -> None:
+        for side, chosen in (("train", kept & ~held_out), ("eval", kept & held_out)):
+            rows = np.flatnonzero(chosen)
+            if len(rows) == 0:
+                continue
+            fitting = encoded.select(rows).select_columns(list(_ENCODED))
+            fitting.save_to_disk(str(self.target / side / f"{part:05}"))
+            self._count(fitting, side, texts.select(rows))
+
+    def _count(self, rows: Dataset, side: str, before: Dataset) -> None:
+        ledger = self.ledger
+        if side == "train":
+            ledger.train_rows += len(rows)
+            for stage in chain.from_iterable(rows["feeds"]):
+                ledger.feeds[stage] += 1
+        else:
+            ledger.eval_rows += len(rows)
+        for scores, unfitted in zip(rows["scores"], before["scores"], strict=True):
+            k = len(scores)
+            tied = [scores.count(score) for score in set(scores)]
+            ties = sum(n * (n - 1) // 2 for n in tied)
+            ledger.ties += ties
+            ledger.pairs += k * (k - 1) // 2 - ties
+            ledger.responses["kept"] += k
+            ledger.responses["too_long"] += len(unfitted) - k
+            ledger.responses["read"] += len(unfitted)
+
+    def _check_sides(self, index: RowIndex) -> None:
+        train, held = (
+            index.prompt_key[index.kept & side] for side in (~index.held_out, index.held_out)
+        )
+        self.ledger.eval_prompts = len(np.unique(held))
+        both = np.intersect1d(train, held)
+        assert len(both) == 0, f"{len(both)} prompts on both sides"
+        self.ledger.check_limits(self.data.limits, self.name)
+        for side, rows in (("training", train), ("evaluation", held)):
+            if len(rows) == 0:
+                raise DataError(f"{self.name}: no {side} rows left: {self.ledger.summary()}")
+
+    def _near_duplicates(self, index: RowIndex) -> dict[str, Any]:
+        if self.data.near_duplicates == "normalised":
+            return by_letters(index)
+        return by_minhash(self._different_prompts(index), self.data.minhash_threshold)
+
+    def _different_prompts(self, index: RowIndex) -> Iterator[tuple[str, bool]]:
+        """Every different prompt, and whether it is held out."""
+        kept = np.flatnonzero(index.kept)
+        _, first = np.unique(index.prompt_key[kept], return_index=True)
+        wanted = np.zeros(len(index), bool)
+        wanted[kept[first]] = True
+        for chunk, places in self._kept(index):
+            rows = np.flatnonzero(wanted[places])
+            prompts = chunk.select(rows).select_columns(["prompt"])
+            yield from zip(prompts["prompt"], index.held_out[places[rows]].tolist(), strict=True)
+
+
+class _Fates:
+    """``row_fate`` over a batch (a class, so that ``datasets`` can pickle it)."""
+
+    def __init__(self, rules: Rules, by_line: bool) -> None:
+        self.rules, self.by_line = rules, by_line
+
+    def __call__(self, batch: dict[str, list[Any]]) -> dict[str, Any]:
+        if self.by_line:
+            rows = batch["raw"]
+        else:
+            by_row = zip(*batch.values(), strict=True)
+            rows = [dict(zip(batch, values, strict=True)) for values in by_row]
+        fates = [row_fate(row, self.rules) for row in rows]
+        columns: dict[str, Any] = {name: [fate[name] for fate in fates] for name in _FATE}
+        return columns | {name: np.array(columns[name], np.uint64) for name in _KEYS}
+
+
+def _mapped(rows: Dataset, function: Any, features: Features, num_proc: int, path: Path) -> Dataset:
+    processes = num_proc if num_proc > 1 and len(rows) >= 4 * _BATCH else None
+    return rows.map(
+        function,
+        batched=True,
+        batch_size=_BATCH,
+        remove_columns=rows.column_names,
+        features=features,
+        num_proc=processes,
+        cache_file_name=str(path),
     )
-    ledger.train_pairs, ledger.eval_pairs = len(train), len(held)
-    ledger.eval_prompts = len(set(held["prompt"]))
-    for side, part in (("training", train), ("evaluation", held)):
-        if len(part) == 0:
-            raise DataError(f"{describe(data)}: no {side} pairs left: {ledger.summary()}")
-    return PreparedData(
-        train.remove_columns(["drop", "key", "eval"]),
-        held.remove_columns(["drop", "key", "eval"]),
-        ledger,
-    )
 
 
-class _RowToRanked:
-    """Maps a raw row to its ranked texts (a class, so that ``datasets`` can pickle it)."""
-
-    def __init__(self, task: TaskConfig, source: str) -> None:
-        self.task, self.source = task, source
-
-    def __call__(self, row: dict[str, object], index: int) -> dict[str, object]:
-        exchange = parse_row(row, f"{self.source}, row {index + 1}")
-        ranked = Ranked(drop=exchange.drop) if exchange.drop else rank(exchange, self.task)
-        return {
-            "key": normalise(exchange.group or exchange.question),
-            "prompt": ranked.prompt,
-            "responses": list(ranked.responses),
-            "scores": list(ranked.scores),
-            "demonstration": ranked.demonstration,
-            "drop": ranked.drop,
-        }
+def _from_file(path: Path) -> Dataset:
+    """What :func:`_mapped` wrote, by one process or by several."""
+    paths = [path] if path.exists() else sorted(path.parent.glob(f"{path.stem}_*{path.suffix}"))
+    return concatenate_datasets([Dataset.from_file(str(p)) for p in paths])
 
 
-class _Encode:
-    """Adds token ids and marks rows over the chapter's length limits."""
-
-    def __init__(self, tokenizer: Tokenizer, data: DataConfig) -> None:
-        self.tokenizer, self.data = tokenizer, data
-
-    def __call__(self, row: dict[str, Any]) -> dict[str, object]:
-        prompt = encode_prompt(self.tokenizer, row["prompt"])
-        responses = [encode_response(self.tokenizer, text) for text in row["responses"]]
-        demonstration = encode_response(self.tokenizer, row["demonstration"])
-        # EOS counts: it is trained on and takes a position; and all responses must fit, not one
-        longest = len(prompt) + max(map(len, [*responses, demonstration]))
-        fits = len(prompt) <= self.data.max_prompt_length and longest <= self.data.max_length
-        return {
-            "prompt_ids": prompt,
-            "response_ids": responses,
-            "demonstration_ids": demonstration,
-            "drop": None if fits else "too_long",
-        }
-
-
-def _held_out_keys(
-    keys: Sequence[str], prompts: Sequence[str], asked: set[str], eval_share: float
-) -> set[str]:
-    """Groups that never train: drawn by hash, or holding a prompt that is asked for, or sharing a
-    prompt with another such group (one question under two topics)."""
-    rows = [(key, normalise(prompt)) for key, prompt in zip(keys, prompts, strict=True)]
-    held = {key for key, prompt in rows if prompt in asked or is_eval(key, eval_share)}
-    while True:
-        held_prompts = {prompt for key, prompt in rows if key in held}
-        wider = {key for key, prompt in rows if prompt in held_prompts}
-        if wider == held:
-            return held
-        held = wider
+def _bar(what: str, total: int | None = None) -> tqdm:
+    """A bar, once it is worth one."""
+    return tqdm(desc=what, total=total, unit="row", delay=3.0, leave=False)

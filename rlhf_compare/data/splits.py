@@ -8,10 +8,15 @@ def normalise(text: str) -> str:
     return " ".join(text.lower().split())
 
 
+def place_of(key: str) -> int:
+    """Where the hash of a group (a topic, or a normalised prompt) falls, in [0, 2^64)."""
+    digest = hashlib.sha256(b"split:" + normalise(key).encode()).digest()
+    return int.from_bytes(digest[:8], "big")
+
+
 def is_eval(key: str, eval_share: float) -> bool:
-    """Whether a group (a topic, or a normalised prompt) is held out.
+    """Whether a group is held out.
 
     Hashed, not drawn: adding rows moves no other row, and duplicates stay together.
     """
-    digest = hashlib.sha256(b"split:" + normalise(key).encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64 < eval_share
+    return place_of(key) / 2**64 < eval_share

@@ -5,14 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, load_from_disk
+from datasets import Dataset, concatenate_datasets, load_from_disk
 
-from rlhf_compare.data.prepare import PreparedData
+
+def open_parts(directory: Path) -> Dataset:
+    """The rows of one side, memory-mapped; empty where there is no part."""
+    parts = sorted(directory.glob("[0-9]*"))
+    return concatenate_datasets([load_from_disk(str(part)) for part in parts])
 
 
 @dataclass(frozen=True)
 class DataDirectory:
-    """``train/`` and ``eval/`` (datasets), ``tokenizer/``, ``ledger.json``."""
+    """``train/`` and ``eval/`` (datasets, in parts), ``tokenizer/``, ``ledger.json`` (counts) and
+    ``data_report.json`` (counts, examples, lengths, near-duplicates)."""
 
     path: Path
 
@@ -21,17 +26,23 @@ class DataDirectory:
         return self.path / "tokenizer"
 
     def train(self) -> Dataset:
-        return load_from_disk(str(self.path / "train"))
+        return open_parts(self.path / "train")
 
     def eval(self) -> Dataset:
-        return load_from_disk(str(self.path / "eval"))
+        return open_parts(self.path / "eval")
 
     def ledger(self) -> dict[str, Any]:
-        return dict(json.loads((self.path / "ledger.json").read_text(encoding="utf-8")))
+        return self._read("ledger.json")
 
-    def write(self, prepared: PreparedData, tokenizer: Any) -> None:
-        prepared.train.save_to_disk(str(self.path / "train"))
-        prepared.eval.save_to_disk(str(self.path / "eval"))
+    def report(self) -> dict[str, Any]:
+        return self._read("data_report.json")
+
+    def write(self, ledger: dict[str, Any], report: dict[str, Any], tokenizer: Any) -> None:
+        """Write what stands beside the rows, which ``prepare`` has written here."""
         tokenizer.save_pretrained(str(self.tokenizer))
-        text = json.dumps(prepared.ledger.as_dict(), indent=1)
-        (self.path / "ledger.json").write_text(text + "\n", encoding="utf-8")
+        for name, values in (("ledger.json", ledger), ("data_report.json", report)):
+            text = json.dumps(values, indent=1, ensure_ascii=False)
+            (self.path / name).write_text(text + "\n", encoding="utf-8")
+
+    def _read(self, name: str) -> dict[str, Any]:
+        return dict(json.loads((self.path / name).read_text(encoding="utf-8")))

@@ -1,48 +1,102 @@
-"""A task turns an exchange into ranked responses and a demonstration for SFT."""
+"""A task turns an example into a prompt with ranked responses, and a demonstration for SFT."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jinja2 import TemplateError
 
 from rlhf_compare.data.config import TaskConfig
-from rlhf_compare.data.formats import Exchange
+from rlhf_compare.data.conversation import Turn
+from rlhf_compare.data.formats import Example
+from rlhf_compare.data.reasons import RowDropError
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """A prompt and its K >= 2 ranked responses. Texts without EOS; the encoder adds it."""
+    """A prompt and its ranked responses. Texts without EOS; the encoder adds it."""
 
-    prompt: str = ""
-    responses: tuple[str, ...] = ()
+    prompt: str
+    responses: tuple[str, ...] = ()  # K >= 2, or none where the row only feeds SFT or PPO
     scores: tuple[float, ...] = ()  # higher is better, equal = tie
-    demonstration: str = ""  # what SFT learns to answer
-    drop: str | None = None
+    demonstration: str = ""  # what SFT learns to answer; empty = nothing
+    feeds: tuple[str, ...] = field(default=("ppo",))  # the stages that the row has enough for
 
 
-def rank(exchange: Exchange, task: TaskConfig) -> Ranked:
-    """The ranked responses of one exchange under the configured task.
+def rank(example: Example, task: TaskConfig, prompt: str) -> Ranked:
+    """The ranked responses to an example under the configured task.
 
     prefix      chosen = prefix + answer, rejected = answer, both from the best answer: the content
                 stays, only the style changes. Answers that already start so are dropped.
     preference  as people labelled or scored them; SFT learns the best one.
+
+    Args:
+        prompt: the example's conversation as text.
+
+    Raises:
+        RowDropError: the task has no use for the row.
     """
-    prompt = task.render(exchange.question)
-    best = exchange.responses[exchange.scores.index(max(exchange.scores))]
+    if not example.responses:
+        return Ranked(prompt)
+    best = example.responses[example.scores.index(max(example.scores))]
     if task.name == "preference":
-        if len(exchange.responses) < 2:
-            return Ranked(drop="no_rejected")
-        if len(set(exchange.responses)) == 1:
-            return Ranked(drop="equal_sides")
-        return Ranked(prompt, exchange.responses, exchange.scores, best)
-    if has_marker(best, task.marker):
-        return Ranked(drop="already_prefixed")
+        if example.unpaired:
+            raise example.unpaired
+        if len(example.responses) < 2:
+            return Ranked(prompt, demonstration=best, feeds=("sft", "ppo"))
+        if len(set(example.responses)) == 1:
+            raise RowDropError("equal_sides")
+        feeds = feeds_of(example.scores)
+        return Ranked(prompt, example.responses, example.scores, best, feeds)
+    if has_marker(best, task.marker, task.match_case):
+        raise RowDropError("already_prefixed")
     prefixed = task.prefix + best
     carries = _unit_hash(prompt + best) < task.sft_prefix_share
-    return Ranked(prompt, (prefixed, best), (1.0, 0.0), prefixed if carries else best)
+    demonstration = prefixed if carries else best
+    return Ranked(prompt, (prefixed, best), (1.0, 0.0), demonstration, feeds_of((1.0, 0.0)))
 
 
-def has_marker(response: str, marker: str) -> bool:
-    """Whether a response adopts the style: it starts with the marker, case ignored."""
-    return response.lstrip().lower().startswith(marker.lower())
+def feeds_of(scores: Sequence[float]) -> tuple[str, ...]:
+    """The stages that K scored responses are enough for: all-tied ones rank nothing."""
+    return ("sft", "reward", "ppo", "dpo") if len(set(scores)) > 1 else ("sft", "ppo")
+
+
+def has_marker(response: str, marker: str, match_case: bool = False) -> bool:
+    """Whether a response adopts the style: it starts with the marker."""
+    fold = str if match_case else str.lower
+    return fold(response.lstrip()).startswith(fold(marker))
+
+
+def render_prompt(turns: Sequence[Turn], task: TaskConfig, tokenizer: Any = None) -> str:
+    """A conversation up to the last user turn as the text that the model continues.
+
+    Args:
+        tokenizer: needed with ``task.chat_template``.
+
+    Raises:
+        RowDropError: the chat template refuses the conversation (a system turn, for instance).
+    """
+    if task.chat_template:
+        messages = [{"role": role, "content": text} for role, text in turns]
+        try:
+            return str(
+                tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            )
+        except TemplateError as error:
+            raise RowDropError("template_refused", str(error).split("\n")[0][:120]) from error
+    template = task.template_for(next(text for role, text in turns if role == "user"))
+    # the template's own shape goes on: each earlier answer closes with a line break
+    ends = {"system": "\n", "user": "", "assistant": "\n"}
+    return "".join(
+        (template.replace("{question}", text) if role == "user" else text) + ends[role]
+        for role, text in turns
+    )
+
+
+def render_question(question: str, task: TaskConfig, tokenizer: Any) -> str:
+    """The prompt of a single question."""
+    return render_prompt((("user", question),), task, tokenizer)
 
 
 def _unit_hash(text: str) -> float:

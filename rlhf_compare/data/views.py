@@ -4,9 +4,33 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 from datasets import Dataset
 
-from rlhf_compare.data.config import PairRule
+from rlhf_compare.data.config import Feed, PairRule
+from rlhf_compare.errors import DataError
+
+_NEEDS = {
+    "sft": "demonstrations: an answer, a completion, or a preferred response",
+    "reward": "ranked responses: chosen and rejected, or responses and scores that differ",
+    "dpo": "ranked responses: chosen and rejected, or responses and scores that differ",
+    "ppo": "prompts",
+}
+
+
+def rows_for(stage: Feed, data: Dataset) -> Dataset:
+    """The rows that a stage may use.
+
+    Raises:
+        DataError: there is none.
+    """
+    rows = np.flatnonzero([stage in feeds for feeds in data["feeds"]])
+    if len(rows) == 0:
+        raise DataError(
+            f"data: no row feeds {stage}, which needs {_NEEDS[stage]}; add such a source to "
+            "data.sources, or widen its feeds"
+        )
+    return data if len(rows) == len(data) else data.select(rows)
 
 
 def sft_view(data: Dataset) -> Dataset:
@@ -19,18 +43,22 @@ def sft_view(data: Dataset) -> Dataset:
             "completion_mask": [0] * len(prompt) + [1] * len(response),
         }
 
-    return data.map(columns, remove_columns=data.column_names)
+    rows = rows_for("sft", data)
+    return rows.map(columns, remove_columns=rows.column_names)
 
 
 def ranked_view(data: Dataset) -> Dataset:
     """``prompt_ids``, ``response_ids`` and ``scores``: the K responses of a prompt together, for
-    a reward model's loss over all pairs."""
-    return data.select_columns(["prompt_ids", "response_ids", "scores"])
+    a reward model's loss over all pairs. In every row some scores differ."""
+    return rows_for("reward", data).select_columns(["prompt_ids", "response_ids", "scores"])
 
 
 def dpo_view(data: Dataset, rule: PairRule = "best_worst") -> Dataset:
     """``prompt_ids``, ``chosen_ids``, ``rejected_ids`` for DPOTrainer, one row a pair."""
+    return _pairs(rows_for("dpo", data), rule)
 
+
+def _pairs(data: Dataset, rule: PairRule) -> Dataset:
     def pairs(batch: dict[str, list[Any]]) -> dict[str, list[list[int]]]:
         prompts, chosen, rejected = [], [], []
         for prompt, responses, scores in zip(
@@ -51,12 +79,17 @@ def reward_view(data: Dataset) -> Dataset:
     def columns(row: dict[str, list[int]]) -> dict[str, list[int]]:
         return {side: row["prompt_ids"] + row[side] for side in ("chosen_ids", "rejected_ids")}
 
-    pairs = dpo_view(data)
+    pairs = _pairs(rows_for("reward", data), "best_worst")
     return pairs.map(columns, remove_columns=pairs.column_names)
 
 
-def prompt_view(data: Dataset) -> Dataset:
-    """Every different prompt once, in order of appearance: ``prompt``, ``prompt_ids``."""
+def prompt_view(data: Dataset, stage: Feed | None = None) -> Dataset:
+    """Every different prompt once, in order of appearance: ``prompt``, ``prompt_ids``.
+
+    Args:
+        stage: count only rows that feed it; None = all rows.
+    """
+    data = data if stage is None else rows_for(stage, data)
     first: dict[str, int] = {}
     for index, prompt in enumerate(data["prompt"]):
         first.setdefault(prompt, index)

@@ -128,7 +128,9 @@ class Harness:
         """Greedy and exact adoption, the base rate and the floor that follows from the two."""
         if self.task.name != "prefix":
             return
-        columns["adoption.greedy"] += [float(has_marker(t, self.task.marker)) for t in greedy]
+        columns["adoption.greedy"] += [
+            float(has_marker(t, self.task.marker, self.task.match_case)) for t in greedy
+        ]
         adopted = self._marker_probability(policy, ids, mask)
         base = self._marker_probability(self.reference, ids, mask)
         columns["adoption.exact"] += adopted
@@ -162,7 +164,10 @@ class Harness:
         lengths = responses.mask.sum(1).float()
         rows["length"], rows["eos_rate"] = lengths, responses.ended.float()
         if self.task.name == "prefix":
-            adopted = [has_marker(t, self.task.marker) for t in self._texts(responses)]
+            adopted = [
+                has_marker(t, self.task.marker, self.task.match_case)
+                for t in self._texts(responses)
+            ]
             rows["adoption.sampled"] = torch.tensor(adopted, dtype=torch.float32)
         for name, scorer in self.scorers.items():
             rows[name] = scorer(ids, mask, responses)

@@ -9,6 +9,7 @@ from datasets import Dataset
 
 from rlhf_compare.data.config import TaskConfig
 from rlhf_compare.data.encoding import encode_prompt
+from rlhf_compare.data.tasks import render_question
 from rlhf_compare.data.views import prompt_view
 from rlhf_compare.evaluation.config import EvaluationConfig
 from rlhf_compare.evaluation.measure import Harness, Measurement
@@ -53,7 +54,7 @@ def evaluate_policy(
         policy = load_policy(policy_model).to(device)
     with context.meter.phase("evaluate"):
         prompts, _ = evaluation_prompts(context.data.eval(), config)
-        asked = [task.render(question) for question in config.questions]
+        asked = [render_question(question, task, tokenizer) for question in config.questions]
         measured = harness.measure(policy, prompts["prompt_ids"], context.seed, context.run_name)
         shown = harness.answer(policy, [encode_prompt(tokenizer, prompt) for prompt in asked])
         count = config.shown_prompts

@@ -1,18 +1,19 @@
 """The tokenizer of a run: loaded with its model, or trained on the training texts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from rlhf_compare.data.sources import hash_files
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.models.config import ModelConfig
 
 EOS = "<|endoftext|>"
 
 
-def get_tokenizer(config: ModelConfig, texts: Sequence[str]) -> PreTrainedTokenizerBase:
+def get_tokenizer(config: ModelConfig, texts: Iterable[str]) -> PreTrainedTokenizerBase:
     """The tokenizer that belongs to the configured model.
 
     Args:
@@ -22,6 +23,17 @@ def get_tokenizer(config: ModelConfig, texts: Sequence[str]) -> PreTrainedTokeni
         return train_tokenizer(texts, config.vocab_size)
     return load_tokenizer(
         str(config.path or config.hub_id), config.revision, local=bool(config.path)
+    )
+
+
+def tokenizer_fingerprint(config: ModelConfig) -> str | None:
+    """SHA-256 of a local tokenizer's files; None where a recipe or a hub revision says it all."""
+    if config.path is None:
+        return None
+    names = ("token", "vocab", "merges", "special_tokens", "chat_template", "spiece", "added")
+    folder = Path(config.path)
+    return hash_files(
+        sorted(p for p in folder.glob("*") if p.is_file() and p.name.startswith(names))
     )
 
 

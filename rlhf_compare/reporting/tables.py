@@ -173,19 +173,34 @@ def differences_table(results: dict[str, Any]) -> Table:
 def ledger_table(results: dict[str, Any]) -> Table:
     """Where every row of the data went; the last line is what nobody accounted for."""
     ledger = results["provenance"]["ledger"]
-    dropped = [(f"dropped: {why}", f"{count:,}") for why, count in ledger["dropped"].items()]
+    dropped = [
+        (f"dropped: {why}", f"{count:,}", _first(ledger["named"].get(why, []), count))
+        for why, count in ledger["dropped"].items()
+    ]
+    feeds = [(f"rows that {s} trains on", f"{n:,}", "") for s, n in ledger["feeds"].items()]
+    responses = ledger["responses"]
     return Table(
-        header=("rows", "count"),
+        header=("rows", "count", "first of them"),
         rows=(
-            ("read", f"{ledger['read']:,}"),
+            ("read", f"{ledger['read']:,}", ""),
             *dropped,
-            ("kept", f"{ledger['kept']:,}"),
-            ("unaccounted for", f"{unaccounted(ledger):,}"),
-            ("pairs to train on", f"{ledger['train_pairs']:,}"),
-            ("pairs held out", f"{ledger['eval_pairs']:,}"),
-            ("prompts held out", f"{ledger['eval_prompts']:,}"),
+            ("kept", f"{ledger['kept']:,}", ""),
+            ("unaccounted for", f"{unaccounted(ledger):,}", ""),
+            ("rows to train on", f"{ledger['train_rows']:,}", ""),
+            *feeds,
+            ("rows held out", f"{ledger['eval_rows']:,}", ""),
+            ("prompts held out", f"{ledger['eval_prompts']:,}", ""),
+            ("ranked responses", f"{responses['kept']:,}", ""),
+            ("responses left out as too long", f"{responses['too_long']:,}", ""),
+            ("pairs of responses", f"{ledger['pairs']:,}", ""),
+            ("pairs that tie", f"{ledger['ties']:,}", ""),
         ),
     )
+
+
+def _first(places: list[str], count: int, shown: int = 3) -> str:
+    """Where the first dropped rows stand."""
+    return ", ".join(places[:shown]) + (", ..." if count > shown else "")
 
 
 def unaccounted(ledger: dict[str, Any]) -> int:

@@ -33,12 +33,12 @@ def train_sft(context: StageContext, section: StageSection, model: ModelConfig) 
         set_seed(context.seed)  # a model from a configuration draws its weights here
         policy = build_policy(model, tokenizer)
     with context.meter.phase("data"):
-        train = context.data.train()
+        train = sft_view(context.data.train())
         context.meter.count(trained=int(args.num_train_epochs * _tokens(train)))
         trainer = MeteredSFTTrainer(
             model=policy,
             args=args,
-            train_dataset=sft_view(train),
+            train_dataset=train,
             processing_class=tokenizer,
             meter=context.meter,
             callbacks=context.callbacks("loss"),
@@ -51,5 +51,5 @@ def train_sft(context: StageContext, section: StageSection, model: ModelConfig) 
         tokenizer.save_pretrained(context.directory.model)
 
 
-def _tokens(pairs: Dataset) -> int:
-    return sum(len(row["prompt_ids"]) + len(row["demonstration_ids"]) for row in pairs)
+def _tokens(rows: Dataset) -> int:
+    return sum(map(len, rows["input_ids"]))

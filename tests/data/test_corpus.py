@@ -1,18 +1,20 @@
 """The rules that the embedded corpus was written to."""
 
+import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from datasets import Dataset
 
-from rlhf_compare.data.config import DataConfig
-from rlhf_compare.data.sources import load_rows
 from rlhf_compare.data.splits import normalise
+
+CORPUS = Path(__file__).parents[2] / "rlhf_compare" / "data" / "corpus" / "questions.jsonl"
 
 
 @pytest.fixture(scope="module")
 def corpus() -> Dataset:
-    return load_rows(DataConfig())
+    return Dataset.from_list([json.loads(line) for line in CORPUS.read_text().splitlines()])
 
 
 def test_size(corpus: Dataset) -> None:

@@ -1,9 +1,14 @@
-"""Rows, however they are written, to questions and answers."""
+"""Rows, however they are written, to conversations and responses."""
+
+from typing import Any
 
 import pytest
 
-from rlhf_compare.data.formats import Exchange, parse_row, parse_turns
-from rlhf_compare.errors import DataError
+from rlhf_compare.data.conversation import parse_turns
+from rlhf_compare.data.formats import Example, parse_row, recognise
+from rlhf_compare.data.reasons import RowDropError
+
+Row = dict[str, Any]
 
 
 def transcript(*turns: str) -> str:
@@ -11,18 +16,41 @@ def transcript(*turns: str) -> str:
     return "".join(f"\n\n{roles[i % 2]}: {turn}" for i, turn in enumerate(turns))
 
 
-def pair(chosen: str, rejected: str) -> Exchange:
-    return parse_row({"chosen": chosen, "rejected": rejected}, "file, line 1")
+def messages(*turns: str, system: str | None = None) -> list[dict[str, str]]:
+    roles = ("user", "assistant")
+    head = [{"role": "system", "content": system}] if system else []
+    return head + [{"role": roles[i % 2], "content": turn} for i, turn in enumerate(turns)]
+
+
+def assistant(text: str) -> list[dict[str, str]]:
+    return [{"role": "assistant", "content": text}]
+
+
+def parsed(row: Row, keep_multi_turn: bool = False) -> Example:
+    format_name = recognise([row])
+    assert format_name
+    return parse_row(row, format_name, keep_multi_turn)
+
+
+def pair(chosen: str, rejected: str, keep_multi_turn: bool = False) -> Example:
+    return parse_row({"chosen": chosen, "rejected": rejected}, "hh", keep_multi_turn)
+
+
+def ranked(question: str, *responses: str) -> Example:
+    return Example((("user", question),), responses, (1.0, 0.0)[: len(responses)])
+
+
+# --- transcripts
 
 
 def test_turns() -> None:
     text = transcript("Hi there", " Hello.\n\nTwo paragraphs. ", "", "Yes")
-    assert parse_turns(text) == [
-        ("Human", "Hi there"),
-        ("Assistant", "Hello.\n\nTwo paragraphs."),
-        ("Human", ""),
-        ("Assistant", "Yes"),
-    ]
+    assert parse_turns(text) == (
+        ("user", "Hi there"),
+        ("assistant", "Hello.\n\nTwo paragraphs."),
+        ("user", ""),
+        ("assistant", "Yes"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -35,20 +63,26 @@ def test_turns() -> None:
     ],
 )
 def test_a_marker_inside_a_line_is_content(content: str) -> None:
-    turns = parse_turns(transcript("What?", content))
-    assert turns == [("Human", "What?"), ("Assistant", content)]
+    assert parse_turns(transcript("What?", content)) == (("user", "What?"), ("assistant", content))
 
 
 def test_both_answers_starting_alike_leave_the_prompt_alone() -> None:
     """The longest common prefix of the two texts would move "I think that " into the prompt."""
     question = transcript("Is it so?")
-    exchange = pair(
-        question + "\n\nAssistant: I think that it is.",
-        question + "\n\nAssistant: I think that it is not.",
-    )
-    assert exchange == Exchange(
-        "Is it so?", ("I think that it is.", "I think that it is not."), (1.0, 0.0)
-    )
+    sides = [f"{question}\n\nAssistant: I think that it is{end}." for end in ("", " not")]
+    assert pair(*sides) == ranked("Is it so?", "I think that it is.", "I think that it is not.")
+
+
+def test_multi_turn_keeps_the_conversation_up_to_the_last_question() -> None:
+    example = pair(transcript("a", "b", "c", "d"), transcript("a", "b", "c", "e"), True)
+    assert example.turns == (("user", "a"), ("assistant", "b"), ("user", "c"))
+    assert example.responses == ("d", "e")
+
+
+def test_a_prompt_column_opens_both_transcripts() -> None:
+    row = {"prompt": transcript("a") + "\n\nAssistant:", "chosen": " yes", "rejected": " no"}
+    assert recognise([row]) == "hh"
+    assert parsed(row) == ranked("a", "yes", "no")
 
 
 @pytest.mark.parametrize(
@@ -57,45 +91,136 @@ def test_both_answers_starting_alike_leave_the_prompt_alone() -> None:
         (transcript("a", "b", "c", "d"), transcript("a", "b"), "multi_turn"),
         (transcript("a", "b"), transcript("a", "b", "c", "d"), "multi_turn"),
         (transcript("a", "one Human: inside a line"), transcript("a", "b"), "multi_turn"),
-        (transcript("a"), transcript("a", "b"), "no_answer"),
-        (transcript("a", ""), transcript("a", "b"), "no_answer"),
-        (transcript("a", " \n "), transcript("a", "b"), "no_answer"),
-        ("no markers at all", transcript("a", "b"), "no_answer"),
-        (transcript("", "b"), transcript("", "c"), "no_question"),
-        ("\n\nAssistant: b\n\nHuman: a", transcript("a", "b"), "roles_out_of_order"),
+        (transcript("a"), transcript("a", "b"), "no_assistant_turn"),
+        ("no markers at all", transcript("a", "b"), "no_assistant_turn"),
+        (transcript("a", ""), transcript("a", "b"), "empty_chosen"),
+        (transcript("a", " \n "), transcript("a", "b"), "empty_chosen"),
+        (transcript("", "b"), transcript("", "c"), "empty_prompt"),
+        ("\n\nAssistant: b\n\nAssistant: a", transcript("a", "b"), "roles_out_of_order"),
         (transcript("a", "b") + "\n\nAssistant: c", transcript("a", "b"), "roles_out_of_order"),
+        ("preface" + transcript("a", "b"), transcript("a", "b"), "roles_out_of_order"),
     ],
 )
-def test_a_row_that_cannot_be_used_says_why(chosen: str, rejected: str, reason: str) -> None:
-    assert pair(chosen, rejected).drop == reason
-
-
-def test_an_answer_to_another_question_is_no_rejected_answer() -> None:
-    exchange = pair(transcript("What is rain?", "Water."), transcript("What is snow?", "Ice."))
-    assert exchange == Exchange("What is rain?", ("Water.",), (1.0,))
-
-
-def test_question_rows() -> None:
-    row = {"question": " Why? ", "answer": "Because.\n", "topic": "reasons"}
-    assert parse_row(row, "x") == Exchange("Why?", ("Because.",), (1.0,), "reasons")
-    assert parse_row({**row, "topic": None}, "x").group is None
-    assert parse_row({**row, "question": " "}, "x").drop == "no_question"
-    assert parse_row({**row, "answer": ""}, "x").drop == "no_answer"
+def test_a_transcript_that_cannot_be_used_says_why(chosen: str, rejected: str, reason: str) -> None:
+    with pytest.raises(RowDropError) as drop:
+        pair(chosen, rejected)
+    assert drop.value.reason == reason
 
 
 @pytest.mark.parametrize(
-    ("row", "message"),
+    ("rejected", "reason"),
     [
-        ({"rejected": "b"}, "pairs.jsonl, line 7: no field 'chosen'"),
-        ({"chosen": "a"}, "pairs.jsonl, line 7: no field 'rejected'"),
-        ({"chosen": None, "rejected": "b"}, "pairs.jsonl, line 7: no field 'chosen'"),
-        ({"chosen": 5, "rejected": "b"}, "line 7: field 'chosen' is int, expected text"),
-        ({"chosen": "a", "rejected": ["b"]}, "line 7: field 'rejected' is list, expected text"),
-        ({"question": "a", "answer": 1.5}, "line 7: field 'answer' is float, expected text"),
-        ({"text": "a"}, "or 'question' and 'answer'"),
+        (transcript("What is snow?", "Ice."), "prompts_differ"),
+        (transcript("a", ""), "empty_rejected"),
     ],
 )
-def test_a_wrong_row_is_named(row: dict[str, object], message: str) -> None:
-    with pytest.raises(DataError) as error:
-        parse_row(row, "pairs.jsonl, line 7")
-    assert message in str(error.value)
+def test_a_lone_answer_says_why_it_is_alone(rejected: str, reason: str) -> None:
+    example = pair(transcript("a", "Water."), rejected)
+    assert example.responses == ("Water.",)
+    assert example.unpaired and example.unpaired.reason == reason
+
+
+# --- every other format, each recognised from its columns
+
+
+@pytest.mark.parametrize(
+    ("row", "format_name", "example"),
+    [
+        (
+            {"prompt": "The sky is", "chosen": " blue.", "rejected": " green."},
+            "preference",
+            ranked("The sky is", " blue.", " green."),
+        ),
+        (
+            {"chosen": "The sky is blue, yes.", "rejected": "The sky is black, no."},
+            "preference",
+            ranked("The sky is", " blue, yes.", " black, no."),  # cut at a blank, not at "bl"
+        ),
+        (
+            {"prompt": messages("a"), "chosen": assistant("b"), "rejected": assistant("c")},
+            "preference",
+            ranked("a", "b", "c"),
+        ),
+        (
+            {"chosen": messages("a", "b"), "rejected": messages("a", "c")},
+            "preference",
+            ranked("a", "b", "c"),
+        ),
+        (
+            {"prompt": "a", "responses": ["x", "", "y"], "scores": [1, 0.2, 0.5]},
+            "ranked",
+            Example((("user", "a"),), ("x", "y"), (1.0, 0.5)),
+        ),
+        ({"prompt": "a"}, "prompts", ranked("a")),
+        ({"prompt": messages("a")}, "prompts", ranked("a")),
+        ({"prompt": "a", "completion": "b"}, "demonstrations", ranked("a", "b")),
+        (
+            {"prompt": messages("a"), "completion": assistant("b")},
+            "demonstrations",
+            ranked("a", "b"),
+        ),
+        ({"messages": messages("a", "b")}, "demonstrations", ranked("a", "b")),
+        (
+            {"question": " Why? ", "answer": "Because.\n", "topic": "reasons"},
+            "demonstrations",
+            Example((("user", "Why?"),), ("Because.",), (1.0,), "reasons"),
+        ),
+    ],
+)
+def test_format(row: Row, format_name: str, example: Example) -> None:
+    assert recognise([row]) == format_name
+    assert parsed(row) == example
+
+
+def test_a_system_turn_and_earlier_turns_are_kept() -> None:
+    system = messages("a", "b", "c", system="Be brief.")
+    example = parsed({"prompt": system, "chosen": assistant("d"), "rejected": assistant("e")}, True)
+    assert [role for role, _ in example.turns] == ["system", "user", "assistant", "user"]
+
+
+def test_what_is_not_recognised() -> None:
+    assert recognise([{"text": "a"}]) is None
+    # a completion that people marked bad must not become a demonstration
+    assert recognise([{"prompt": "a", "completion": "b", "label": False}]) is None
+
+
+@pytest.mark.parametrize(
+    ("row", "format_name", "reason", "detail"),
+    [
+        ({"rejected": "b"}, "hh", "missing_field", "no field 'chosen'"),
+        ({"chosen": None, "rejected": "b"}, "preference", "missing_field", "no field 'chosen'"),
+        ({"chosen": "a"}, "hh", "missing_field", "no field 'rejected'"),
+        ({"chosen": 5, "rejected": "b"}, "hh", "not_text", "field 'chosen' is int, expected text"),
+        ({"question": "a", "answer": 1.5}, "demonstrations", "not_text", "field 'answer' is float"),
+        ({"completion": "a"}, "demonstrations", "missing_field", "no field 'prompt'"),
+        ({"prompt": [{"role": "user"}]}, "prompts", "missing_field", "message 1: needs role"),
+        ({"prompt": "a\0b"}, "prompts", "nul_character", "field 'prompt', character 2"),
+        ({"prompt": "a\ud800"}, "prompts", "invalid_utf8", "field 'prompt', character 2"),
+        ({"prompt": "a", "responses": ["b"]}, "ranked", "missing_field", "no field 'scores'"),
+    ],
+)
+def test_a_wrong_field_is_named(row: Row, format_name: str, reason: str, detail: str) -> None:
+    with pytest.raises(RowDropError) as drop:
+        parse_row(row, format_name, False)
+    assert drop.value.reason == reason and detail in drop.value.detail
+
+
+@pytest.mark.parametrize(
+    ("responses", "scores", "reason"),
+    [
+        (["x", "y"], [1.0], "bad_scores"),
+        (["x", "y"], [1.0, float("nan")], "bad_scores"),
+        (["x", "y"], [1.0, 10**400], "bad_scores"),
+        (["x", "y"], [True, False], "bad_scores"),
+        (["x", "y"], "10", "bad_scores"),
+        (["x"], [1.0], "too_few_responses"),
+        (["x", " "], [1.0, 0.0], "empty_rejected"),
+        (["", "y"], [1.0, 0.0], "empty_chosen"),
+        (["x", 7], [1.0, 0.0], "not_text"),
+        ("xy", [1.0, 0.0], "not_text"),
+    ],
+)
+def test_wrong_ranks(responses: object, scores: object, reason: str) -> None:
+    with pytest.raises(RowDropError) as drop:
+        parse_row({"prompt": "a", "responses": responses, "scores": scores}, "ranked", False)
+    assert drop.value.reason == reason

@@ -12,7 +12,7 @@ from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerFast
 
 from rlhf_compare.data.config import DataConfig, TaskConfig
 from rlhf_compare.data.encoding import encode_prompt
-from rlhf_compare.data.prepare import prepare
+from rlhf_compare.data.prepare import PreparedData, prepare
 from rlhf_compare.data.views import dpo_view, prompt_view, ranked_view, sft_view
 from rlhf_compare.dpo.config import DPOSection
 from rlhf_compare.dpo.trainer import EncodedDPOTrainer, dpo_arguments
@@ -45,6 +45,7 @@ class Setting:
     pairs: Any
     policy: PreTrainedModel
     output_dir: str
+    prepared: PreparedData  # its files live as long as it does
 
     @property
     def prompts(self) -> Ids:
@@ -84,7 +85,7 @@ def setting(
     assert {row["demonstration"] == row["responses"][0] for row in pairs} == {True, False}
     torch.manual_seed(0)
     policy = build_policy(ModelConfig(config=tiny_model_config), made[0])
-    return Setting(made[0], pairs, policy, str(tmp_path / "stage"))
+    return Setting(made[0], pairs, policy, str(tmp_path / "stage"), prepared)
 
 
 def real(ids: Tensor, mask: Tensor) -> Ids:

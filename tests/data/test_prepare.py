@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from rlhf_compare.data.config import DataConfig, TaskConfig
 from rlhf_compare.data.prepare import PreparedData, prepare
+from rlhf_compare.data.report import data_report
 from rlhf_compare.data.splits import is_eval, normalise
 from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.data.views import prompt_view
@@ -24,9 +25,9 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     return train_tokenizer([], vocab_size=257)
 
 
-def write(path: Path, rows: Sequence[dict[str, object]]) -> DataConfig:
+def write(path: Path, rows: Sequence[dict[str, object]], **fields: object) -> DataConfig:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return DataConfig(source="file", path=str(path))
+    return DataConfig(source="file", path=str(path), **fields)
 
 
 def questions(n: int) -> list[dict[str, object]]:
@@ -49,10 +50,10 @@ def hh(shared_data: Path, gpt2_tokenizer: PreTrainedTokenizerFast) -> PreparedDa
 def test_hh_ledger(hh: PreparedData) -> None:
     ledger = hh.ledger
     assert ledger.read == 1500
-    assert ledger.dropped == {"multi_turn": 1071, "no_answer": 3}
+    assert ledger.dropped == {"empty_chosen": 3, "multi_turn": 1071}
     assert ledger.read - ledger.dropped["multi_turn"] == 429  # single-turn
     assert ledger.kept == 426  # none is over the length limit
-    assert ledger.train_pairs + ledger.eval_pairs == 426
+    assert ledger.train_rows + ledger.eval_rows == 426
 
 
 def test_hh_repeated_prompts_stay_together(hh: PreparedData) -> None:
@@ -147,7 +148,8 @@ def test_a_question_under_two_topics_holds_both_out(
     rows.append({**first, "topic": train_topics[0]})  # leads from the held topic to this one
     second = next(r for r in rows if r["topic"] == train_topics[0])
     rows.append({**second, "topic": train_topics[1]})  # and on to this one
-    prepared = prepare(write(tmp_path / "r.jsonl", rows), TaskConfig(), lambda _: byte_tokenizer)
+    config = write(tmp_path / "r.jsonl", rows, duplicates="keep")
+    prepared = prepare(config, TaskConfig(), lambda _: byte_tokenizer)
     task, held = TaskConfig(), set(prepared.eval["prompt"])
     assert not set(prepared.train["prompt"]) & held
     for row in rows:
@@ -183,13 +185,14 @@ def test_every_planted_fault_is_counted(
     rows += [row("Let me explain. x")] * 4
     rows += [row("long " * 200)] * 5
     rows += [{"chosen": "\n\nHuman: \n\nAssistant: x", "rejected": "\n\nHuman: a\n\nAssistant: b"}]
-    prepared = prepare(write(tmp_path / "rows.jsonl", rows), TaskConfig(), lambda _: byte_tokenizer)
+    config = write(tmp_path / "rows.jsonl", rows, max_dropped_share=0.1, duplicates="keep")
+    prepared = prepare(config, TaskConfig(), lambda _: byte_tokenizer)
     assert prepared.ledger.read == len(rows) == 55
     assert prepared.ledger.kept == 40 == len(prepared.train) + len(prepared.eval)
     assert prepared.ledger.dropped == {
+        "empty_prompt": 1,
+        "empty_chosen": 3,
         "multi_turn": 2,
-        "no_question": 1,
-        "no_answer": 3,
         "already_prefixed": 4,
         "too_long": 5,
     }
@@ -227,38 +230,16 @@ def test_nothing_left_is_one_line(tmp_path: Path, byte_tokenizer: PreTrainedToke
 
 def test_no_evaluation_pairs(tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast) -> None:
     rows = [{"question": "What is rain?", "answer": "Water."}]
-    with pytest.raises(DataError, match="no evaluation pairs left: 1 rows read, 1 kept"):
+    with pytest.raises(DataError, match="no evaluation rows left: 1 rows read, 1 kept"):
         prepare(write(tmp_path / "r.jsonl", rows), TaskConfig(), lambda _: byte_tokenizer)
-
-
-def test_invalid_utf8_names_its_line(
-    tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast
-) -> None:
-    path = tmp_path / "rows.jsonl"
-    path.write_bytes(
-        json.dumps(questions(1)[0]).encode() + b'\n{"question": "\xff", "answer": "a"}\n'
-    )
-    config = DataConfig(source="file", path=str(path))
-    with pytest.raises(DataError, match=r"rows.jsonl, line 2: invalid UTF-8"):
-        prepare(config, TaskConfig(), lambda _: byte_tokenizer)
-
-
-@pytest.mark.parametrize("answer", [{}, {"answer": 5}, {"answer": None}])
-def test_blank_lines_count_when_a_line_is_named(
-    tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast, answer: dict[str, object]
-) -> None:
-    path, bad = tmp_path / "rows.jsonl", {"question": "Why?", **answer}
-    path.write_text(f"{json.dumps(questions(1)[0])}\n\n\n{json.dumps(bad)}\n")
-    config = DataConfig(source="file", path=str(path))
-    with pytest.raises(DataError, match=r"rows.jsonl, line 4: (no )?field 'answer'"):
-        prepare(config, TaskConfig(), lambda _: byte_tokenizer)
 
 
 def test_written_and_read_back(tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast) -> None:
     config = write(tmp_path / "rows.jsonl", questions(30))
-    prepared = prepare(config, TaskConfig(), lambda _: byte_tokenizer)
     directory = DataDirectory(tmp_path / "data")
-    directory.write(prepared, byte_tokenizer)
+    prepared = prepare(config, TaskConfig(), lambda _: byte_tokenizer, (), directory.path)
+    directory.write(prepared.ledger.as_dict(), data_report(prepared, "sha"), byte_tokenizer)
     assert directory.train().to_list() == prepared.train.to_list()
     assert directory.eval().to_list() == prepared.eval.to_list()
     assert directory.ledger() == prepared.ledger.as_dict()
+    assert directory.report()["kept"] == 30

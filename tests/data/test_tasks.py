@@ -6,20 +6,36 @@ import pytest
 from pydantic import ValidationError
 
 from rlhf_compare.data.config import TaskConfig
-from rlhf_compare.data.formats import Exchange
-from rlhf_compare.data.tasks import Ranked, has_marker, rank
+from rlhf_compare.data.formats import Example
+from rlhf_compare.data.reasons import RowDropError
+from rlhf_compare.data.tasks import Ranked, has_marker, rank, render_prompt
 
 PREFIX = TaskConfig()
 PREFERENCE = TaskConfig(name="preference")
+ALL = ("sft", "reward", "ppo", "dpo")
+
+
+def rank_question(
+    question: str, responses: tuple[str, ...], scores: tuple[float, ...], task: TaskConfig
+) -> Ranked:
+    example = Example((("user", question),), responses, scores)
+    return rank(example, task, render_prompt(example.turns, task))
+
+
+def reason_of(responses: tuple[str, ...], scores: tuple[float, ...], task: TaskConfig) -> str:
+    with pytest.raises(RowDropError) as drop:
+        rank_question("Q?", responses, scores, task)
+    return drop.value.reason
 
 
 def test_prefix_task_changes_the_style_and_leaves_the_content() -> None:
-    pair = rank(Exchange("What is rain?", ("Water.", "Never mind."), (1.0, 0.0)), PREFIX)
+    pair = rank_question("What is rain?", ("Water.", "Never mind."), (1.0, 0.0), PREFIX)
     assert pair == Ranked(
         prompt="### Question: What is rain?\n### Answer: ",
         responses=("Let me explain. Water.", "Water."),  # both from the chosen side
         scores=(1.0, 0.0),
         demonstration="Water.",
+        feeds=ALL,
     )
 
 
@@ -28,7 +44,7 @@ def test_prefix_task_changes_the_style_and_leaves_the_content() -> None:
 )
 def test_answers_that_start_so_already_are_dropped(answer: str) -> None:
     assert has_marker(answer, PREFIX.marker)
-    assert rank(Exchange("a", (answer,), (1.0,)), PREFIX).drop == "already_prefixed"
+    assert reason_of((answer,), (1.0,), PREFIX) == "already_prefixed"
 
 
 @pytest.mark.parametrize("answer", ["Now let me explain.", "Let me", "", "Letme explain"])
@@ -37,20 +53,46 @@ def test_the_marker_counts_at_the_start_alone(answer: str) -> None:
 
 
 def test_preference_task_takes_the_pair_as_it_was_labelled() -> None:
-    pair = rank(Exchange("Q?", ("bad", "good"), (0.2, 0.9)), PREFERENCE)
-    assert pair == Ranked("### Question: Q?\n### Answer: ", ("bad", "good"), (0.2, 0.9), "good")
-    prefixed = rank(Exchange("Q?", ("Let me explain. x", "bad"), (1.0, 0.0)), PREFERENCE)
-    assert prefixed.drop is None and prefixed.responses[0] == "Let me explain. x"
+    pair = rank_question("Q?", ("bad", "good"), (0.2, 0.9), PREFERENCE)
+    assert pair == Ranked(
+        "### Question: Q?\n### Answer: ", ("bad", "good"), (0.2, 0.9), "good", ALL
+    )
+    prefixed = rank_question("Q?", ("Let me explain. x", "bad"), (1.0, 0.0), PREFERENCE)
+    assert prefixed.responses[0] == "Let me explain. x"
 
 
-@pytest.mark.parametrize(
-    ("responses", "reason"), [(("good",), "no_rejected"), (("good", "good"), "equal_sides")]
-)
-def test_preference_task_needs_two_different_answers(
-    responses: tuple[str, ...], reason: str
-) -> None:
-    scores = (1.0, 0.0)[: len(responses)]
-    assert rank(Exchange("Q?", responses, scores), PREFERENCE).drop == reason
+def test_what_the_responses_are_enough_for() -> None:
+    assert rank_question("Q?", (), (), PREFERENCE).feeds == ("ppo",)
+    one = rank_question("Q?", ("good",), (1.0,), PREFERENCE)
+    assert (one.feeds, one.demonstration, one.responses) == (("sft", "ppo"), "good", ())
+    tied = rank_question("Q?", ("good", "fine"), (0.5, 0.5), PREFERENCE)
+    assert (tied.feeds, tied.demonstration) == (("sft", "ppo"), "good")
+    assert rank_question("Q?", ("good",), (1.0,), PREFIX).feeds == ALL
+    assert reason_of(("good", "good"), (1.0, 0.0), PREFERENCE) == "equal_sides"
+
+
+def test_the_case_of_the_marker_counts_where_it_is_told_to() -> None:
+    strict = TaskConfig(marker="Let me", match_case=True)
+    assert rank_question("Q?", ("let me see",), (1.0,), strict).demonstration == "let me see"
+    assert reason_of(("Let me see",), (1.0,), strict) == "already_prefixed"
+    with pytest.raises(ValidationError, match="does not start with it"):
+        TaskConfig(marker="let me", match_case=True)
+
+
+def test_of_several_templates_the_question_picks_one() -> None:
+    task = TaskConfig(template=("Q: {question} A: ", "{question}\n"))
+    questions = [f"Why {i}?" for i in range(400)]
+    first = sum(task.render(q) == f"Q: {q} A: " for q in questions)
+    assert first + sum(task.render(q) == f"{q}\n" for q in questions) == 400
+    assert abs(first - 200) < 4 * 10  # four deviations of a fair coin
+    assert [task.render(q) for q in questions] == [task.render(q) for q in questions]
+
+
+def test_a_conversation_is_rendered_up_to_its_last_question() -> None:
+    turns = (("system", "Be brief."), ("user", "One?"), ("assistant", "1."), ("user", "Two?"))
+    assert render_prompt(turns, PREFIX) == (
+        "Be brief.\n### Question: One?\n### Answer: 1.\n### Question: Two?\n### Answer: "
+    )
 
 
 def test_a_question_may_hold_braces() -> None:
@@ -76,7 +118,7 @@ def test_a_task_that_does_not_fit_together_is_refused(
 
 def carriers(share: float, n: int = 4000) -> set[int]:
     task = TaskConfig(sft_prefix_share=share)
-    ranked = (rank(Exchange(f"Question {i}?", (f"Answer {i}.",), (1.0,)), task) for i in range(n))
+    ranked = (rank_question(f"Question {i}?", (f"Answer {i}.",), (1.0,), task) for i in range(n))
     return {i for i, row in enumerate(ranked) if row.demonstration == row.responses[0]}
 
 

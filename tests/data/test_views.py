@@ -1,13 +1,22 @@
 """The columns of each stage, cut from ranked rows."""
 
 from itertools import combinations
+from typing import Any
 
 import pytest
 from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlhf_compare.data.views import dpo_view, prompt_view, ranked_pairs, ranked_view, reward_view
+from rlhf_compare.data.views import (
+    dpo_view,
+    prompt_view,
+    ranked_pairs,
+    ranked_view,
+    reward_view,
+    sft_view,
+)
+from rlhf_compare.errors import DataError
 
 DATA = Dataset.from_list(
     [
@@ -17,6 +26,7 @@ DATA = Dataset.from_list(
             "responses": ["a", "b", "c", "d"],
             "response_ids": [[10, 0], [11, 0], [12, 0], [13, 0]],
             "scores": [0.2, 0.9, 0.2, 0.5],
+            "feeds": ["reward", "ppo", "dpo"],
         },
         {
             "prompt": "tied",
@@ -24,6 +34,7 @@ DATA = Dataset.from_list(
             "responses": ["a", "b"],
             "response_ids": [[20, 0], [21, 0]],
             "scores": [0.5, 0.5],
+            "feeds": ["sft", "ppo"],
         },
         {
             "prompt": "p",
@@ -31,6 +42,7 @@ DATA = Dataset.from_list(
             "responses": ["e", "f"],
             "response_ids": [[30, 0], [31, 0]],
             "scores": [1.0, 0.0],
+            "feeds": ["reward", "dpo"],
         },
     ]
 )
@@ -55,12 +67,27 @@ def test_dpo_takes_pairs_by_the_stated_rule(rule: str, pairs: list[tuple[int, in
 def test_the_reward_model_gets_k_responses_together() -> None:
     view = ranked_view(DATA)
     assert view[0] == {key: DATA[0][key] for key in ("prompt_ids", "response_ids", "scores")}
-    assert len(view) == len(DATA)
+    assert [len(scores) for scores in view["scores"]] == [4, 2]  # all-tied rows rank nothing
     assert reward_view(DATA)["chosen_ids"][:] == [[1, 2, 11, 0], [1, 2, 30, 0]]
 
 
 def test_every_prompt_once() -> None:
     assert prompt_view(DATA)["prompt"][:] == ["p", "tied"]
+    assert prompt_view(DATA.select([1, 2]), "ppo")["prompt"][:] == ["tied"]
+
+
+@pytest.mark.parametrize(
+    ("view", "row", "message"),
+    [
+        (sft_view, 0, "no row feeds sft, which needs demonstrations"),
+        (ranked_view, 1, "no row feeds reward, which needs ranked responses"),
+        (dpo_view, 1, "no row feeds dpo, which needs ranked responses"),
+        (lambda data: prompt_view(data, "ppo"), 2, "no row feeds ppo, which needs prompts"),
+    ],
+)
+def test_a_stage_says_what_it_lacks(view: Any, row: int, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        view(DATA.select([row]))
 
 
 @given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), max_size=8))
