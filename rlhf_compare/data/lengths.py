@@ -16,6 +16,7 @@ class Lengths:
 
     def __init__(self, data: DataConfig) -> None:
         self.limits = {"prompt": data.max_prompt_length, "sequence": data.max_length}
+        self.longest = dict.fromkeys(self.limits, 0)
         self.counts = {
             name: np.zeros(4 * limit + 1, np.int64) for name, limit in self.limits.items()
         }
@@ -29,6 +30,7 @@ class Lengths:
         """
         for name, values in (("prompt", prompts), ("sequence", prompts + longest)):
             counts = self.counts[name]
+            self.longest[name] = max(self.longest[name], int(values.max(initial=0)))
             counts += np.bincount(np.minimum(values, len(counts) - 1), minlength=len(counts))
 
     def as_dict(self) -> dict[str, Any]:
@@ -37,7 +39,7 @@ class Lengths:
             name: {
                 "limit": self.limits[name],
                 "over_limit": int(counts[self.limits[name] + 1 :].sum()),
-                "quantiles": _quantiles(counts),
+                "quantiles": {**_quantiles(counts), "max": self.longest[name]},
                 "counts": np.trim_zeros(counts, "b").tolist(),
             }
             for name, counts in self.counts.items()
@@ -46,7 +48,7 @@ class Lengths:
 
 def _quantiles(counts: np.ndarray) -> dict[str, int]:
     total = np.cumsum(counts)
-    shares = {"min": 0.0, "p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+    shares = {"min": 0.0, "p50": 0.5, "p90": 0.9, "p99": 0.99}
     if total[-1] == 0:
         return dict.fromkeys(shares, 0)
     return {

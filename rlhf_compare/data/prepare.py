@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from datasets import (
     Dataset,
     Features,
@@ -58,7 +59,7 @@ _FATE = Features(
 )
 _ENCODED = {**_TEXTS, "prompt_ids": _IDS, "response_ids": List(_IDS), "demonstration_ids": _IDS}
 _LENGTHS = ("prompt_tokens", "longest_tokens")
-_FITTED = Features({"reason": _STRING, **_ENCODED, **dict.fromkeys(_LENGTHS, Value("int32"))})
+FITTED = Features({"reason": _STRING, **_ENCODED, **dict.fromkeys(_LENGTHS, Value("int32"))})
 _BATCH = 500  # rows that a process parses or encodes at once
 _TOKENIZER_CHARACTERS = 50_000_000  # a trained tokenizer sees no more text than this
 
@@ -206,7 +207,7 @@ class _Preparation:
         path = self.work / f"{len(self.chunks):05}.arrow"
         start = self.chunks[-1][1].stop if self.chunks else 0
         self.chunks.append((path, slice(start, start + len(chunk))))
-        return _mapped(chunk, function, features, self.data.num_proc, path)
+        return map_rows(chunk, function, features, self.data.num_proc, path)
 
     def _enter(
         self, source: Source, numbers: np.ndarray, fates: Dataset, reasons: list[str]
@@ -264,7 +265,7 @@ class _Preparation:
         with _bar("encoding", int(index.kept.sum())) as bar:
             for part, (chunk, places) in enumerate(self._kept(index)):
                 path = self.work / f"encoded-{part:05}.arrow"
-                encoded = _mapped(chunk, encode, _FITTED, self.data.num_proc, path)
+                encoded = map_rows(chunk, encode, FITTED, self.data.num_proc, path)
                 reasons = np.array(encoded["reason"][:])
                 for reason in sorted(set(reasons) - {""}):
                     index.drop(places[reasons == reason], reason)
@@ -358,14 +359,15 @@ class _Fates:
             by_row = zip(*batch.values(), strict=True)
             rows = [dict(zip(batch, values, strict=True)) for values in by_row]
         fates = [row_fate(row, self.rules) for row in rows]
-        columns: dict[str, Any] = {name: [fate[name] for fate in fates] for name in _FATE}
-        return columns | {name: np.array(columns[name], np.uint64) for name in _KEYS}
+        return {name: [fate[name] for fate in fates] for name in _FATE}
 
 
-def _mapped(rows: Dataset, function: Any, features: Features, num_proc: int, path: Path) -> Dataset:
+def map_rows(
+    rows: Dataset, function: Any, features: Features, num_proc: int, path: Path
+) -> Dataset:
     processes = num_proc if num_proc > 1 and len(rows) >= 4 * _BATCH else None
     return rows.map(
-        function,
+        _Typed(function, features),
         batched=True,
         batch_size=_BATCH,
         remove_columns=rows.column_names,
@@ -375,8 +377,22 @@ def _mapped(rows: Dataset, function: Any, features: Features, num_proc: int, pat
     )
 
 
+class _Typed:
+    """Gives a function's columns their types at once; ``datasets`` would infer them, then cast."""
+
+    def __init__(self, function: Any, features: Features) -> None:
+        self.function, self.schema = function, features.arrow_schema
+
+    def __call__(self, batch: dict[str, list[Any]]) -> pa.Table:
+        columns = self.function(batch)
+        arrays = [
+            pa.array(columns[name], self.schema.field(name).type) for name in self.schema.names
+        ]
+        return pa.Table.from_arrays(arrays, schema=self.schema)
+
+
 def _from_file(path: Path) -> Dataset:
-    """What :func:`_mapped` wrote, by one process or by several."""
+    """What :func:`map_rows` wrote, by one process or by several."""
     paths = [path] if path.exists() else sorted(path.parent.glob(f"{path.stem}_*{path.suffix}"))
     return concatenate_datasets([Dataset.from_file(str(p)) for p in paths])
 
