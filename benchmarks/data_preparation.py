@@ -22,10 +22,11 @@ from typing import Any
 import datasets
 import psutil
 
+from rlhf_compare.data.chunks import FITTED, map_rows
 from rlhf_compare.data.config import DataConfig, TaskConfig
 from rlhf_compare.data.encoding import EncodeRows, encode_prompts
 from rlhf_compare.data.lines import read_lines
-from rlhf_compare.data.prepare import FITTED, map_rows, prepare
+from rlhf_compare.data.prepare import prepare
 from rlhf_compare.models.tokenizer import load_tokenizer, train_tokenizer
 
 _CORPUS = Path(__file__).parents[1] / "rlhf_compare" / "data" / "corpus" / "questions.jsonl"

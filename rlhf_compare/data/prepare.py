@@ -11,56 +11,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-from datasets import (
-    Dataset,
-    Features,
-    List,
-    Value,
-    concatenate_datasets,
-    disable_progress_bars,
-    enable_progress_bars,
-)
+from datasets import Dataset, disable_progress_bars, enable_progress_bars
 from tqdm.auto import tqdm
 
+from rlhf_compare.data.chunks import ENCODED, FITTED, LENGTHS, map_rows
 from rlhf_compare.data.config import DataConfig, TaskConfig
 from rlhf_compare.data.encoding import EncodeRows, Tokenizer
-from rlhf_compare.data.fate import Rules, key_of, row_fate
+from rlhf_compare.data.fate import key_of
 from rlhf_compare.data.ledger import NAMED, Ledger, Place
 from rlhf_compare.data.lengths import Lengths
 from rlhf_compare.data.near_duplicates import by_letters, by_minhash, require_library
+from rlhf_compare.data.reading import Chunks, read_rows, where
 from rlhf_compare.data.selection import (
     RowIndex,
     choose_sides,
     drop_duplicates,
     keep_weights,
-    reason_codes,
 )
 from rlhf_compare.data.sources import Source, describe, open_sources
 from rlhf_compare.data.store import open_parts
 from rlhf_compare.data.tasks import render_question
 from rlhf_compare.errors import DataError, RecipeError
 
-_STRING, _KEY, _IDS = Value("string"), Value("uint64"), List(Value("int32"))
-_TEXTS = {
-    "prompt": _STRING,
-    "responses": List(_STRING),
-    "scores": List(Value("float64")),
-    "demonstration": _STRING,
-    "feeds": List(_STRING),
-}
-_KEYS = ("key", "prompt_key", "loose_key", "content")
-_FATE = Features(
-    {
-        **dict.fromkeys(("reason", "detail", "excerpt"), _STRING),
-        **_TEXTS,
-        **dict.fromkeys(_KEYS, _KEY),
-    }
-)
-_ENCODED = {**_TEXTS, "prompt_ids": _IDS, "response_ids": List(_IDS), "demonstration_ids": _IDS}
-_LENGTHS = ("prompt_tokens", "longest_tokens")
-FITTED = Features({"reason": _STRING, **_ENCODED, **dict.fromkeys(_LENGTHS, Value("int32"))})
-_BATCH = 500  # rows that a process parses or encodes at once
 _TOKENIZER_CHARACTERS = 50_000_000  # a trained tokenizer sees no more text than this
 
 
@@ -122,7 +94,7 @@ class _Preparation:
         self.target, self.work = target, work
         self.ledger, self.lengths = Ledger(), Lengths(data)
         self.name = ", ".join(describe(source) for source in data.all_sources)
-        self.chunks: list[tuple[Path, slice]] = []  # texts of the rows, and their places
+        self.chunks = Chunks(work)
         self.sources: list[Source] = []
         self.tokenizer: Tokenizer = None
 
@@ -165,6 +137,19 @@ class _Preparation:
             _folder=folder,
         )
 
+    def _read(self) -> RowIndex:
+        self.sources = open_sources(self.data)
+        with _bar("reading") as bar:
+            return read_rows(
+                self.data,
+                self.task,
+                self.tokenizer,
+                self.sources,
+                self.chunks,
+                self.ledger,
+                bar.update,
+            )
+
     def _chat_tokenizer(self) -> Tokenizer:
         tokenizer = self.get_tokenizer(iter(()))
         if not tokenizer.chat_template:
@@ -174,83 +159,23 @@ class _Preparation:
             )
         return tokenizer
 
-    # --- reading
-
-    def _read(self) -> RowIndex:
-        """The fate of every row, its texts on disk."""
-        self.sources = open_sources(self.data)
-        columns: dict[str, list[Any]] = {name: [] for name in ("source", "number", "code", *_KEYS)}
-        with _bar("reading") as bar:
-            for place, source in enumerate(self.sources):
-                rules = Rules.of(self.data, source.config, source.format, self.task, self.tokenizer)
-                fates_of, before = _Fates(rules, by_line=source.rows is None), 0
-                for chunk in source.chunks():
-                    fates = self._map(chunk, fates_of, _FATE)
-                    numbers = np.arange(before + 1, before + len(chunk) + 1)
-                    if source.rows is None:
-                        numbers = np.array(chunk["number"])
-                    before += len(chunk)
-                    reasons = fates["reason"][:]
-                    self._enter(source, numbers, fates, reasons)
-                    columns["source"].append(np.full(len(chunk), place, np.int16))
-                    columns["number"].append(numbers)
-                    columns["code"].append(reason_codes(reasons))
-                    for key in _KEYS:
-                        columns[key].append(fates.data[key].to_numpy())
-                    bar.update(len(chunk))
-        if not self.chunks:
-            raise DataError(f"{self.name}: no rows")
-        return RowIndex(**{name: np.concatenate(parts) for name, parts in columns.items()})
-
-    def _map(self, chunk: Dataset, function: Any, features: Features) -> Dataset:
-        """The chunk's new columns, on disk; the chunk's place is kept for the next pass."""
-        path = self.work / f"{len(self.chunks):05}.arrow"
-        start = self.chunks[-1][1].stop if self.chunks else 0
-        self.chunks.append((path, slice(start, start + len(chunk))))
-        return map_rows(chunk, function, features, self.data.num_proc, path)
-
-    def _enter(
-        self, source: Source, numbers: np.ndarray, fates: Dataset, reasons: list[str]
-    ) -> None:
-        """Enter a chunk's rows into the ledger."""
-        self.ledger.read += len(reasons)
-        names = np.array(reasons)
-        for reason in sorted(set(reasons) - {""}):
-            rows = np.flatnonzero(names == reason)
-            first = fates.select_columns(["detail", "excerpt"]).select(rows[:NAMED])
-            places = (
-                Place(self._where(source, int(number)), row["detail"], row["excerpt"])
-                for number, row in zip(numbers[rows], first, strict=False)
-            )
-            self.ledger.drop(reason, len(rows), list(places))
-
-    def _where(self, source: Source, number: int) -> str:
-        place = f"{source.unit} {number}"
-        return place if len(self.sources) == 1 else f"{Path(source.name).name}, {place}"
+    def _where(self, index: RowIndex, row: int) -> str:
+        source = self.sources[index.source[row]]
+        return where(source, int(index.number[row]), len(self.sources) > 1)
 
     def _enter_drops(self, index: RowIndex, reasons: Sequence[str]) -> None:
         """Enter rows that were dropped for what other rows say."""
         for reason in reasons:
             rows = index.rows_of(reason)
-            places = [
-                Place(self._where(self.sources[index.source[row]], int(index.number[row])))
-                for row in rows[:NAMED]
-            ]
+            places = [Place(self._where(index, row)) for row in rows[:NAMED]]
             self.ledger.drop(reason, len(rows), places)
 
     # --- encoding
 
-    def _kept(self, index: RowIndex) -> Iterator[tuple[Dataset, np.ndarray]]:
-        """The kept rows of each chunk and their places in the index."""
-        for path, places in self.chunks:
-            rows = np.flatnonzero(index.kept[places])
-            if len(rows):
-                yield _from_file(path).select(rows), rows + places.start
-
     def _training_texts(self, index: RowIndex) -> Iterator[str]:
         """Prompt + response of the training side, up to a bound."""
         left = _TOKENIZER_CHARACTERS
-        for chunk, places in self._kept(index):
+        for chunk, places in self.chunks.kept(index):
             train = chunk.select(np.flatnonzero(~index.held_out[places]))
             for row in train.select_columns(["prompt", "responses", "demonstration"]):
                 for text in row["responses"] or [row["demonstration"]]:
@@ -263,14 +188,14 @@ class _Preparation:
         """Write the encoded rows of both sides, one part a chunk."""
         encode = EncodeRows(self.tokenizer, self.data)
         with _bar("encoding", int(index.kept.sum())) as bar:
-            for part, (chunk, places) in enumerate(self._kept(index)):
+            for part, (chunk, places) in enumerate(self.chunks.kept(index)):
                 path = self.work / f"encoded-{part:05}.arrow"
                 encoded = map_rows(chunk, encode, FITTED, self.data.num_proc, path)
                 reasons = np.array(encoded["reason"][:])
                 for reason in sorted(set(reasons) - {""}):
                     index.drop(places[reasons == reason], reason)
                     self._enter_drop(index, places, reasons, reason, encoded)
-                self.lengths.add(*(encoded.data[name].to_numpy() for name in _LENGTHS))
+                self.lengths.add(*(encoded.data[name].to_numpy() for name in LENGTHS))
                 self._write(encoded, index.held_out[places], reasons == "", chunk, part)
                 bar.update(len(chunk))
                 path.unlink(missing_ok=True)
@@ -281,7 +206,7 @@ class _Preparation:
         chosen = np.flatnonzero(reasons == reason)
         entered = []
         for place, row in zip(places[chosen[:NAMED]], rows.select(chosen[:NAMED]), strict=True):
-            where = self._where(self.sources[index.source[place]], int(index.number[place]))
+            where = self._where(index, place)
             detail = (
                 f"prompt {row['prompt_tokens']}, longest response {row['longest_tokens']} tokens"
             )
@@ -295,7 +220,7 @@ class _Preparation:
             rows = np.flatnonzero(chosen)
             if len(rows) == 0:
                 continue
-            fitting = encoded.select(rows).select_columns(list(_ENCODED))
+            fitting = encoded.select(rows).select_columns(list(ENCODED))
             fitting.save_to_disk(str(self.target / side / f"{part:05}"))
             self._count(fitting, side, texts.select(rows))
 
@@ -340,61 +265,10 @@ class _Preparation:
         _, first = np.unique(index.prompt_key[kept], return_index=True)
         wanted = np.zeros(len(index), bool)
         wanted[kept[first]] = True
-        for chunk, places in self._kept(index):
+        for chunk, places in self.chunks.kept(index):
             rows = np.flatnonzero(wanted[places])
             prompts = chunk.select(rows).select_columns(["prompt"])
             yield from zip(prompts["prompt"], index.held_out[places[rows]].tolist(), strict=True)
-
-
-class _Fates:
-    """``row_fate`` over a batch (a class, so that ``datasets`` can pickle it)."""
-
-    def __init__(self, rules: Rules, by_line: bool) -> None:
-        self.rules, self.by_line = rules, by_line
-
-    def __call__(self, batch: dict[str, list[Any]]) -> dict[str, Any]:
-        if self.by_line:
-            rows = batch["raw"]
-        else:
-            by_row = zip(*batch.values(), strict=True)
-            rows = [dict(zip(batch, values, strict=True)) for values in by_row]
-        fates = [row_fate(row, self.rules) for row in rows]
-        return {name: [fate[name] for fate in fates] for name in _FATE}
-
-
-def map_rows(
-    rows: Dataset, function: Any, features: Features, num_proc: int, path: Path
-) -> Dataset:
-    processes = num_proc if num_proc > 1 and len(rows) >= 4 * _BATCH else None
-    return rows.map(
-        _Typed(function, features),
-        batched=True,
-        batch_size=_BATCH,
-        remove_columns=rows.column_names,
-        features=features,
-        num_proc=processes,
-        cache_file_name=str(path),
-    )
-
-
-class _Typed:
-    """Gives a function's columns their types at once; ``datasets`` would infer them, then cast."""
-
-    def __init__(self, function: Any, features: Features) -> None:
-        self.function, self.schema = function, features.arrow_schema
-
-    def __call__(self, batch: dict[str, list[Any]]) -> pa.Table:
-        columns = self.function(batch)
-        arrays = [
-            pa.array(columns[name], self.schema.field(name).type) for name in self.schema.names
-        ]
-        return pa.Table.from_arrays(arrays, schema=self.schema)
-
-
-def _from_file(path: Path) -> Dataset:
-    """What :func:`map_rows` wrote, by one process or by several."""
-    paths = [path] if path.exists() else sorted(path.parent.glob(f"{path.stem}_*{path.suffix}"))
-    return concatenate_datasets([Dataset.from_file(str(p)) for p in paths])
 
 
 def _bar(what: str, total: int | None = None) -> tqdm:
