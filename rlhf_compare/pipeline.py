@@ -222,13 +222,15 @@ class Pipeline:
         }
 
         def run(context: StageContext) -> None:
-            _, asked = evaluation_prompts(context.data.eval(), self.recipe.evaluation)
+            with context.meter.phase("data"):
+                _, asked = evaluation_prompts(context.data.eval(), self.recipe.evaluation)
+                prompts = prompt_view(context.data.train(), "ppo")
             train_ppo(
                 context,
                 section,
                 sft.directory.model,
                 reward.directory.model,
-                prompts=prompt_view(context.data.train(), "ppo"),
+                prompts=prompts,
                 held_out=asked.select_columns(["prompt_ids"]) if len(asked) else None,
                 probe=self._probe(context, sft, asked),
                 evaluations=self.recipe.evaluation.during_training if len(asked) else 0,
@@ -249,18 +251,21 @@ class Pipeline:
         }
 
         def run(context: StageContext) -> None:
-            held_out = context.data.eval()
-            _, asked = evaluation_prompts(held_out, self.recipe.evaluation)
-            of_probe = set(asked["prompt"])
-            held_out = held_out.filter(lambda p: p in of_probe, input_columns="prompt")
+            rule = self.recipe.data.pairs
+            with context.meter.phase("data"):
+                held_out = context.data.eval()
+                _, asked = evaluation_prompts(held_out, self.recipe.evaluation)
+                of_probe = set(asked["prompt"])
+                held_out = held_out.filter(lambda p: p in of_probe, input_columns="prompt")
+                train, held_out = dpo_view(context.data.train(), rule), dpo_view(held_out, rule)
             train_dpo(
                 context,
                 section,
                 sft.directory.model,
-                train=dpo_view(context.data.train(), self.recipe.data.pairs),
-                held_out=dpo_view(held_out, self.recipe.data.pairs) if len(asked) else None,
+                train=train,
+                held_out=held_out if len(held_out) else None,
                 probe=self._probe(context, sft, asked),
-                evaluations=self.recipe.evaluation.during_training if len(asked) else 0,
+                evaluations=self.recipe.evaluation.during_training if len(held_out) else 0,
                 lora=self.lora,
             )
 

@@ -173,14 +173,15 @@ class _Preparation:
     # --- encoding
 
     def _training_texts(self, index: RowIndex) -> Iterator[str]:
-        """Prompt + response of the training side, up to a bound."""
+        """Prompts and responses of the training side, up to a bound, apart as they are encoded: a
+        tokenizer trained on them joined would learn words that encoding never sees."""
         left = _TOKENIZER_CHARACTERS
         for chunk, places in self.chunks.kept(index):
             train = chunk.select(np.flatnonzero(~index.held_out[places]))
             for row in train.select_columns(["prompt", "responses", "demonstration"]):
-                for text in row["responses"] or [row["demonstration"]]:
-                    yield row["prompt"] + text
-                    left -= len(row["prompt"]) + len(text)
+                for text in (row["prompt"], *(row["responses"] or [row["demonstration"]])):
+                    yield text
+                    left -= len(text)
                 if left < 0:
                     return
 
