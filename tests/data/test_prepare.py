@@ -119,7 +119,7 @@ def test_the_tokenizer_sees_training_texts_alone(tmp_path: Path) -> None:
         return train_tokenizer([], 257)
 
     prepared = prepare(config, TaskConfig(), remember)
-    assert len(seen) == 2 * len(prepared.train)
+    assert len(seen) == 3 * len(prepared.train)  # prompt, chosen, rejected: apart
     assert not any(text.startswith(prompt) for text in seen for prompt in prepared.eval["prompt"])
 
 
