@@ -257,15 +257,16 @@ class Pipeline:
                 _, asked = evaluation_prompts(held_out, self.recipe.evaluation)
                 of_probe = set(asked["prompt"])
                 held_out = held_out.filter(lambda p: p in of_probe, input_columns="prompt")
-                train, held_out = dpo_view(context.data.train(), rule), dpo_view(held_out, rule)
+                train = dpo_view(context.data.train(), rule)
+                judged = dpo_view(held_out, rule) if len(held_out) else None
             train_dpo(
                 context,
                 section,
                 sft.directory.model,
                 train=train,
-                held_out=held_out if len(held_out) else None,
+                held_out=judged,
                 probe=self._probe(context, sft, asked),
-                evaluations=self.recipe.evaluation.during_training if len(held_out) else 0,
+                evaluations=self.recipe.evaluation.during_training if judged else 0,
                 lora=self.lora,
             )
 
