@@ -265,3 +265,36 @@ def test_unknown_lora_field_is_refused_before_anything_trains(
     recipe = load_recipe(recipe_file, ["model.lora={rank: 4}"])
     with pytest.raises(RecipeError, match="rank"):
         Pipeline(recipe, root / "refused").check()
+
+
+def test_a_variant_is_one_more_column_on_the_same_reference(recipe_file: Path, root: Path) -> None:
+    variant = "variants={dpo_gentle: {method: dpo, settings: {learning_rate: 1e-7}}}"
+    rates = ["dpo.learning_rate=1e-2", "evaluation.during_training=2"]
+    recipe = load_recipe(recipe_file, [variant, *rates])
+    assert recipe.methods == ("sft", "ppo", "dpo", "dpo_gentle")
+    pipeline = Pipeline(recipe, root / "variants", say=lambda _: None)
+    pipeline.check()
+    done = pipeline.compare(("sft", "dpo", "dpo_gentle"), (0,), with_reward=False)
+    results = collect_results(pipeline, done, "test")
+    validate(results)
+    plain, gentle = (results["methods"][name] for name in ("dpo", "dpo_gentle"))
+    assert list(gentle["cost"]["device_seconds"]["stages"]) == ["sft", "dpo_gentle"]
+    assert gentle["kl_to_reference"]["exact"]["mean"] < plain["kl_to_reference"]["exact"]["mean"]
+    # one file for the training pairs, one for the probe's; who finds them pays what they took
+    assert len(list((pipeline.root / "cache").iterdir())) == 2
+    paid = [
+        m["cost"]["device_seconds"]["stages"][name]["phases"]["reference"]
+        for name, m in (("dpo", plain), ("dpo_gentle", gentle))
+    ]
+    assert paid[1] == pytest.approx(paid[0], rel=0.2) and paid[1] > 0
+    points = plain["training"][0]["points"]
+    assert len(points) == 2
+    assert {"held_out_loss", "adoption_exact", "kl_exact", "logratio_chosen"} <= set(points[0])
+
+
+def test_without_a_probe_nothing_is_held_back(recipe_file: Path, root: Path) -> None:
+    recipe = load_recipe(recipe_file, ["evaluation.during_training=0"])
+    pipeline = Pipeline(recipe, root / "unprobed", say=lambda _: None)
+    done = pipeline.compare(("sft", "dpo"), (0,), with_reward=False)
+    results = collect_results(pipeline, done, "test")
+    assert results["methods"]["dpo"]["training"] == [{"seed": 0, "points": []}]

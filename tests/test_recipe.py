@@ -189,3 +189,32 @@ def test_a_missing_recipe_lists_those_there_are(
     assert str(error.value) == (
         "recipe recipes/other.yaml: No such file or directory; recipes here: recipes/mine.yaml"
     )
+
+
+def test_a_variant_is_its_method_with_its_own_settings_on_top(load: Any) -> None:
+    recipe = load(
+        BASE + "dpo: {beta: 0.1, learning_rate: 1e-4}\n"
+        "variants: {dpo_chapter: {method: dpo, settings: {beta: 0.3}}, ppo_free: {method: ppo}}\n"
+    )
+    assert recipe.methods == ("sft", "ppo", "ppo_free", "dpo", "dpo_chapter")
+    assert recipe.section("dpo_chapter").given() == {"beta": 0.3, "learning_rate": 1e-4}
+    assert recipe.section("ppo_free") == recipe.ppo
+    assert Recipe.model_validate(recipe.resolved()) == recipe
+
+
+@pytest.mark.parametrize(
+    ("variant", "parts"),
+    [
+        (
+            "{dpo_a: {method: dpo, settings: {bet: 0.3}}}",
+            ["variants.dpo_a.settings", "bet", "beta"],
+        ),
+        ("{dpo_a: {method: dpo, settings: {beta: -1}}}", ["variants.dpo_a.settings", "beta", "-1"]),
+        ("{ppo_a: {method: dpo}}", ["variants.ppo_a", "dpo_..."]),
+        ("{other: {method: dpo}}", ["variants", "ppo|dpo"]),
+        ("{dpo_a: {method: grpo}}", ["variants", "grpo"]),
+    ],
+)
+def test_what_is_wrong_with_a_variant_is_named(load: Any, variant: str, parts: list[str]) -> None:
+    message = fault_of(load, BASE + f"variants: {variant}\n")
+    assert all(part in message for part in parts), message
