@@ -213,5 +213,34 @@ def test_nothing_left_after_filtering(run: Any, tmp_path: Path) -> None:
     assert_one_line(sft_on(run, path, "data.max_length=5"), path, "30 too_long")
 
 
+def test_data_is_shown_before_anyone_trains(run: Any, tmp_path: Path) -> None:
+    rows = [pair(i) for i in range(40)]
+    bad = {"chosen": "\n\nHuman: a\n\nAssistant: ", "rejected": "\n\nHuman: a\n\nAssistant: b"}
+    path = write(tmp_path / "rows.jsonl", [*rows, bad])
+    outcome = run("data", "--recipe", TINY, "data.source=file", f"data.path={path}")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "41 rows read, 40 kept" in outcome.out and "line 41" in outcome.out
+    assert outcome.out.count("demonstration: It is") == 5  # five examples, then as tokens
+    assert outcome.out.count("| L et") + outcome.out.count("| Let") >= 5
+    folder = tmp_path / "reports" / "tiny" / "data"
+    report = json.loads((folder / "data_report.json").read_text())
+    (reason,) = report["dropped"]
+    assert (reason["reason"], reason["count"], reason["named"]) == ("empty_chosen", 1, ["line 41"])
+    assert reason["examples"][0]["excerpt"].startswith('{"chosen": "\\n\\nHuman: a')
+    assert sum(report["lengths"]["prompt"]["counts"]) == report["read"] - 1
+    assert (folder / "lengths.png").read_bytes().startswith(b"\x89PNG")
+    assert "prompt + longest response" in (folder / "lengths.svg").read_text()
+    assert [p.name for p in (tmp_path / "runs" / "tiny").iterdir()] == ["data"]  # nothing trained
+
+
+def test_a_stage_without_its_rows_says_so_before_anything_trains(run: Any, tmp_path: Path) -> None:
+    rows = [{"question": f"q{i}", "answer": "a"} for i in range(40)]
+    path = write(tmp_path / "rows.jsonl", rows)
+    source = ("data.source=file", f"data.path={path}", "task.name=preference")
+    outcome = run("dpo", "--recipe", TINY, *source)
+    assert_one_line(outcome, "no row feeds dpo, which needs ranked responses", "data.sources")
+    assert not (tmp_path / "runs" / "tiny" / "sft").exists()
+
+
 def test_report_of_results_that_are_not_there(run: Any, tmp_path: Path) -> None:
     assert_one_line(run("report", "--results", tmp_path / "none.json"), "none.json: no such file")

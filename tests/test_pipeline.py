@@ -217,6 +217,32 @@ def test_changed_section_reruns_what_depends_on_it_and_nothing_else(
     run(recipe_file, root)  # leaves the folder as the other tests expect it
 
 
+def test_what_changes_no_row_prepares_none_again(
+    first: tuple[dict[str, Any], list[str]], recipe_file: Path, root: Path
+) -> None:
+    _, lines = run(recipe_file, root, "data.pairs=all", "data.num_proc=2")
+    ran = sorted(line.split(":")[0] for line in lines if "running" in line)
+    assert ran == ["dpo-0", "dpo-1", "evaluate-dpo-0", "evaluate-dpo-1"]
+    run(recipe_file, root)  # leaves the folder as the other tests expect it
+
+
+def test_a_changed_data_file_is_prepared_again(recipe_file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    text = "".join(f'{{"question": "q{i}", "answer": "one"}}\n' for i in range(40))
+
+    def prepared() -> list[str]:
+        lines: list[str] = []
+        recipe = load_recipe(recipe_file, ["data.source=file", f"data.path={path}"])
+        Pipeline(recipe, tmp_path / "runs", say=lines.append).data()
+        return lines
+
+    path.write_text(text)
+    assert "running" in prepared()[0]
+    assert "kept" in prepared()[0]
+    path.write_text(text.replace("one", "two", 1))  # as long as before
+    assert "running" in prepared()[0]
+
+
 def test_every_model_loads_with_plain_transformers(
     first: tuple[dict[str, Any], list[str]], root: Path
 ) -> None:

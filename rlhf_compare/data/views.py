@@ -26,11 +26,16 @@ def rows_for(stage: Feed, data: Dataset) -> Dataset:
     """
     rows = np.flatnonzero([stage in feeds for feeds in data["feeds"]])
     if len(rows) == 0:
-        raise DataError(
-            f"data: no row feeds {stage}, which needs {_NEEDS[stage]}; add such a source to "
-            "data.sources, or widen its feeds"
-        )
+        raise no_rows_for(stage)
     return data if len(rows) == len(data) else data.select(rows)
+
+
+def no_rows_for(stage: str) -> DataError:
+    """The error of a stage that has nothing to train on."""
+    return DataError(
+        f"data: no row feeds {stage}, which needs {_NEEDS[stage]}; add such a source to "
+        "data.sources, or widen its feeds"
+    )
 
 
 def sft_view(data: Dataset) -> Dataset:

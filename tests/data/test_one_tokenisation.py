@@ -1,12 +1,14 @@
 """The same ids reach SFT, reward model, PPO, DPO and generation, read out of the real trainers'
 batches, with padding removed by mask."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerFast
 
@@ -16,6 +18,7 @@ from rlhf_compare.data.prepare import PreparedData, prepare
 from rlhf_compare.data.views import dpo_view, prompt_view, ranked_view, sft_view
 from rlhf_compare.dpo.config import DPOSection
 from rlhf_compare.dpo.trainer import EncodedDPOTrainer, dpo_arguments
+from rlhf_compare.errors import RecipeError
 from rlhf_compare.models.config import ModelConfig
 from rlhf_compare.models.generation import generate
 from rlhf_compare.models.heads import ScalarHeadModel
@@ -32,6 +35,7 @@ from rlhf_compare.sft.trainer import MeteredSFTTrainer, sft_arguments
 from rlhf_compare.tensors.padding import pad_sequences
 
 PAIRS = 6
+CORPUS = Path(__file__).parents[2] / "rlhf_compare" / "data" / "corpus" / "questions.jsonl"
 CPU = {"bf16": False, "dataloader_pin_memory": False}
 
 Ids = list[list[int]]
@@ -64,17 +68,61 @@ class Setting:
         )
 
 
-@pytest.fixture(params=["trained", "gpt2"])
+CHAT = (
+    "{% for m in messages %}{{ '<|' + m.role + '|>\\n' + m.content }}"
+    "{{ eos_token if m.role == 'assistant' else '\\n' }}{% endfor %}"
+    "{{ '<|assistant|>\\n' if add_generation_prompt else '' }}"
+)
+
+
+def family(name: str, texts: list[str]) -> PreTrainedTokenizerFast:
+    """A tokenizer of another family than GPT-2's, trained on the texts."""
+    if name == "wordpiece":
+        made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        made.normalizer = normalizers.BertNormalizer(lowercase=False)
+        made.pre_tokenizer, made.decoder = pre_tokenizers.BertPreTokenizer(), decoders.WordPiece()
+        special = {"unk_token": "[UNK]", "eos_token": "[SEP]", "pad_token": "[PAD]"}
+        trainer = trainers.WordPieceTrainer(
+            vocab_size=600, special_tokens=list(special.values()), show_progress=False
+        )
+    else:
+        made = Tokenizer(models.Unigram())
+        made.pre_tokenizer, made.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+        special = {"unk_token": "<unk>", "eos_token": "</s>", "pad_token": "<pad>"}
+        trainer = trainers.UnigramTrainer(
+            vocab_size=600,
+            special_tokens=list(special.values()),
+            unk_token="<unk>",
+            show_progress=False,
+        )
+    made.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=made, **special)
+
+
+def chat_tokenizer() -> PreTrainedTokenizerFast:
+    lines = CORPUS.read_text(encoding="utf-8").splitlines()[:200]
+    tokenizer = train_tokenizer(lines, vocab_size=600)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|user|>", "<|assistant|>"]})
+    tokenizer.chat_template = CHAT
+    return tokenizer
+
+
+@pytest.fixture(params=["trained", "gpt2", "wordpiece", "unigram", "chat"])
 def setting(
     request: pytest.FixtureRequest, tmp_path: Path, tiny_model_config: dict[str, Any]
 ) -> Setting:
     def get_tokenizer(texts: Any) -> PreTrainedTokenizerFast:
         if request.param == "gpt2":
             return request.getfixturevalue("gpt2_tokenizer")
+        if request.param == "chat":
+            return chat_tokenizer()
+        if request.param in ("wordpiece", "unigram"):
+            return family(request.param, list(texts))
         return train_tokenizer(texts, vocab_size=600)
 
     made: list[PreTrainedTokenizerFast] = []
-    task = TaskConfig(sft_prefix_share=0.5)  # demonstrations of both kinds
+    # demonstrations of both kinds
+    task = TaskConfig(sft_prefix_share=0.5, chat_template=request.param == "chat")
     prepared = prepare(
         DataConfig(max_rows=40, eval_share=0.5),
         task,
@@ -86,6 +134,30 @@ def setting(
     torch.manual_seed(0)
     policy = build_policy(ModelConfig(config=tiny_model_config), made[0])
     return Setting(made[0], pairs, policy, str(tmp_path / "stage"), prepared)
+
+
+def test_a_tokenizer_without_a_chat_template_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"task\.chat_template: the tokenizer has no chat"):
+        prepare(DataConfig(), TaskConfig(chat_template=True), lambda t: train_tokenizer(t, 300))
+
+
+def test_a_conversation_that_the_chat_template_refuses_is_dropped(tmp_path: Path) -> None:
+    tokenizer = chat_tokenizer()
+    tokenizer.chat_template = (
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no system turn') }}{% endif %}"
+        + CHAT
+    )
+    system, user, answer = (
+        {"role": role, "content": role} for role in ("system", "user", "assistant")
+    )
+    rows = [{"messages": [{**user, "content": f"q{i}"}, answer]} for i in range(40)]
+    rows.append({"messages": [system, user, answer]})
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    data = DataConfig(source="file", path=str(path))
+    ledger = prepare(data, TaskConfig(chat_template=True), lambda _: tokenizer).ledger
+    assert ledger.dropped == {"template_refused": 1}
+    assert ledger.places["template_refused"][0].detail == "no system turn"
 
 
 def real(ids: Tensor, mask: Tensor) -> Ids:
@@ -110,6 +182,16 @@ def test_the_pairs_keep_the_contract(setting: Setting) -> None:
         for text, ids in zip(texts, [*row["response_ids"], row["demonstration_ids"]], strict=True):
             assert ids == [*encode_prompt(setting.tokenizer, text), eos]
             assert ids.count(eos) == 1
+    if setting.tokenizer.chat_template:
+        for row in setting.pairs:  # as the template itself writes the whole conversation
+            question = row["prompt"].removeprefix("<|user|>\n").removesuffix("\n<|assistant|>\n")
+            messages = [
+                {"role": "user", "content": question},
+                {"role": "assistant", "content": row["responses"][0]},
+            ]
+            text = setting.tokenizer.apply_chat_template(messages, tokenize=False)
+            assert text == f"{row['prompt']}{row['responses'][0]}{setting.tokenizer.eos_token}"
+            assert row["prompt_ids"][0] == setting.tokenizer.convert_tokens_to_ids("<|user|>")
     if len(setting.tokenizer) == 50257:
         assert {ids[-1] for ids in setting.prompts} == {220}
         assert {ids[0] for ids in setting.ranked(0)} == {5756}

@@ -1,21 +1,29 @@
 """From a source to encoded pairs on two sides: counts, limits, and no prompt on both."""
 
+import gzip
 import json
+import sys
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
+from datasets import Dataset
 from transformers import PreTrainedTokenizerFast
 
+from rlhf_compare.data import sources
 from rlhf_compare.data.config import DataConfig, TaskConfig
 from rlhf_compare.data.prepare import PreparedData, prepare
 from rlhf_compare.data.report import data_report
 from rlhf_compare.data.splits import is_eval, normalise
 from rlhf_compare.data.store import DataDirectory
-from rlhf_compare.data.views import prompt_view
-from rlhf_compare.errors import DataError
+from rlhf_compare.data.views import dpo_view, prompt_view, ranked_pairs, ranked_view
+from rlhf_compare.errors import DataError, RecipeError
 from rlhf_compare.models.tokenizer import train_tokenizer
 
+ALPACA = "alpaca_eval_ranked.jsonl.gz"
 HH = "hh_rlhf_harmless_base_test_first1500.jsonl.gz"
 
 
@@ -74,6 +82,178 @@ def test_hh_preference_task(shared_data: Path, gpt2_tokenizer: PreTrainedTokeniz
     prepared = prepare(config, TaskConfig(name="preference"), lambda _: gpt2_tokenizer)
     assert prepared.ledger.read == prepared.ledger.kept + sum(prepared.ledger.dropped.values())
     assert all(row["demonstration_ids"] == row["response_ids"][0] for row in both_sides(prepared))
+
+
+@pytest.mark.parametrize("task", [TaskConfig(), TaskConfig(name="preference")])
+def test_hh_with_multi_turn_kept(
+    shared_data: Path, gpt2_tokenizer: PreTrainedTokenizerFast, task: TaskConfig
+) -> None:
+    limits = {"max_prompt_length": 1024, "max_length": 2048}
+    config = DataConfig(source="file", path=str(shared_data / HH), multi_turn="last", **limits)
+    prepared = prepare(config, task, lambda _: gpt2_tokenizer)
+    ledger = prepared.ledger
+    assert (ledger.read, ledger.kept) == (1500, 1492)
+    assert ledger.dropped == {"roles_out_of_order": 4, "empty_chosen": 4}
+    assert ledger.as_dict()["named"] == {
+        "empty_chosen": ["line 87", "line 517", "line 926", "line 1104"],
+        "roles_out_of_order": ["line 668", "line 764", "line 1255", "line 1320"],
+    }
+    # found by plain string search in the raw rows, not by the parser: where the last answers begin
+    raw: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for row in read(shared_data / HH):
+        ends = [row[side].rsplit("\n\nAssistant:", 1) for side in ("chosen", "rejected")]
+        prompt = ends[0][0].replace("\n\nHuman: ", "\n### Question: ")
+        prompt = prompt.replace("\n\nAssistant: ", "\n### Answer: ")
+        raw[squeezed(prompt)].append((ends[0][1].strip(), ends[1][1].strip()))
+    for row in both_sides(prepared):
+        assert row["prompt"].endswith("\n### Answer: ")
+        answers = raw[squeezed(row["prompt"].removesuffix("\n### Answer: "))]
+        if task.name == "prefix":
+            answers = [(f"Let me explain. {chosen}", chosen) for chosen, _ in answers]
+        assert tuple(row["responses"]) in answers  # whole: no piece of them is in the prompt
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def squeezed(text: str) -> str:
+    return " ".join(text.split())
+
+
+# --- K ranked responses
+
+
+@pytest.fixture(scope="module")
+def alpaca(shared_data: Path, gpt2_tokenizer: PreTrainedTokenizerFast) -> PreparedData:
+    limits = {"max_prompt_length": 4096, "max_length": 16384}
+    config = DataConfig(source="file", path=str(shared_data / ALPACA), **limits)
+    return prepare(config, TaskConfig(name="preference"), lambda _: gpt2_tokenizer)
+
+
+def test_ranked_responses_are_all_there(alpaca: PreparedData, shared_data: Path) -> None:
+    raw = read(shared_data / ALPACA)
+    pairs = Counter(
+        a == b for row in raw for a, b in combinations(row["scores"], 2)
+    )  # every two of a prompt's K
+    ledger = alpaca.ledger
+    assert (ledger.read, ledger.kept, ledger.dropped) == (645, 645, {})
+    assert ledger.responses == {"read": 15471, "kept": 15471, "too_long": 0}
+    assert (ledger.pairs, ledger.ties) == (pairs[False], pairs[True]) == (90851, 86965)
+    assert Counter(len(row["responses"]) for row in both_sides(alpaca)) == {24: 639, 23: 3, 22: 3}
+    by_prompt = {TaskConfig().render(row["prompt"]): row for row in raw}
+    for row in both_sides(alpaca):
+        source = by_prompt[row["prompt"]]
+        assert row["responses"] == source["responses"] and row["scores"] == source["scores"]
+        assert len(row["response_ids"]) == len(row["scores"])
+
+
+def test_the_reward_model_gets_what_ranks(alpaca: PreparedData) -> None:
+    view = ranked_view(alpaca.train)
+    assert len(view) == alpaca.ledger.feeds["reward"] == 438  # all-tied rows rank nothing
+    assert all(len(set(scores)) > 1 for scores in view["scores"])
+    assert len(dpo_view(alpaca.train)) == 438
+    pairs = sum(len(ranked_pairs(row["scores"], "all")) for row in both_sides(alpaca))
+    assert pairs == alpaca.ledger.pairs
+
+
+def test_k_from_two_up(tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast) -> None:
+    rows = [
+        {"prompt": f"p{i}", "responses": [f"r{j}" for j in range(i)], "scores": list(range(i))}
+        for i in range(2, 25)
+    ]
+    config = write(tmp_path / "rows.jsonl", rows)
+    prepared = prepare(config, TaskConfig(name="preference"), lambda _: byte_tokenizer)
+    assert sorted(len(row["response_ids"]) for row in both_sides(prepared)) == list(range(2, 25))
+
+
+def test_a_long_response_is_left_out_and_the_others_stay(
+    tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    responses = ["short", "x" * 50, "other"]
+    rows = [
+        {"prompt": f"p{i:02}", "responses": responses, "scores": [0.5, 1.0, 0.0]} for i in range(30)
+    ]
+    rows += [{"prompt": "pair", "responses": responses[:2], "scores": [1.0, 0.0]}]
+    config = write(tmp_path / "rows.jsonl", rows, max_length=20)
+    task = TaskConfig(name="preference", template="{question}")
+    prepared = prepare(config, task, lambda _: byte_tokenizer)
+    assert prepared.ledger.dropped == {"too_long": 1}
+    assert prepared.ledger.responses == {"read": 90, "kept": 60, "too_long": 30}
+    row = prepared.train[0]
+    assert (row["responses"], row["scores"]) == (["short", "other"], [0.5, 0.0])
+    assert row["demonstration"] == "short"  # the best of those that fit
+    assert all(ids[-1] == byte_tokenizer.eos_token_id for ids in row["response_ids"])
+
+
+# --- chunks and processes change nothing
+
+
+@pytest.mark.parametrize("change", ["chunks", "processes", "columns"])
+def test_the_same_rows_whatever_the_chunks(
+    tmp_path: Path,
+    byte_tokenizer: PreTrainedTokenizerFast,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+) -> None:
+    rows = questions(2200 if change == "processes" else 60)
+    rows += [{"question": "again?", "answer": "yes"}] * 2 + [{"question": " ", "answer": "no"}]
+    config = write(tmp_path / "rows.jsonl", rows)
+    whole = prepare(config, TaskConfig(), lambda _: byte_tokenizer)
+    if change == "columns":
+        Dataset.from_list(rows).to_parquet(str(tmp_path / "rows.parquet"))
+        config = DataConfig(source="file", path=str(tmp_path / "rows.parquet"))
+    if change == "processes":
+        config = config.model_copy(update={"num_proc": 2})
+    else:
+        monkeypatch.setattr(sources, "CHUNK_ROWS", 7)
+    other = prepare(config, TaskConfig(), lambda _: byte_tokenizer)
+    assert other.train.to_list() == whole.train.to_list()
+    assert other.eval.to_list() == whole.eval.to_list()
+    first, second = ({**vars(p.ledger), "places": None} for p in (whole, other))
+    assert first == second
+    line, number = len(rows), other.ledger.as_dict()["named"]
+    unit = "row" if change == "columns" else "line"
+    assert number == {"empty_prompt": [f"{unit} {line}"], "duplicate": [f"{unit} {line - 1}"]}
+
+
+# --- near-duplicates
+
+
+def near(tmp_path: Path, tokenizer: PreTrainedTokenizerFast, **fields: object) -> dict[str, Any]:
+    rows = questions(50)
+    rows.append({"question": "What is... number 7", "answer": "It is 7."})
+    rows.append({"question": LONG, "answer": "a"})
+    rows.append({"question": LONG.replace("seven", "eight"), "answer": "a"})
+    config = write(tmp_path / "rows.jsonl", rows, **fields)
+    return prepare(config, TaskConfig(), lambda _: tokenizer).report["near_duplicates"]
+
+
+LONG = "Please tell me " + " ".join(f"why thing {i} and" for i in range(12)) + " seven"
+
+
+def test_near_duplicates_by_letters(
+    tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    found = near(tmp_path, byte_tokenizer)
+    assert (found["prompts"], found["prompts_with_a_near_duplicate"]) == (53, 2)
+
+
+def test_near_duplicates_by_minhash(
+    tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    pytest.importorskip("datasketch", reason="the optional library is not installed")
+    found = near(tmp_path, byte_tokenizer, near_duplicates="minhash", minhash_threshold=0.7)
+    assert (found["prompts"], found["prompts_with_a_near_duplicate"]) == (53, 2)  # the long two
+
+
+def test_minhash_without_its_library_says_how_to_get_it(
+    tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "datasketch", None)
+    with pytest.raises(RecipeError, match=r"pip install 'rlhf-compare\[near-duplicates\]'"):
+        near(tmp_path, byte_tokenizer, near_duplicates="minhash")
 
 
 # --- the embedded corpus
