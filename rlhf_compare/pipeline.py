@@ -8,18 +8,19 @@ a stage's inputs are its sections of the recipe and the hashes of the stages it 
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import datasets
 from peft import LoraConfig
 
-from rlhf_compare.data.prepare import prepare
-from rlhf_compare.data.report import data_report
 from rlhf_compare.data.sources import fingerprint
-from rlhf_compare.data.views import dpo_view, prompt_view
+from rlhf_compare.data.stage import prepare_data
+from rlhf_compare.data.store import DataDirectory
+from rlhf_compare.data.views import dpo_view, prompt_view, require_rows
 from rlhf_compare.dpo.trainer import dpo_arguments, train_dpo
 from rlhf_compare.errors import RecipeError, StageFailedError
 from rlhf_compare.evaluation.probe import Probe
@@ -130,23 +131,16 @@ class Pipeline:
         }
 
         def run(context: StageContext) -> None:
-            made: dict[str, Any] = {}
-
-            def tokenizer(texts: Iterable[str]) -> Any:
-                made["tokenizer"] = get_tokenizer(recipe.model, texts)
-                return made["tokenizer"]
-
             with context.meter.phase("data"):
-                prepared = prepare(
+                ledger = prepare_data(
+                    context.data,
                     recipe.data,
                     recipe.task,
-                    tokenizer,
                     recipe.evaluation.questions,
-                    context.data.path,
+                    partial(get_tokenizer, recipe.model),
+                    inputs["source"],
                 )
-                report = data_report(prepared, inputs["source"])
-                context.data.write(prepared.ledger.as_dict(), report, made["tokenizer"])
-            self.say(str(prepared.ledger))
+            self.say(str(ledger))
 
         return self._runner.run("data", None, inputs, run, trains=False)
 
@@ -332,6 +326,9 @@ class Pipeline:
         Raises:
             StageFailedError: a method failed under every seed.
         """
+        # fail before SFT has trained where a later stage has no rows
+        feeds = DataDirectory(self.data().directory.path).ledger()["feeds"]
+        require_rows(feeds, {stage for method in methods for stage in (*_BEFORE[method], method)})
         evaluations: dict[str, dict[int, Stage]] = {method: {} for method in methods}
         for seed in seeds:
             for method in methods:

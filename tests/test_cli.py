@@ -221,7 +221,9 @@ def test_data_is_shown_before_anyone_trains(run: Any, tmp_path: Path) -> None:
     assert (outcome.code, outcome.err) == (0, "")
     assert "41 rows read, 40 kept" in outcome.out and "line 41" in outcome.out
     assert outcome.out.count("demonstration: It is") == 5  # five examples, then as tokens
-    assert outcome.out.count("| L et") + outcome.out.count("| Let") >= 5
+    tokens = outcome.out.replace("\n", " ")
+    assert tokens.count("| ") >= 15  # demonstration, best, worst: prompt | response
+    assert tokens.count("<|endoftext|> ") == 15
     folder = tmp_path / "reports" / "tiny" / "data"
     report = json.loads((folder / "data_report.json").read_text())
     (reason,) = report["dropped"]

@@ -50,6 +50,7 @@ class PreparedData:
     eval: Dataset
     ledger: Ledger
     report: dict[str, Any]
+    tokenizer: Tokenizer
     _folder: Any = field(default=None, repr=False)  # lives as long as the data do
 
 
@@ -134,6 +135,7 @@ class _Preparation:
                 "near_duplicates": self._near_duplicates(index),
                 "lengths": self.lengths.as_dict(),
             },
+            tokenizer=self.tokenizer,
             _folder=folder,
         )
 

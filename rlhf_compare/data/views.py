@@ -1,6 +1,6 @@
 """The columns that each stage's trainer takes, all cut from the same token ids."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -26,16 +26,25 @@ def rows_for(stage: Feed, data: Dataset) -> Dataset:
     """
     rows = np.flatnonzero([stage in feeds for feeds in data["feeds"]])
     if len(rows) == 0:
-        raise no_rows_for(stage)
+        require_rows({}, {stage})
     return data if len(rows) == len(data) else data.select(rows)
 
 
-def no_rows_for(stage: str) -> DataError:
-    """The error of a stage that has nothing to train on."""
-    return DataError(
-        f"data: no row feeds {stage}, which needs {_NEEDS[stage]}; add such a source to "
-        "data.sources, or widen its feeds"
-    )
+def require_rows(feeds: Mapping[str, int], stages: Collection[str]) -> None:
+    """Assert that every stage has rows.
+
+    Args:
+        feeds: rows that feed each stage.
+
+    Raises:
+        DataError: a stage has none.
+    """
+    for stage in sorted(stages):
+        if not feeds.get(stage):
+            raise DataError(
+                f"data: no row feeds {stage}, which needs {_NEEDS[stage]}; add such a source to "
+                "data.sources, or widen its feeds"
+            )
 
 
 def sft_view(data: Dataset) -> Dataset:

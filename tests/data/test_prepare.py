@@ -16,8 +16,8 @@ from transformers import PreTrainedTokenizerFast
 from rlhf_compare.data import sources
 from rlhf_compare.data.config import DataConfig, TaskConfig
 from rlhf_compare.data.prepare import PreparedData, prepare
-from rlhf_compare.data.report import data_report
 from rlhf_compare.data.splits import is_eval, normalise
+from rlhf_compare.data.stage import data_report
 from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.data.views import dpo_view, prompt_view, ranked_pairs, ranked_view
 from rlhf_compare.errors import DataError, RecipeError
