@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
 from yaml.constructor import ConstructorError
 
-from rlhf_compare.data.config import MAX_SEED, DataConfig, Section, TaskConfig
+from rlhf_compare.data.config import MAX_SEED, DataConfig, Section, SourceConfig, TaskConfig
 from rlhf_compare.dpo.config import DPOSection
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.evaluation.config import EvaluationConfig
@@ -165,6 +165,10 @@ def _explain(fault: Any) -> str:
     location = location[:1] if len(location) == 1 else location[:2]
     field = ".".join(location) or "recipe"
     if fault["type"] == "extra_forbidden":
+        if location == ["data", "sources"]:
+            key = str(fault["loc"][-1])
+            near = difflib.get_close_matches(key, list(SourceConfig.model_fields), n=1, cutoff=0.0)
+            return f"{field}: unknown key {key}; did you mean {', '.join(near)}?"
         return f"{field}: unknown key{_suggest(location)}"
     if fault["type"] == "missing":
         return f"{field}: missing"

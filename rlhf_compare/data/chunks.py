@@ -1,6 +1,7 @@
 """Chunks of rows on disk, with typed columns."""
 
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pyarrow as pa
@@ -31,6 +32,11 @@ _BATCH = 500  # rows that a process parses or encodes at once
 def map_rows(
     rows: Dataset, function: Any, features: Features, num_proc: int, path: Path
 ) -> Dataset:
+    """New columns for all rows, written to ``path``.
+
+    Args:
+        function: a batch of columns to the columns that ``features`` names.
+    """
     processes = num_proc if num_proc > 1 and len(rows) >= 4 * _BATCH else None
     return rows.map(
         _Typed(function, features),
@@ -40,6 +46,7 @@ def map_rows(
         features=features,
         num_proc=processes,
         cache_file_name=str(path),
+        new_fingerprint=token_hex(8),  # nothing is looked up by it; hashing a tokenizer costs
     )
 
 

@@ -106,10 +106,10 @@ def _leak_message(index: RowIndex, leaked: Array, data: DataConfig) -> str:
     if same.any():
         twin = int(np.flatnonzero(same)[0])
         held = data.all_sources[index.source[twin]]
-        other = f", held out in {held.path or held.hub_id}, row {index.number[twin]}"
+        other = f", held out in {held.path or held.hub_id}, number {index.number[twin]}"
     return (
         f"data: {prompts} prompts ({int(leaked.sum())} rows) to train on are on the evaluation "
-        f"side too, first {name}, row {index.number[row]}{other}; remove them, set "
+        f"side too, first {name}, number {index.number[row]}{other}; remove them, set "
         "data.leaks=drop, or leave the sides to side: split"
     )
 

@@ -188,7 +188,7 @@ def test_a_prompt_on_both_named_sides_is_an_error_with_the_count(tmp_path: Path)
     ]
     message = fault_of(DataConfig(sources=named))
     assert message.startswith("data: 3 prompts (3 rows) to train on are on the evaluation side too")
-    assert "rows.jsonl, row 1, held out in" in message and "data.leaks=drop" in message
+    assert "rows.jsonl, number 1, held out in" in message and "data.leaks=drop" in message
     data = prepared(DataConfig(sources=named, leaks="drop"))
     assert data.ledger.dropped == {"leaked": 3}
     assert (data.ledger.train_rows, data.ledger.eval_rows) == (37, 3)
