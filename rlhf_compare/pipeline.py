@@ -31,7 +31,7 @@ from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.stage import ppo_arguments, train_ppo
 from rlhf_compare.recipe import Recipe
 from rlhf_compare.reward.ranked import Half
-from rlhf_compare.reward.stage import read_diagnosis, reward_arguments, train_reward
+from rlhf_compare.reward.stage import require_healthy, reward_arguments, train_reward
 from rlhf_compare.runs.runner import Stage, StageRunner
 from rlhf_compare.runs.stage import StageContext
 from rlhf_compare.sft.trainer import sft_arguments, train_sft
@@ -183,30 +183,13 @@ class Pipeline:
 
     def held_out_reward(self, seed: int) -> Stage | None:
         """None where the recipe does not ask for one."""
-        wanted = self._sections("reward")["reward"].get("held_out", False)
+        wanted = self._resolved["reward"].get("held_out", False)
         return self.reward(seed, "held_out") if wanted else None
-
-    def _require_healthy(self, reward: Stage) -> None:
-        """Stop before PPO follows a reward model that failed its examination.
-
-        Raises:
-            StageFailedError: names the checks and the field that lets PPO go on all the same.
-        """
-        failed = read_diagnosis(reward.directory).failed
-        if not failed or self._sections("reward")["reward"].get("accept_failed_doctor", False):
-            return
-        found = "; ".join(
-            f"{check.name} = {check.value:.3g} ({check.sentence})" for check in failed
-        )
-        raise StageFailedError(
-            f"PPO not started: the reward model in {reward.directory.path} failed {found}. "
-            "Mend it, or set reward.accept_failed_doctor=true to go on"
-        )
 
     def ppo(self, seed: int, name: str = "ppo") -> Stage:
         """PPO, or the variant of that name."""
         sft, reward, section = self.sft(), self.reward(seed), self.recipe.section(name)
-        self._require_healthy(reward)
+        require_healthy(reward.directory, self._resolved["reward"])
         inputs = {
             "ppo": section.model_dump(mode="json", exclude_unset=True),
             "lora": self.recipe.model.lora,

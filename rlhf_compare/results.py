@@ -59,12 +59,14 @@ def collect_results(
 
 def _reward_models(pipeline: Pipeline, seeds: Sequence[int]) -> list[dict[str, Any]]:
     """What the doctor found in the reward models of this run; none where none was needed."""
-    stages = [(seed, pipeline.finished(f"reward-{seed}")) for seed in seeds]
-    return [
-        {"seed": seed, **read_diagnosis(stage.directory).as_dict()}
-        for seed, stage in stages
-        if stage
-    ]
+    rows = []
+    for seed in seeds:
+        stage = pipeline.finished(f"reward-{seed}")
+        if stage is not None:
+            found = read_diagnosis(stage.directory).as_dict()
+            del found["by_prompt"]  # for comparing reward models; no page shows it
+            rows.append({"seed": seed, **found})
+    return rows
 
 
 def _cost(pipeline: Pipeline, method: str, seeds: Sequence[int]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ _SHARED = _ROOT.parent / "shared" / "data"
 _EOS = "<|endoftext|>"
 
 # What a recipe leaves to its user to say.
-_NEEDED = {"hh_small": ["data.path=rows.jsonl"]}
+_NEEDED = {name: ["data.path=rows.jsonl"] for name in ("hh_small", "alpaca_reward")}
 RECIPES = [
     pytest.param(path, _NEEDED.get(path.stem, []), id=path.stem)
     for path in sorted((_ROOT / "recipes").glob("*.yaml"))

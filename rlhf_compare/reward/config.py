@@ -34,6 +34,10 @@ class RewardModelConfig(RewardConfig):
             "each time the prompt comes up. None = all: memory grows with K"
         },
     )
+    forward_batch_size: int | None = field(
+        default=None,
+        metadata={"help": "responses in one forward, batched by length; None = the whole batch"},
+    )
     margins: bool = field(
         default=False, metadata={"help": "a winner must be ahead by its difference of ranks"}
     )
@@ -66,6 +70,8 @@ class RewardModelConfig(RewardConfig):
         super().__post_init__()
         if self.max_responses is not None and self.max_responses < 2:
             raise ValueError(f"max_responses: {self.max_responses}: a pair needs 2")
+        if self.forward_batch_size is not None and self.forward_batch_size < 1:
+            raise ValueError(f"forward_batch_size: {self.forward_batch_size}: must be 1 or more")
         if not 0.0 <= self.label_smoothing < 0.5:
             raise ValueError(f"label_smoothing: {self.label_smoothing}: must be in [0, 0.5)")
         if not 0.0 < self.validation_share < 1.0:

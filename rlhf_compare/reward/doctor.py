@@ -46,11 +46,13 @@ class Diagnosis:
 
     calibration  bins of confidence: ``confidence``, ``accuracy`` (means), ``pairs``
     by_margin    quarters of the pairs by predicted margin: ``margin``, ``accuracy``, ``pairs``
+    by_prompt    share of pairs in order, prompt by prompt: two models on the same prompts compare
     """
 
     checks: list[Check]
     calibration: list[dict[str, float]] = field(default_factory=list)
     by_margin: list[dict[str, float]] = field(default_factory=list)
+    by_prompt: list[float] = field(default_factory=list)
 
     @property
     def failed(self) -> list[Check]:

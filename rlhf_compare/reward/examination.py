@@ -104,7 +104,12 @@ def examine(
         *_degenerate(patient, float(np.percentile(flat, doctor.TOP_SHARE))),
         doctor.sft_check(_sft_scores(patient, sft_model), _chosen(patient)),
     ]
-    return Diagnosis(checks=checks, calibration=bins, by_margin=quarters)
+    return Diagnosis(
+        checks=checks,
+        calibration=bins,
+        by_margin=quarters,
+        by_prompt=margins.by_prompt().tolist(),
+    )
 
 
 def score_rows(model: ScalarHeadModel, rows: Dataset, batch_size: int) -> list[list[float]]:

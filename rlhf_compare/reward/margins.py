@@ -35,16 +35,18 @@ class Margins:
         """Mean over prompts of the share of pairs whose winner scores strictly higher (equal
         scores are wrong), with a 95 % interval: Wilson's where every prompt has one pair, else a
         bootstrap over prompts, for the pairs of a prompt share its responses."""
-        right = (self.ahead > 0).astype(float)
-        prompts, first = np.unique(self.prompts, return_inverse=True)
-        counts = np.bincount(first)
-        if (counts == 1).all():
-            interval = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
-            return float(right.mean()), float(interval.low), float(interval.high)
-        shares = np.bincount(first, right) / counts
-        draws = np.random.default_rng(0).integers(len(prompts), size=(_RESAMPLES, len(prompts)))
+        shares = self.by_prompt()
+        if len(shares) == len(self.ahead):
+            interval = binomtest(int(shares.sum()), len(shares)).proportion_ci(method="wilson")
+            return float(shares.mean()), float(interval.low), float(interval.high)
+        draws = np.random.default_rng(0).integers(len(shares), size=(_RESAMPLES, len(shares)))
         low, high = np.percentile(shares[draws].mean(1), (2.5, 97.5))
         return float(shares.mean()), float(low), float(high)
+
+    def by_prompt(self) -> np.ndarray:
+        """Share of pairs in order of each prompt that has any, in the prompts' order."""
+        _, which = np.unique(self.prompts, return_inverse=True)
+        return np.bincount(which, self.ahead > 0) / np.bincount(which)
 
 
 def by_margin(margins: Margins, parts: int = 4) -> list[dict[str, float]]:

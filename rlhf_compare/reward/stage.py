@@ -1,6 +1,7 @@
 """The reward stage of a recipe: ranked responses in, a reward model and its examination out."""
 
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset
 from peft import LoraConfig
@@ -8,6 +9,7 @@ from transformers import set_seed
 
 from rlhf_compare.data.config import TaskConfig
 from rlhf_compare.data.views import ranked_view
+from rlhf_compare.errors import StageFailedError
 from rlhf_compare.models.scoring import OWN_TOKENIZER
 from rlhf_compare.reward.backbone import Start, new_reward_model
 from rlhf_compare.reward.config import RewardModelConfig
@@ -24,7 +26,7 @@ _DIAGNOSIS, _TRAINING = "doctor.json", "training.json"
 
 def reward_arguments(section: StageSection, output_dir: str, seed: int) -> RewardModelConfig:
     """The trainer's arguments; the data layer has already cut to the maximum length."""
-    stops_early = "early_stopping_patience" in section.model_fields_set
+    stops_early = section.given().get("early_stopping_patience") is not None
     args: RewardModelConfig = build_arguments(
         RewardModelConfig,
         section,
@@ -101,6 +103,25 @@ def _ranked(rows: Dataset, start: Start) -> Dataset:
 def read_diagnosis(directory: RunDirectory) -> Diagnosis:
     """What the doctor found when the stage in ``directory`` ended."""
     return Diagnosis.from_dict(read_json(directory.path / _DIAGNOSIS))
+
+
+def require_healthy(directory: RunDirectory, given: dict[str, Any]) -> None:
+    """Stop before PPO follows a reward model that failed its examination.
+
+    Args:
+        given: the fields that the recipe's ``reward:`` section sets.
+
+    Raises:
+        StageFailedError: names the checks and the field that lets PPO go on all the same.
+    """
+    failed = read_diagnosis(directory).failed
+    if not failed or given.get("accept_failed_doctor", False):
+        return
+    found = "; ".join(f"{c.name} = {c.value:.3g} ({c.sentence})" for c in failed)
+    raise StageFailedError(
+        f"PPO not started: the reward model in {directory.path} failed {found}. "
+        "Mend it, or set reward.accept_failed_doctor=true to go on"
+    )
 
 
 def _save(context: StageContext, start: Start) -> None:

@@ -36,15 +36,25 @@ class RankingTrainer(StageTrainer, RewardTrainer):
         pad_id = processing_class.pad_token_id
         pad_id = processing_class.eos_token_id if pad_id is None else pad_id
         collator = RankedCollator(pad_id, args.max_responses)
-        kwargs.setdefault("data_collator", collator)
+        self._eval_collator = RankedCollator(pad_id)  # evaluation leaves no response out
         self.forwards = self.pairs = self.ties = 0
-        super().__init__(args=args, processing_class=processing_class, **kwargs)
+        super().__init__(
+            args=args, processing_class=processing_class, data_collator=collator, **kwargs
+        )
 
     def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
         return dataset  # encoded by the data layer, the same for every stage
 
     def _set_signature_columns_if_needed(self) -> None:
         self._signature_columns = ["prompt_ids", "response_ids", "scores"]
+
+    def get_eval_dataloader(self, *args: Any, **kwargs: Any) -> Any:
+        training: RankedCollator = self.data_collator  # type: ignore[has-type]
+        self.data_collator = self._eval_collator
+        try:
+            return super().get_eval_dataloader(*args, **kwargs)
+        finally:
+            self.data_collator = training
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> float:
         """Prompts with a pair in all batches of a step, per process: gradients are averaged."""
@@ -61,9 +71,9 @@ class RankingTrainer(StageTrainer, RewardTrainer):
         return_outputs: bool = False,
         num_items_in_batch: float | None = None,
     ) -> Any:
-        """One forward of all responses in the batch, one loss of all their pairs."""
-        outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
-        scores, groups, ranks = outputs.logits.squeeze(-1), inputs["groups"], inputs["ranks"]
+        """One forward of every response in the batch, one loss of all their pairs."""
+        groups, ranks = inputs["groups"], inputs["ranks"]
+        scores = self._scores(model, inputs["input_ids"], inputs["attention_mask"])
         loss = ranking_loss(
             scores,
             groups,
@@ -74,7 +84,20 @@ class RankingTrainer(StageTrainer, RewardTrainer):
             prompts=num_items_in_batch,
         )
         self._record(scores.detach(), ranked_pairs(groups, ranks), inputs["attention_mask"])
-        return (loss, outputs) if return_outputs else loss
+        return (loss, {"logits": scores.unsqueeze(1)}) if return_outputs else loss
+
+    def _scores(self, model: Any, ids: Tensor, mask: Tensor) -> Tensor:
+        """(N, T) -> (N,), in parts of like length where ``forward_batch_size`` says so: answers to
+        one prompt may differ tenfold in length, and padding is computed like any token."""
+        size = self.args.forward_batch_size or len(ids)
+        lengths = mask.sum(1)
+        order = lengths.argsort()
+        parts = []
+        for part in order.split(size):
+            width = int(lengths[part].max())
+            out = model(input_ids=ids[part, :width], attention_mask=mask[part, :width])
+            parts.append(out.logits.squeeze(-1))
+        return torch.cat(parts)[order.argsort()]
 
     @property
     def tokens_trained(self) -> int:

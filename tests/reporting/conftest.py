@@ -80,6 +80,32 @@ def _methods() -> dict[str, Any]:
     }
 
 
+_HOSTILE = "<script>alert(1)</script> \x1b[31m | `x`"  # what a token may decode to
+
+
+def check(name: str, value: float | None, verdict: str, **fields: Any) -> dict[str, Any]:
+    sentence = fields.pop("sentence", f"what {name} says")
+    blank = {"low": None, "high": None, **fields}
+    return {"name": name, "value": value, "verdict": verdict, "sentence": sentence, **blank}
+
+
+def reward_model(seed: int = 0, repeated: str = "fail") -> dict[str, Any]:
+    """What the doctor found in a made-up model; one of its texts tries to write to the page."""
+    return {
+        "seed": seed,
+        "checks": [
+            check("held_out_accuracy", 0.875, "ok", low=0.8, high=0.93),
+            check("accuracy_without_prefix", None, "n/a"),
+            check("one_token_repeated", 3.25, repeated, sentence=f"{_HOSTILE} over and over"),
+        ],
+        "calibration": [
+            {"confidence": 0.6, "accuracy": 0.5, "pairs": 10},
+            {"confidence": 0.9, "accuracy": 1.0, "pairs": 30},
+        ],
+        "by_margin": [{"margin": 0.1, "accuracy": 0.5, "pairs": 20}],
+    }
+
+
 @pytest.fixture
 def results() -> dict[str, Any]:
     """Made-up results of SFT, PPO and DPO; each test gets its own copy."""

@@ -72,6 +72,33 @@ def test_a_step_in_four_parts_is_the_step_in_one(make_trainer: MakeTrainer) -> N
     assert logged[0] == pytest.approx(logged[1], rel=1e-4)
 
 
+def test_parts_by_length_change_nothing_but_the_padding(make_trainer: MakeTrainer) -> None:
+    whole, parts = (make_trainer({**SGD, "forward_batch_size": size}) for size in (None, 3))
+    widths: list[tuple[int, int]] = []
+    original = parts.model.forward
+
+    def watch(input_ids: Any, attention_mask: Any, **rest: Any) -> Any:
+        assert attention_mask[:, -1].any()  # no column of padding alone
+        widths.append(tuple(input_ids.shape))
+        return original(input_ids=input_ids, attention_mask=attention_mask, **rest)
+
+    parts.model.forward = watch
+    for trainer in (whole, parts):
+        trainer.train()
+    assert parts.forwards == whole.forwards and max(rows for rows, _ in widths) == 3
+    assert len({width for _, width in widths}) > 1
+    for name, value in weights(whole.model).items():
+        torch.testing.assert_close(weights(parts.model)[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_evaluation_sees_every_response(make_trainer: MakeTrainer) -> None:
+    rows = ranked_rows(0)
+    trainer = make_trainer({"max_responses": 2}, eval_dataset=rows)
+    seen = sum(len(batch["groups"]) for batch in trainer.get_eval_dataloader())
+    assert seen == sum(map(len, rows["scores"]))
+    assert all(len(batch["groups"]) == 8 for batch in trainer.get_train_dataloader())
+
+
 @pytest.mark.parametrize("centering", [None, 0.1])
 def test_pairs_train_as_trl_trains_them(
     make_trainer: MakeTrainer, tokenizer: PreTrainedTokenizerFast, centering: float | None

@@ -1,0 +1,81 @@
+"""The doctor's findings on the page and in the terminal. MADE-UP NUMBERS, as in conftest.py."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from rlhf_compare.reporting.examination import calibration, doctor_table
+from rlhf_compare.reporting.figures import draw_figures
+from rlhf_compare.reporting.report import write_report
+from rlhf_compare.reporting.results import ResultsError, validate
+from rlhf_compare.reporting.terminal import print_doctor
+
+from .conftest import reward_model as model
+
+
+@pytest.fixture
+def examined(results: dict[str, Any]) -> dict[str, Any]:
+    return {**results, "reward_models": [model()]}
+
+
+def test_the_table_has_numbers_verdicts_and_sentences() -> None:
+    table = doctor_table([model()])
+    assert table.rows[0] == (
+        "held out accuracy", "0.875 [0.800, 0.930]", "ok", "what held_out_accuracy says",
+    )  # fmt: skip
+    assert table.rows[1][1:3] == ("-", "n/a") and table.rows[2][1:3] == ("3.25", "fail")
+
+
+def test_several_seeds_show_every_verdict() -> None:
+    table = doctor_table([model(0), model(3, repeated="warn")])
+    assert table.rows[2][2] == "fail / warn"
+    assert "verdicts of seeds 0, 3" in table.note
+
+
+def test_the_figure_says_what_was_claimed_and_reached(examined: dict[str, Any]) -> None:
+    """Claimed: (10 x 0.6 + 30 x 0.9) / 40 = 0.825; reached: (5 + 30) / 40 = 0.875."""
+    figure = calibration(examined)
+    assert figure is not None
+    title = figure.axes[0].get_title(loc="left")
+    assert title == "The reward model claims 0.82 and reaches 0.88 on 40 pairs"
+
+
+def test_without_a_reward_model_there_is_neither(results: dict[str, Any], tmp_path: Path) -> None:
+    validate(results)  # as of DPO alone
+    for page in (results, {**results, "reward_models": []}):
+        assert calibration(page) is None
+        write_report(page, tmp_path)
+        assert "Is the reward model any good" not in (tmp_path / "report.md").read_text()
+        assert not (tmp_path / "figures" / "calibration.png").exists()
+
+
+def test_both_pages_show_it_and_no_token_can_write_to_them(
+    examined: dict[str, Any], tmp_path: Path
+) -> None:
+    write_report(examined, tmp_path)
+    for name in ("report.md", "index.html"):
+        text = (tmp_path / name).read_text()
+        assert "Is the reward model any good?" in text and "figures/calibration." in text
+        assert "0.875 [0.800, 0.930]" in text and "<script>" not in text
+    assert "calibration" in [drawing.name for drawing in draw_figures(examined, tmp_path)]
+
+
+def test_the_terminal_prints_it_in_80_columns() -> None:
+    file = io.StringIO()
+    console = Console(file=file, width=80, force_terminal=False)
+    print_doctor(model()["checks"], 7, console=console)
+    text = file.getvalue()
+    assert "reward model, seed 7" in text and max(map(len, text.splitlines())) <= 80
+    for word in ("held out accuracy", "0.875", "[0.800, 0.930]", "fail", "n/a"):
+        assert word in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("fault", [{"verdict": "fine"}, {"value": "high"}])
+def test_a_finding_that_is_none_is_refused(examined: dict[str, Any], fault: dict) -> None:
+    examined["reward_models"][0]["checks"][0].update(fault)
+    with pytest.raises(ResultsError):
+        validate(examined)
