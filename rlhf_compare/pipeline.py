@@ -311,7 +311,8 @@ class Pipeline:
         """
         # fail before SFT has trained where a later stage has no rows
         feeds = DataDirectory(self.data().directory.path).ledger()["feeds"]
-        require_rows(feeds, {stage for method in methods for stage in (*_BEFORE[method], method)})
+        bases = {self.recipe.base(method) for method in methods}
+        require_rows(feeds, {stage for base in bases for stage in (*_BEFORE[base], base)})
         evaluations: dict[str, dict[int, Stage]] = {method: {} for method in methods}
         for seed in seeds:
             for method in methods:
