@@ -21,20 +21,20 @@ from rlhf_compare.data.sources import fingerprint
 from rlhf_compare.data.stage import prepare_data
 from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.data.views import dpo_view, prompt_view, require_rows
-from rlhf_compare.dpo.trainer import dpo_arguments, train_dpo
-from rlhf_compare.errors import RecipeError, StageFailedError
+from rlhf_compare.dpo.trainer import train_dpo
+from rlhf_compare.errors import StageFailedError
 from rlhf_compare.evaluation.probe import Probe
 from rlhf_compare.evaluation.stage import evaluate_policy, evaluation_prompts
 from rlhf_compare.models.adapters import lora_config
 from rlhf_compare.models.tokenizer import get_tokenizer, tokenizer_fingerprint
-from rlhf_compare.ppo.config import PPOConfig
-from rlhf_compare.ppo.stage import ppo_arguments, train_ppo
+from rlhf_compare.ppo.stage import train_ppo
+from rlhf_compare.preflight import check_recipe
 from rlhf_compare.recipe import Recipe
 from rlhf_compare.reward.ranked import Half
-from rlhf_compare.reward.stage import require_healthy, reward_arguments, train_reward
+from rlhf_compare.reward.stage import require_healthy, train_reward
 from rlhf_compare.runs.runner import Stage, StageRunner
 from rlhf_compare.runs.stage import StageContext
-from rlhf_compare.sft.trainer import sft_arguments, train_sft
+from rlhf_compare.sft.trainer import train_sft
 
 logger = logging.getLogger(__name__)
 
@@ -66,46 +66,8 @@ class Pipeline:
         )
 
     def check(self) -> None:
-        """Build every stage's arguments before anything trains, so that no fault waits for hours.
-
-        Raises:
-            RecipeError: a stage's arguments are refused, or its sequences are longer than the
-                model has positions.
-        """
-        self._check_lengths()
-        lora_config(self.recipe.model.lora)
-        recipe, where = self.recipe, str(self.root / "check")
-        sft_arguments(recipe.sft, where, recipe.seed)
-        reward_arguments(recipe.reward, where, recipe.seed)
-        for method in recipe.methods[1:]:
-            build = {"ppo": ppo_arguments, "dpo": dpo_arguments}[recipe.base(method)]
-            build(
-                recipe.section(method),
-                where,
-                recipe.seed,
-                recipe.evaluation.during_training,
-                method,
-            )
-
-    def _check_lengths(self) -> None:
-        recipe = self.recipe
-        positions = (recipe.model.config or {}).get("n_positions")
-        if positions is None:
-            return
-        prompt = recipe.data.max_prompt_length
-        response = self._resolved["ppo"].get("response_length", PPOConfig.response_length)
-        longest = {
-            "data.max_length": recipe.data.max_length,
-            "data.max_prompt_length + ppo.response_length": prompt + response,
-            "data.max_prompt_length + evaluation.max_new_tokens": prompt
-            + recipe.evaluation.max_new_tokens,
-        }
-        for name, length in longest.items():
-            if length > positions:
-                raise RecipeError(
-                    f"{name} = {length} is more than model.config.n_positions = {positions}; "
-                    "lower the former or raise the latter"
-                )
+        """See :func:`check_recipe`."""
+        check_recipe(self.recipe, str(self.root / "check"))
 
     @property
     def lora(self) -> LoraConfig | None:
