@@ -31,9 +31,11 @@ def check_recipe(recipe: Recipe, output_dir: str) -> None:
 
 
 def _check_lengths(recipe: Recipe) -> None:
-    positions = (recipe.model.config or {}).get("n_positions")
-    if positions is None:
+    config = recipe.model.config or {}
+    field = next((f for f in ("n_positions", "max_position_embeddings") if f in config), None)
+    if field is None:
         return
+    positions = config[field]
     prompt = recipe.data.max_prompt_length
     longest = {
         "data.max_length": recipe.data.max_length,
@@ -47,6 +49,6 @@ def _check_lengths(recipe: Recipe) -> None:
     for name, length in longest.items():
         if length > positions:
             raise RecipeError(
-                f"{name} = {length} is more than model.config.n_positions = {positions}; "
+                f"{name} = {length} is more than model.config.{field} = {positions}; "
                 "lower the former or raise the latter"
             )

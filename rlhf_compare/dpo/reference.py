@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import transformers
+import trl
 from datasets import Dataset
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -39,7 +41,8 @@ class ReferenceCache:
 
     def path(self, pairs: Dataset, settings: Sequence[object]) -> Path:
         """The file of these pairs, in this order, under these settings (precision and the like)."""
-        digest = hashlib.sha256(f"{self.model_hash} {list(settings)} {torch.__version__}".encode())
+        versions = (torch.__version__, transformers.__version__, trl.__version__)
+        digest = hashlib.sha256(f"{self.model_hash} {list(settings)} {versions}".encode())
         for column in ("prompt_ids", "chosen_ids", "rejected_ids"):
             for ids in pairs[column]:
                 digest.update(b"%d:" % len(ids) + b",".join(b"%d" % i for i in ids))
@@ -72,8 +75,8 @@ def with_logps(pairs: Dataset, logps: CachedLogps) -> Dataset:
 
 
 def hash_weights(model: Path) -> str:
-    """SHA-256 of a saved model's weights."""
-    digest = hashlib.sha256()
+    """SHA-256 of a saved model's weights and configuration."""
+    digest = hashlib.sha256((model / "config.json").read_bytes())
     for file in sorted(model.glob("*.safetensors")):
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())

@@ -32,7 +32,7 @@ from rlhf_compare.dpo.reference import (
 from rlhf_compare.models.adapters import save_merged
 from rlhf_compare.models.policy import fuse_activations, load_policy
 from rlhf_compare.models.tokenizer import load_tokenizer
-from rlhf_compare.runs.arguments import StageSection, build_arguments
+from rlhf_compare.runs.arguments import NEVER, StageSection, build_arguments, refused_as
 from rlhf_compare.runs.stage import Probe, StageContext
 from rlhf_compare.runs.trainer import StageTrainer
 
@@ -51,6 +51,10 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
     def __init__(self, *args: Any, reference_cache: ReferenceCache | None = None, **kwargs: Any):
         self._reference_cache = reference_cache
         super().__init__(*args, **kwargs)
+        if self.args.kl_budget is not None and self.probe is None:
+            raise ValueError("kl_budget needs a probe: nothing else here measures the KL")
+        if self.args.keep == "best" and self.eval_dataset is None:
+            raise ValueError("keep: best needs an eval_dataset to choose by")
 
     def _prepare_dataset(
         self, dataset: Dataset, processing_class: Any, args: DPOConfig, dataset_name: str
@@ -73,6 +77,11 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
     def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
         """TRL's, kept on disk. Whoever finds them there is charged what they once took, so that no
         run looks cheaper for coming second; those of held-out pairs belong to the evaluation."""
+        # a loader draws a seed; forked, so that who finds the numbers trains as who makes them
+        with torch.random.fork_rng():
+            return self._known_or_computed(dataset, name, batch_size)
+
+    def _known_or_computed(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
         phase, cache = "reference" if name == "train" else "evaluate", self._reference_cache
         if cache is None:
             with self.meter.phase(phase):
@@ -136,7 +145,7 @@ def dpo_arguments(
         "train_sampling_strategy": "group_by_length",
     }
     if evaluations:
-        ours |= {"eval_strategy": "steps", "eval_steps": 1.0 / evaluations}
+        ours |= {"eval_strategy": "steps", "eval_steps": NEVER}
     return build_arguments(DPOConfig, section, name, output_dir, seed, **ours)
 
 
@@ -169,7 +178,7 @@ def train_dpo(
                 fuse_activations(model)
     with context.meter.phase("data"):
         context.meter.count(trained=int(args.num_train_epochs * _tokens(train)))
-        trainer = EncodedDPOTrainer(
+        trainer = refused_as("dpo", EncodedDPOTrainer)(
             model=policy,
             ref_model=reference,
             args=args,
@@ -179,7 +188,7 @@ def train_dpo(
             peft_config=lora,
             meter=context.meter,
             probe=probe,
-            callbacks=context.callbacks("rewards/accuracies"),
+            callbacks=context.callbacks("rewards/accuracies", evaluations),
             reference_cache=ReferenceCache(context.cache, hash_weights(sft_model)),
         )
     trainer.train()

@@ -43,8 +43,8 @@ class Hats:
         Raises:
             ValueError: the adapter would drop out, which makes the same forward differ from itself.
         """
-        if config.lora_dropout:
-            raise ValueError(f"lora_dropout must be 0, got {config.lora_dropout}")
+        if fault := lora_fault(config):
+            raise ValueError(fault)
         return cls(get_peft_model(base, config, adapter_name=name), name)
 
     def add(self, name: str, config: LoraConfig) -> None:
@@ -69,7 +69,7 @@ class Hats:
 
     def parameters_of(self, name: str) -> list[nn.Parameter]:
         """The weights of one adapter."""
-        return [p for n, p in self.model.named_parameters() if f".{name}." in n]
+        return [p for n, p in self.model.named_parameters() if f".{name}." in n and "lora_" in n]
 
     def _train(self, name: str) -> None:
         for parameter in self.parameters_of(name):
@@ -140,9 +140,28 @@ def lora_config(fields: dict[str, Any] | None) -> LoraConfig | None:
         config = LoraConfig(**{"task_type": "CAUSAL_LM", **fields})
     except (TypeError, ValueError) as error:
         raise RecipeError(f"model.lora: {first_line(error)}") from error
-    if config.lora_dropout:
-        raise RecipeError(f"model.lora.lora_dropout: must be 0, got {config.lora_dropout}")
+    if fault := lora_fault(config):
+        raise RecipeError(f"model.lora.{fault}")
     return config
+
+
+def lora_fault(config: LoraConfig) -> str | None:
+    """Why adapters under this configuration could not be taken off, None if they could.
+
+    A dropout makes a forward differ from itself; everything else that trains beside the low-rank
+    matrices stays when the adapter is off, and the reference would not be the base.
+    """
+    wanted = {
+        "lora_dropout": 0,
+        "bias": "none",
+        "modules_to_save": None,
+        "trainable_token_indices": None,
+    }
+    for name, value in wanted.items():
+        given = getattr(config, name, value)
+        if given != value and given:
+            return f"{name}: must be {value}, got {given}: without it the base is the reference"
+    return None
 
 
 def new_reward_adapter(base: Any, config: LoraConfig, pooling: Pooling = "last") -> ScalarHeadModel:

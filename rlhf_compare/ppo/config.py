@@ -105,6 +105,15 @@ class PPOConfig(TrainingArguments):
         self._check("kl_horizon", self.kl_horizon >= 1)
         self._check("target_kl", self.target_kl is None or self.target_kl > 0)
         self._check("reference_ema", self.reference_ema is None or 0 <= self.reference_ema < 1)
+        self._refuse("fp16", self.fp16, "its loss scaler skips steps; use bf16")
+        self._refuse("gradient_checkpointing", self.gradient_checkpointing, "not supported here")
+        best = self.load_best_model_at_end
+        self._refuse("load_best_model_at_end", best, "pick a checkpoint by its eval_ metrics")
+        alone = self.critic_warmup_steps > 0 and self.value_trunk == "shared"
+        why = "the value loss would move the shared trunk; use value_trunk: separate"
+        self._refuse("critic_warmup_steps", alone, why)
+        dead = self.kl_target is not None and self.kl_coef == 0
+        self._refuse("kl_target", dead, "a kl_coef of 0 stays 0; start above it")
         episodes = self.local_batch_size
         if episodes % self.num_mini_batches:
             raise ValueError(
@@ -113,6 +122,10 @@ class PPOConfig(TrainingArguments):
                 f"gradient_accumulation_steps) does not divide into {self.num_mini_batches} "
                 "num_mini_batches"
             )
+
+    def _refuse(self, name: str, given: bool, why: str) -> None:
+        if given:
+            raise ValueError(f"{name}: {getattr(self, name)} is refused: {why}")
 
     def _check(self, name: str, holds: bool) -> None:
         if not holds:

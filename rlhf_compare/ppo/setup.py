@@ -4,6 +4,7 @@ import copy
 import math
 from typing import Any
 
+import torch
 from peft import LoraConfig, PeftModel
 
 from rlhf_compare.models.adapters import POLICY, REWARD, VALUE, AdapterBackbone, Hats
@@ -55,14 +56,27 @@ def adapters_of(model: Any, config: LoraConfig | None) -> Hats | None:
 
 def new_critic(reward_model: Any, policy: Any, hats: Hats | None) -> ScalarHeadModel:
     """A value model: a copy of the reward model, which knows what is paid for; where the reward is
-    a function, a copy of the policy's trunk with a head that starts at 0. With adapters it is one
-    more of them: a copy of the reward's where that lives on the same base."""
+    a function, or sees what comes after a token, a copy of the policy's trunk with a head that
+    starts at 0. With adapters it is one more of them: a copy of the reward's where that lives on
+    the same base."""
     scalar = as_scalar_head(reward_model)
     if hats is not None:
         return _adapter_critic(scalar, hats)
-    if scalar is not None:
+    if scalar is not None and is_causal(scalar):
         return copy.deepcopy(scalar)
     return ScalarHeadModel(copy.deepcopy(causal_lm(policy).base_model), init_std=0.0)
+
+
+@torch.no_grad()
+def is_causal(model: ScalarHeadModel) -> bool:
+    """Whether a value does not change with the tokens after it, asked by trying: a critic that sees
+    the action makes the baseline depend on it, and the policy gradient wrong."""
+    was_training = model.training
+    model.eval()
+    ids = torch.tensor([[0, 1, 0, 0], [0, 1, 0, 1]], device=model.head.weight.device)
+    values = model.token_values(ids)
+    model.train(was_training)
+    return torch.allclose(values[0, :3], values[1, :3], rtol=1e-4, atol=1e-6)
 
 
 def _adapter_critic(reward: ScalarHeadModel | None, hats: Hats) -> ScalarHeadModel:

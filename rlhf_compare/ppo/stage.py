@@ -14,7 +14,7 @@ from rlhf_compare.models.scoring import load_reward
 from rlhf_compare.models.tokenizer import load_tokenizer
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.trainer import PPOTrainer
-from rlhf_compare.runs.arguments import StageSection, build_arguments
+from rlhf_compare.runs.arguments import NEVER, StageSection, build_arguments, refused_as
 from rlhf_compare.runs.stage import Probe, StageContext
 
 
@@ -27,7 +27,7 @@ def ppo_arguments(
         evaluations: in the whole run.
         name: of the section, for messages.
     """
-    ours = {"eval_strategy": "steps", "eval_steps": 1.0 / evaluations} if evaluations else {}
+    ours = {"eval_strategy": "steps", "eval_steps": NEVER} if evaluations else {}
     return build_arguments(PPOConfig, section, name, output_dir, seed, **ours)
 
 
@@ -60,7 +60,7 @@ def train_ppo(
         if lora is None:
             reference = load_policy(sft_model)
         else:  # one base in memory: policy, critic, reward model and reference
-            hats = Hats.on(policy, lora)
+            hats = refused_as("model.lora", Hats.on)(policy, lora)
             policy = hats.model
             if (reward_model / REWARD).is_dir():
                 reward = load_reward_adapter(hats, reward_model)
@@ -71,7 +71,7 @@ def train_ppo(
         train, asked = (
             part and part.rename_column("prompt_ids", "input_ids") for part in (prompts, held_out)
         )
-        trainer = PPOTrainer(
+        trainer = refused_as("ppo", PPOTrainer)(
             args=args,
             processing_class=tokenizer,
             model=policy,
@@ -81,7 +81,7 @@ def train_ppo(
             eval_dataset=asked,
             meter=context.meter,
             probe=probe,
-            callbacks=context.callbacks("objective/scores"),
+            callbacks=context.callbacks("objective/scores", evaluations),
         )
     trainer.train()
     with context.meter.phase("save"):

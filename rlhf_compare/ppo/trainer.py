@@ -53,6 +53,7 @@ from rlhf_compare.ppo.prompts import encode_prompts
 from rlhf_compare.ppo.rollout import Rollout
 from rlhf_compare.ppo.setup import (
     adapters_of,
+    is_causal,
     iteration_arguments,
     new_critic,
     require_one_rollout,
@@ -122,12 +123,12 @@ class PPOTrainer(IterationTrainer):
             if part is not None:
                 disable_dropout(part)
                 fuse_activations(part)
+        if value_model is not None and not is_causal(value_model):
+            raise ValueError("value_model: its values see the tokens after them; give a causal one")
         if value_model is not None:
             value_model.requires_grad_(True)  # a copy of a frozen reward model may not be
-        if self.ref_model is None and args.reference_ema is not None:
-            raise ValueError(
-                "reference_ema moves a copy of the policy; with adapters give ref_model"
-            )
+        if self.hats is not None and args.reference_ema is not None:
+            raise ValueError("reference_ema moves a copy of the whole policy; leave adapters out")
         self.kl_control = KLController(args.kl_coef, args.kl_target, args.kl_horizon)
         super().__init__(
             model=PolicyAndValue(model, value_model),
@@ -215,6 +216,7 @@ class PPOTrainer(IterationTrainer):
             accelerator=self.accelerator,
             check_finite=self.check_finite,
             record=self._record,
+            count=self.meter.count,
             train_policy=self.state.global_step >= self.ppo.critic_warmup_steps,
         )
         return updater.run(rollout, advantages, returns)

@@ -25,6 +25,7 @@ class Updater:
         model: policy and value, as the Trainer wraps them.
         check_finite: raises on NaN and infinity, before the optimizer steps.
         record: takes what is logged, once an optimizer step.
+        count: takes the tokens trained on, prompts included.
         train_policy: False while the critic warms up.
     """
 
@@ -34,6 +35,7 @@ class Updater:
     accelerator: Any
     check_finite: Callable[..., None]
     record: Callable[[dict[str, float]], None]
+    count: Callable[..., None]
     train_policy: bool = True
 
     def run(self, rollout: Rollout, advantages: Tensor, returns: Tensor) -> Tensor:
@@ -62,6 +64,7 @@ class Updater:
         """One optimizer step on the episodes ``rows``: its loss and its approximate KL."""
         # every loss is divided by the real tokens of the whole step, so the cut changes nothing
         tokens = rollout.response_mask[rows].sum()
+        self.count(trained=int(rollout.lengths[rows].sum()))
         count = self.accelerator.gather(tokens).sum() / self.accelerator.num_processes
         stats: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=count.device))
         micros = micro_batches(rollout.lengths, rows, self.config.per_device_train_batch_size)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import typing
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,6 +27,8 @@ _OWNED = {
     "logging_nan_inf_filter": "a NaN loss always stops the stage",
     "resume_from_checkpoint": "a finished stage is not run again",
 }
+
+NEVER = 2**31  # an interval of steps that no run reaches: somebody else says when
 
 _POSITIVE = {
     "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps",
@@ -72,6 +75,18 @@ def _bounds(name: str) -> dict[str, Any]:
     if name in _NOT_NEGATIVE:
         return {"ge": 0}
     return {"ge": 0, "le": 1} if name in _UNIT else {}
+
+
+def refused_as(stage: str, build: Callable[..., Any]) -> Callable[..., Any]:
+    """``build``, whose refusals of values become a recipe's error: one line with the stage."""
+
+    def built(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return build(*args, **kwargs)
+        except ValueError as error:
+            raise RecipeError(f"{stage}: {str(error).strip().splitlines()[0]}") from error
+
+    return built
 
 
 def build_arguments(

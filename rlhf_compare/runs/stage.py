@@ -11,7 +11,7 @@ from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.runs.config import TrackingConfig
 from rlhf_compare.runs.directory import RunDirectory
 from rlhf_compare.runs.meter import DeviceMeter
-from rlhf_compare.runs.tracking import MetricsLog, ProgressBar, WandbCallback
+from rlhf_compare.runs.tracking import EvaluateEvenly, MetricsLog, ProgressBar, WandbCallback
 
 Probe = Callable[[Any], dict[str, float]]  # a policy in, numbers out; see StageTrainer
 
@@ -41,9 +41,10 @@ class StageContext:
     def run_name(self) -> str:
         return f"{self.name}-{self.seed}"
 
-    def callbacks(self, metric: str) -> list[TrainerCallback]:
-        """The log, the bar (showing ``metric``) and the tracker."""
+    def callbacks(self, metric: str, evaluations: int = 0) -> list[TrainerCallback]:
+        """The log, the bar (showing ``metric``), the tracker, and who calls the evaluations."""
         return [
+            *([EvaluateEvenly(evaluations)] if evaluations else []),
             MetricsLog(self.directory.path / "metrics.jsonl"),
             ProgressBar(self.run_name, metric),
             WandbCallback(

@@ -51,6 +51,24 @@ class MetricsLog(TrainerCallback):
             self._stream = None
 
 
+class EvaluateEvenly(TrainerCallback):
+    """Evaluates ``times`` times, evenly, the last time at the end (or as often as there are steps).
+
+    The Trainer's own ratio rounds its interval up: ten wanted over 12 steps would be six, and a
+    ratio of 1 would be read as every step.
+    """
+
+    def __init__(self, times: int) -> None:
+        self._times = times
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        due = [round(i * state.max_steps / self._times) for i in range(1, self._times + 1)]
+        if state.global_step in due:
+            control.should_evaluate = True
+
+
 class ProgressBar(TrainerCallback):
     """One bar a stage with its latest number; rows of numbers belong in the log, not on screen."""
 

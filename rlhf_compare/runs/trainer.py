@@ -48,7 +48,8 @@ class StageTrainer:
         return self.accelerator.unwrap_model(self.model)  # type: ignore[attr-defined]
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        with self.meter.phase("evaluate"):
+        # forked: an evaluation's loader draws a seed, and training's batches must not depend on it
+        with self.meter.phase("evaluate"), torch.random.fork_rng():
             metrics = super().evaluate(*args, **kwargs)  # type: ignore[misc]
             return {**metrics, **self.probed()}
 

@@ -12,6 +12,7 @@ from transformers import GPT2LMHeadModel
 from rlhf_compare.dpo.reference import COLUMNS, CachedLogps, ReferenceCache, hash_weights
 from rlhf_compare.runs.meter import DeviceMeter
 from tests.dpo.conftest import MakeDPO
+from tests.ppo.test_trainer import weights_hash
 
 
 def files(cache: ReferenceCache) -> list[Path]:
@@ -44,6 +45,16 @@ def test_second_run_finds_them_and_is_charged_the_same(
     with meters[1].stage():
         pass
     assert meters[1].total >= meters[1].phases["reference"]  # the stage pays what the phase does
+
+
+def test_who_finds_them_trains_as_who_made_them(
+    make_dpo: MakeDPO, policy: GPT2LMHeadModel, tmp_path: Path
+) -> None:
+    cache, twin = ReferenceCache(tmp_path / "cache", "model"), copy.deepcopy(policy)
+    by_length = {"train_sampling_strategy": "group_by_length"}
+    make_dpo(by_length, reference_cache=cache).train()
+    make_dpo(by_length, model=twin, reference_cache=cache).train()
+    assert weights_hash(twin) == weights_hash(policy)
 
 
 def test_other_pairs_order_model_or_precision_are_other_files(

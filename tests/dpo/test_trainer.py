@@ -164,13 +164,15 @@ def test_without_a_probe_the_best_is_the_most_accurate_on_held_out_pairs(
 def test_probing_moves_no_weight(
     make_dpo: MakeDPO, policy: GPT2LMHeadModel, pairs: Dataset
 ) -> None:
+    """Two epochs in batches by length: the second epoch's order is drawn after evaluations."""
     twin = copy.deepcopy(policy)
-    make_dpo().train()
+    by_length = {"train_sampling_strategy": "group_by_length", "num_train_epochs": 2}
+    make_dpo(by_length).train()
     evaluated = make_dpo(
-        {"eval_strategy": "steps", "eval_steps": 1},
+        {**by_length, "eval_strategy": "steps", "eval_steps": 1},
         model=twin,
         eval_dataset=pairs,
-        probe=Climbing(*[(1.0, 0.5)] * 4),
+        probe=Climbing(*[(1.0, 0.5)] * 8),
     )
     evaluated.train()
     assert weights_hash(twin) == weights_hash(policy)
@@ -200,6 +202,11 @@ def test_settings_that_contradict_are_refused(tmp_path: Path) -> None:
         DPOConfig(
             output_dir=str(tmp_path), kl_budget=-1.0, keep="best", eval_strategy="steps", bf16=False
         )
+
+
+def test_what_would_be_ignored_is_refused(make_dpo: MakeDPO, pairs: Dataset) -> None:
+    with pytest.raises(ValueError, match="kl_budget needs a probe"):
+        make_dpo({**EVERY_STEP, "kl_budget": 3.0}, eval_dataset=pairs)
 
 
 def test_tokens_arrive_as_they_were_encoded(make_dpo: MakeDPO, pairs: Dataset) -> None:

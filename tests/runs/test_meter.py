@@ -49,3 +49,15 @@ def test_counts_add_up() -> None:
     meter.count(generated=3)
     meter.count(generated=4, trained=1)
     assert meter.as_dict()["tokens"] == {"generated": 7, "trained": 1}
+
+
+def test_inside_an_evaluation_everything_is_evaluation() -> None:
+    meter = DeviceMeter()
+    with meter.phase("evaluate"):
+        with meter.phase("generate"):
+            time.sleep(0.02)
+        meter.count(generated=7)
+    with meter.phase("generate"):
+        meter.count(generated=3)
+    assert meter.phases["evaluate"] >= 0.02 > meter.phases["generate"]
+    assert meter.tokens["generated"] == 3

@@ -10,7 +10,7 @@ import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from rlhf_compare.runs.config import TrackingConfig
-from rlhf_compare.runs.tracking import MetricsLog, WandbCallback, wandb_mode
+from rlhf_compare.runs.tracking import EvaluateEvenly, MetricsLog, WandbCallback, wandb_mode
 
 
 def events(callback: Any, tmp_path: Path, rows: list[dict[str, float]]) -> None:
@@ -90,3 +90,21 @@ def test_wandb_that_breaks_stops_nothing(
     monkeypatch.setitem(sys.modules, "wandb", fake)
     events(wandb_callback(tmp_path), tmp_path, [{"loss": 1.0}, {"loss": 0.5}])
     assert "gone" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("times", "steps", "expected"),
+    [(10, 12, 10), (1, 12, 1), (10, 4, 4), (3, 9, 3)],
+)
+def test_evaluations_are_even_and_the_last_is_at_the_end(
+    times: int, steps: int, expected: int
+) -> None:
+    callback, due = EvaluateEvenly(times), []
+    for step in range(1, steps + 1):
+        state, control = TrainerState(global_step=step, max_steps=steps), TrainerControl()
+        callback.on_step_end(None, state, control)  # type: ignore[arg-type]
+        if control.should_evaluate:
+            due.append(step)
+    assert len(due) == expected and due[-1] == steps
+    gaps = {b - a for a, b in zip([0, *due], due, strict=False)}
+    assert max(gaps) - min(gaps) <= 1
