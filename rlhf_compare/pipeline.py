@@ -195,7 +195,10 @@ class Pipeline:
                 held_out = context.data.eval()
                 _, asked = evaluation_prompts(held_out, self.recipe.evaluation)
                 of_probe = set(asked["prompt"])
-                held_out = held_out.filter(lambda p: p in of_probe, input_columns="prompt")
+                held_out = held_out.filter(
+                    lambda p, feeds: p in of_probe and "dpo" in feeds,
+                    input_columns=["prompt", "feeds"],
+                )
                 train = dpo_view(context.data.train(), rule)
                 judged = dpo_view(held_out, rule) if len(held_out) else None
             train_dpo(

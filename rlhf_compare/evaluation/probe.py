@@ -59,8 +59,9 @@ class Probe:
 
     def __call__(self, policy: Any) -> dict[str, float]:
         """Measure ``policy`` where it is; its mode and the caller's draws stay as they were."""
-        self._harness.reference.to(policy.device)
+        reference = self._harness.reference.to(policy.device)
         columns = self._harness.measure(policy, self.prompts, self.seed).per_prompt
+        reference.to("cpu")  # training has the device to itself between two calls
         means = {name: fmean(columns[key]) for key, name in _SHOWN.items() if key in columns}
         if means.get("kl_exact", 0.0) > 0.0 and "kl_floor" in means:
             means["efficiency"] = means["kl_floor"] / means["kl_exact"]

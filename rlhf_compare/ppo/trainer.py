@@ -182,7 +182,9 @@ class PPOTrainer(IterationTrainer):
             model, rollout, masked_whiten(advantages, rollout.response_mask), returns
         )
         metrics = rollout_metrics(rollout, returns, self.kl_control.kl_coef)
-        self.kl_control.update(metrics["objective/kl"], len(rollout) * self.args.world_size)
+        kl = torch.tensor(metrics["objective/kl"], device=self.args.device)
+        everywhere = float(self.accelerator.reduce(kl, reduction="mean"))  # one beta for all
+        self.kl_control.update(everywhere, len(rollout) * self.args.world_size)
         if self.ppo.reference_ema is not None:
             blend(self.ref_model, self.policy, self.ppo.reference_ema)
         # the Trainer's own mean loss forgets what came before a checkpoint; this one is saved

@@ -84,7 +84,9 @@ class Updater:
         total = stats.pop("loss")
         stats["policy/grad_norm"] = norm
         self.record({name: float(value) for name, value in stats.items()})
-        return total, float(stats["policy/approxkl_avg"])
+        # of all processes: one that stopped alone would leave the others waiting for its gradients
+        moved = self.accelerator.reduce(stats["policy/approxkl_avg"], reduction="mean")
+        return total, float(moved)
 
     def _loss(
         self,
