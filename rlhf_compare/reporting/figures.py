@@ -208,7 +208,8 @@ DRAWINGS = (
         "Methods that learn from pairs: likelihoods, loss and adoption",
         "Left: log-probability of the chosen and the rejected responses of held-out pairs, less "
         "the reference's. Where both fall, probability went to responses that nobody asked for "
-        "(likelihood displacement). Right: the loss on the same pairs, and adoption as greedy "
+        "(likelihood displacement). Right: the loss on the same pairs, as a share of the first "
+        "probe's, and adoption as greedy "
         "decoding and as exact probability see it: a loss near 0 says little of either. First "
         "seed.",
     ),

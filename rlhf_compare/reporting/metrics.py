@@ -53,8 +53,11 @@ class Cell:
 
 
 def display_name(method: str) -> str:
-    """`ppo` is printed PPO, `best_of_n` best of n."""
-    return _NAMES.get(method, method.upper() if len(method) <= 4 else method.replace("_", " "))
+    """`ppo` is printed PPO, `dpo_chapter` DPO chapter, `best_of_n` best of n."""
+    if method in _NAMES:
+        return _NAMES[method]
+    first, *rest = method.split("_")
+    return " ".join([first.upper() if len(first) <= 4 else first, *rest])
 
 
 def seconds_after_sft(method: dict[str, Any]) -> float | None:

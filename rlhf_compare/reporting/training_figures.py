@@ -64,15 +64,17 @@ def likelihoods(results: dict[str, Any]) -> Figure | None:
         for side, style in (("chosen", "-"), ("rejected", "--")):
             values = [p[f"logratio_{side}"] for p in points]
             left.plot(steps, values, style, color=colour, label=f"{display_name(name)}, {side}")
-        right.plot(steps, [p["held_out_loss"] for p in points], ":", color=colour)
+        first = points[0]["held_out_loss"] or 1.0  # losses of different kinds on one scale
+        right.plot(steps, [p["held_out_loss"] / first for p in points], ":", color=colour)
         if "adoption_exact" in points[-1]:
             right.plot(steps, [p["adoption_exact"] for p in points], "-", color=colour)
             right.plot(steps, [p["adoption_greedy"] for p in points], "--", color=colour)
         last = [format_value(points[-1][f"logratio_{s}"], "number") for s in ("chosen", "rejected")]
         ends.append(f"{display_name(name)} {last[0]} and {last[1]}")
     left.axhline(0.0, color=GREY, linewidth=0.8)
-    left.set_ylabel("log-ratio to the reference (nats per response)")
-    right.set_ylabel("held-out loss, adoption")
+    left.set_ylabel("log-ratio (nats per response)")
+    right.set_ylabel("held-out loss (of the first), adoption")
+    right.set_ylim(-0.05, 1.3)
     for label, style in (("loss", ":"), ("adoption, exact", "-"), ("adoption, greedy", "--")):
         right.plot([], [], style, color=BLACK, label=label)
     for axes in (left, right):
