@@ -129,9 +129,13 @@ def note(axes: Axes, text: str, at: tuple[float, float]) -> None:
     )
 
 
-def finish(figure: Figure, axes: Axes, takeaway: str, columns: int = 6) -> Figure:
-    """Title on the left and the legend below the axes, where no marker can hide behind it."""
-    axes.set_title(textwrap.fill(takeaway, 78), fontsize=10.5, loc="left")
+def finish(figure: Figure, axes: Axes, takeaway: str, columns: int = 6, width: int = 78) -> Figure:
+    """Title on the left and the legend below the axes, where no marker can hide behind it.
+
+    Args:
+        width: of the title, in characters; it starts where the axes do.
+    """
+    axes.set_title(textwrap.fill(takeaway, width), fontsize=10.5, loc="left")
     figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     return figure
 

@@ -125,7 +125,7 @@ def seconds_by_stage(results: dict[str, Any]) -> Figure | None:
             if stage == list(cost["stages"])[-1]:
                 text += f", path {format_value(cost['path_total'], 'seconds')} s"
             axes.text(max(end, start) + 0.01 * longest, y, text, va="center", fontsize=9)
-            ticks[f"{display_name(path)} path: {stage}"] = y
+            ticks[f"{display_name(path)} path: {display_name(stage)}"] = y
             y += 1.0
         y += 0.6
     seen = {phase for c in costs.values() for s in c["stages"].values() for phase in _parts(s)}
@@ -134,9 +134,9 @@ def seconds_by_stage(results: dict[str, Any]) -> Figure | None:
     axes.set_yticks(list(ticks.values()), list(ticks))
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
-    axes.set_xlim(0.0, longest * 1.3)
+    axes.set_xlim(0.0, longest * 1.45)
     axes.set_xlabel("device time (seconds)")
-    return finish(figure, axes, _cost_takeaway(results, list(costs)), columns=5)
+    return finish(figure, axes, _cost_takeaway(results, list(costs)), columns=5, width=52)
 
 
 def _parts(spent: dict[str, Any]) -> dict[str, float]:
