@@ -87,16 +87,6 @@ def _pairs(data: Dataset, rule: PairRule) -> Dataset:
     return data.map(pairs, batched=True, remove_columns=data.column_names)
 
 
-def reward_view(data: Dataset) -> Dataset:
-    """``chosen_ids`` and ``rejected_ids``, each prompt + response, for RewardTrainer."""
-
-    def columns(row: dict[str, list[int]]) -> dict[str, list[int]]:
-        return {side: row["prompt_ids"] + row[side] for side in ("chosen_ids", "rejected_ids")}
-
-    pairs = _pairs(rows_for("reward", data), "best_worst")
-    return pairs.map(columns, remove_columns=pairs.column_names)
-
-
 def prompt_view(data: Dataset, stage: Feed | None = None) -> Dataset:
     """Every different prompt once, in order of appearance: ``prompt``, ``prompt_ids``.
 

@@ -13,7 +13,6 @@ from rlhf_compare.data.views import (
     prompt_view,
     ranked_pairs,
     ranked_view,
-    reward_view,
     sft_view,
 )
 from rlhf_compare.errors import DataError
@@ -68,7 +67,6 @@ def test_the_reward_model_gets_k_responses_together() -> None:
     view = ranked_view(DATA)
     assert view[0] == {key: DATA[0][key] for key in ("prompt_ids", "response_ids", "scores")}
     assert [len(scores) for scores in view["scores"]] == [4, 2]  # all-tied rows rank nothing
-    assert reward_view(DATA)["chosen_ids"][:] == [[1, 2, 11, 0], [1, 2, 30, 0]]
 
 
 def test_every_prompt_once() -> None:
