@@ -5,7 +5,8 @@
 
 Same pairs (the embedded corpus under recipes/tiny.yaml), weights, tokens and optimizer steps of 16
 pairs. TRL twice: in the chapter's setting, 4 pairs with an accumulation of 4 and a live reference,
-and in the best that was found, 16 pairs at once with the reference computed beforehand. Each run
+and in the best that was found, 16 pairs of like length at once with the reference computed
+beforehand. Each run
 is a process of its own, the systems in turn. Seconds hold everything from the pairs to the trained
 policy, reference log-probabilities included; ours start from an empty cache.
 """

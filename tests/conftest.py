@@ -11,8 +11,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import datasets
 import pytest
+import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+from rlhf_compare.models.tokenizer import train_tokenizer
 
 _ROOT = Path(__file__).resolve().parents[1]
 _SHARED = _ROOT.parent / "shared" / "data"
@@ -79,6 +82,26 @@ def gpt2_tokenizer(shared_data: Path) -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=_EOS, pad_token=_EOS)
+
+
+def small_config(tokenizer: PreTrainedTokenizerFast) -> GPT2Config:
+    """A model of a few thousand weights, far from uniform."""
+    eos = tokenizer.eos_token_id
+    return GPT2Config(
+        vocab_size=len(tokenizer), n_layer=2, n_head=2, n_embd=16, n_positions=64,
+        bos_token_id=eos, eos_token_id=eos, pad_token_id=eos, initializer_range=0.3,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return train_tokenizer(["some text to learn a few merges from, some text"], 300)
+
+
+@pytest.fixture
+def policy(tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
+    torch.manual_seed(0)
+    return GPT2LMHeadModel(small_config(tokenizer))
 
 
 @pytest.fixture

@@ -19,16 +19,13 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig
 from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
 from trl import DPOTrainer
 
 from rlhf_compare.dpo.config import DPOConfig
-from rlhf_compare.dpo.reference import (
-    COLUMNS,
-    CachedLogps,
-    ReferenceCache,
-    hash_weights,
-    with_logps,
-)
+from rlhf_compare.dpo.forward import logprobs_alone, use_pair_forward
+from rlhf_compare.dpo.reference import CachedLogps, ReferenceCache, hash_weights, with_logps
 from rlhf_compare.models.adapters import save_merged
 from rlhf_compare.models.policy import fuse_activations, load_policy
 from rlhf_compare.models.tokenizer import load_tokenizer
@@ -49,12 +46,18 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
     args: DPOConfig
 
     def __init__(self, *args: Any, reference_cache: ReferenceCache | None = None, **kwargs: Any):
-        self._reference_cache = reference_cache
+        self._cache = reference_cache
         super().__init__(*args, **kwargs)
+        self._use_pair_forward()
         if self.args.kl_budget is not None and self.probe is None:
             raise ValueError("kl_budget needs a probe: nothing else here measures the KL")
         if self.args.keep == "best" and self.eval_dataset is None:
             raise ValueError("keep: best needs an eval_dataset to choose by")
+
+    def _use_pair_forward(self) -> None:
+        for model in (self.model, self.ref_model):
+            if model is not None and not self.use_weighting:
+                use_pair_forward(model)
 
     def _prepare_dataset(
         self, dataset: Dataset, processing_class: Any, args: DPOConfig, dataset_name: str
@@ -75,31 +78,49 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
     # --- reference log-probabilities
 
     def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
-        """TRL's, kept on disk. Whoever finds them there is charged what they once took, so that no
+        """Once for all runs: whoever finds them on disk is charged what they once took, so that no
         run looks cheaper for coming second; those of held-out pairs belong to the evaluation."""
-        # a loader draws a seed; forked, so that who finds the numbers trains as who makes them
-        with torch.random.fork_rng():
-            return self._known_or_computed(dataset, name, batch_size)
-
-    def _known_or_computed(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
-        phase, cache = "reference" if name == "train" else "evaluate", self._reference_cache
+        phase, cache, args = "reference" if name == "train" else "evaluate", self._cache, self.args
         if cache is None:
             with self.meter.phase(phase):
-                return super()._precompute_ref_logps(dataset, name, batch_size)
-        args = self.args
+                return with_logps(dataset, self._reference_logps(dataset, batch_size))
         path = cache.path(dataset, (args.bf16, args.fp16, args.ld_alpha, args.device.type))
         known = cache.load(path)
         if known is not None:
             self.meter.charge(phase, known.seconds)
             return with_logps(dataset, known)
-        start = time.perf_counter()
         with self.meter.phase(phase):
-            complete = super()._precompute_ref_logps(dataset, name, batch_size)
-        seconds = time.perf_counter() - start
-        chosen, rejected = (torch.tensor(complete[name], dtype=torch.float32) for name in COLUMNS)
+            computed = self._reference_logps(dataset, batch_size)
         if self.is_world_process_zero():
-            cache.save(path, CachedLogps(chosen, rejected, seconds))
-        return complete
+            cache.save(path, computed)
+        return with_logps(dataset, computed)
+
+    def compute_ref_log_probs(self, model: Any, inputs: dict[str, Tensor]) -> Any:
+        return super().compute_ref_log_probs(logprobs_alone(model), inputs)
+
+    def _reference_logps(self, dataset: Dataset, batch_size: int) -> CachedLogps:
+        """In batches of like length. TRL's own pass takes them as they come, and keeps a copy of
+        its own beside the data, which would look like numbers that cost nothing."""
+        self._use_pair_forward()  # TRL asks while its constructor still runs
+        start = time.perf_counter()
+        order = torch.tensor(dataset[self.args.length_column_name]).argsort()
+        # a loader draws a seed; forked, so that who finds the numbers trains as who makes them
+        with torch.random.fork_rng():
+            loader = self.accelerator.prepare(
+                DataLoader(
+                    dataset.select(order.tolist()), batch_size, collate_fn=self.data_collator
+                )
+            )
+            parts = [
+                self.accelerator.gather_for_metrics(
+                    self.compute_ref_log_probs(self.ref_model or self.model, batch)
+                )
+                for batch in tqdm(loader, "reference", unit="batch", delay=3.0, leave=False)
+            ]
+        chosen, rejected = (
+            torch.cat(side).float().cpu()[order.argsort()] for side in zip(*parts, strict=True)
+        )
+        return CachedLogps(chosen, rejected, time.perf_counter() - start)
 
     # --- what is logged
 

@@ -80,18 +80,38 @@ def hidden_states(model: Any, input_ids: Tensor) -> Tensor:
     return hidden
 
 
+_LOUD = 1e3
+
+
 @torch.no_grad()
 def has_plain_head(model: Any) -> bool:
     """Whether logits are the head of the hidden states and nothing more.
 
     Some architectures scale or cap them afterwards; then the head cannot be applied to chosen
-    positions alone. Asked of the model by trying, which no list of architectures can replace.
+    positions alone. Asked of the model by trying, which no list of architectures can replace; and
+    loudly, for a cap does nothing to logits near 0.
     """
     lm = causal_lm(model)
-    ids = torch.arange(4, device=lm.device).unsqueeze(0)
-    plain = lm.get_output_embeddings()(hidden_states(model, ids))
-    whole = lm(input_ids=ids, use_cache=False).logits
-    return torch.allclose(plain, whole, rtol=1e-4, atol=1e-4)
+    seen: dict[str, Tensor] = {}
+
+    def keep_states(_module: Any, _inputs: Any, output: Any) -> None:
+        seen["states"] = output[0]
+
+    def speak_up(_module: Any, inputs: tuple[Tensor, ...], logits: Tensor) -> Tensor:
+        seen["read"], seen["said"] = inputs[0], logits * _LOUD
+        return seen["said"]
+
+    hooks = [
+        lm.base_model.register_forward_hook(keep_states),
+        lm.get_output_embeddings().register_forward_hook(speak_up),
+    ]
+    try:
+        ids = torch.arange(4, device=lm.device).unsqueeze(0)
+        logits = lm(input_ids=ids, use_cache=False).logits
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return torch.equal(seen["read"], seen["states"]) and torch.allclose(seen["said"], logits)
 
 
 def response_logits(

@@ -5,14 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from datasets import Dataset
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from rlhf_compare.dpo.config import DPOConfig
 from rlhf_compare.dpo.trainer import EncodedDPOTrainer
-from rlhf_compare.models.tokenizer import train_tokenizer
-from tests.ppo.conftest import small_config
 
 MakeDPO = Callable[..., EncodedDPOTrainer]
 SETTINGS: dict[str, Any] = {
@@ -29,17 +26,6 @@ SETTINGS: dict[str, Any] = {
     "max_length": None,
     "precompute_ref_log_probs": True,
 }
-
-
-@pytest.fixture(scope="session")
-def tokenizer() -> PreTrainedTokenizerFast:
-    return train_tokenizer(["some text to learn a few merges from, some text"], 300)
-
-
-@pytest.fixture
-def policy(tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
-    torch.manual_seed(0)
-    return GPT2LMHeadModel(small_config(tokenizer))
 
 
 @pytest.fixture

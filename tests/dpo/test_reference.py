@@ -27,15 +27,15 @@ def test_second_run_finds_them_and_is_charged_the_same(
     make_dpo: MakeDPO, policy: GPT2LMHeadModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache, meters = ReferenceCache(tmp_path / "cache", "model"), [DeviceMeter(), DeviceMeter()]
+    second_policy = copy.deepcopy(policy)
     first = make_dpo(reference_cache=cache, meter=meters[0])
     calls = 0
 
-    def count(*_: Any) -> None:
+    def count(_model: Any, _args: Any, named: dict[str, Any]) -> None:
         nonlocal calls
-        calls += 1
+        calls += bool(named.get("fused_lm_head"))
 
-    second_policy = copy.deepcopy(policy)
-    second_policy.register_forward_pre_hook(count)
+    second_policy.register_forward_pre_hook(count, with_kwargs=True)
     second = make_dpo(model=second_policy, reference_cache=cache, meter=meters[1])
     assert calls == 0
     assert logps(second) == logps(first)

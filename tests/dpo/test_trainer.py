@@ -83,7 +83,9 @@ def test_loss_and_gradient_are_those_of_trl(
     loss, gradient = loss_and_gradient(ours, [ours.train_dataset[i] for i in range(4)])
     expected, direction = loss_and_gradient(theirs, [theirs.train_dataset[i] for i in range(4)])
     assert loss == pytest.approx(expected, abs=1e-5)
-    torch.testing.assert_close(gradient, direction, rtol=1e-5, atol=1e-5)
+    # TRL's head computes in float32 whatever the weights are; that rounding grows with the gradient
+    scale = max(1.0, float(direction.abs().max()))
+    torch.testing.assert_close(gradient, direction, rtol=1e-5, atol=1e-5 * scale)
     assert float(gradient.norm()) > 0.01
 
 

@@ -7,34 +7,15 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset
-from transformers import GPT2Config, GPT2LMHeadModel, GPT2Model, PreTrainedTokenizerFast
+from transformers import GPT2LMHeadModel, GPT2Model, PreTrainedTokenizerFast
 
 from rlhf_compare.models.heads import ScalarHeadModel
-from rlhf_compare.models.tokenizer import train_tokenizer
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.trainer import PPOTrainer
+from tests.conftest import small_config
 
 MakeTrainer = Callable[..., PPOTrainer]
 PROMPTS = [[40 + i % 5] * (1 + i % 4) + [60 + i] for i in range(16)]
-
-
-def small_config(tokenizer: PreTrainedTokenizerFast) -> GPT2Config:
-    eos = tokenizer.eos_token_id
-    return GPT2Config(
-        vocab_size=len(tokenizer), n_layer=2, n_head=2, n_embd=16, n_positions=64,
-        bos_token_id=eos, eos_token_id=eos, pad_token_id=eos, initializer_range=0.3,
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def tokenizer() -> PreTrainedTokenizerFast:
-    return train_tokenizer(["some text to learn a few merges from, some text"], 300)
-
-
-@pytest.fixture
-def policy(tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
-    torch.manual_seed(0)
-    return GPT2LMHeadModel(small_config(tokenizer))
 
 
 @pytest.fixture

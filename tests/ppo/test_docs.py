@@ -11,7 +11,8 @@ from transformers import GPT2ForSequenceClassification, GPT2LMHeadModel, Trainin
 
 from rlhf_compare.models.tokenizer import train_tokenizer
 from rlhf_compare.ppo import PPOConfig
-from tests.ppo.conftest import MakeTrainer, small_config
+from tests.conftest import small_config
+from tests.ppo.conftest import MakeTrainer
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 

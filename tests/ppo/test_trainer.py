@@ -25,7 +25,8 @@ from rlhf_compare.ppo.loss import token_rewards
 from rlhf_compare.ppo.rollout import Rollout, window
 from rlhf_compare.tensors.logprobs import token_logprobs
 from rlhf_compare.tensors.padding import micro_batches, pad_sequences
-from tests.ppo.conftest import PROMPTS, MakeTrainer, small_config
+from tests.conftest import small_config
+from tests.ppo.conftest import PROMPTS, MakeTrainer
 
 
 def weights_hash(model: torch.nn.Module) -> str:

@@ -1,0 +1,143 @@
+"""The forward of a pair, under the contract of TRL's fused head, without what no loss reads.
+
+TRL's DPOTrainer calls ``model(..., labels=labels, fused_lm_head=True)`` and reads log-probabilities
+per token. TRL 1.16 computes every prompt twice, and without Triton, that is on a CPU, the head of
+all positions, prompts and padding too, and the logits a second time for the gradient.
+"""
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from trl.kernels.chunked_logprob import _use_triton
+from trl.trainer.utils import FusedCausalLMOutput
+
+from rlhf_compare.dpo.layout import PairLayout
+from rlhf_compare.models.policy import causal_lm, has_plain_head, hidden_states
+
+_TILE = 1 << 25  # logits held at once, 128 MiB in float32; of more, backward computes them again
+_TEXT = {"input_ids", "attention_mask", "use_cache", "labels", "fused_lm_head"}
+_ALONE = "logprobs_alone"
+
+
+def use_pair_forward(model: Any) -> None:
+    """Replace the fused head that TRL gave ``model``.
+
+    TRL's stays where it is the better one, on a device with Triton, and where it knows more: for
+    models whose logits are not the plain head of the hidden states or that read more than text.
+
+    Args:
+        model: a causal language model or a PEFT model of one; batches are padded last.
+    """
+    lm: Any = causal_lm(model)
+    if hasattr(lm.forward, "trl_forward") or _use_triton(lm.device) or not has_plain_head(lm):
+        return
+    trl_forward, shared = lm.forward, can_share_prompts(lm)
+
+    @functools.wraps(trl_forward)  # `generate` checks its arguments against the signature
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        metrics = not kwargs.pop(_ALONE, False)
+        asked = kwargs.get("fused_lm_head") and kwargs.get("labels") is not None
+        if not asked or args or not _TEXT.issuperset(kwargs):
+            return trl_forward(*args, **kwargs)
+        return pair_forward(lm, kwargs["input_ids"], kwargs["labels"], shared, metrics)
+
+    forward.trl_forward = trl_forward  # type: ignore[attr-defined]
+    lm.forward = forward
+
+
+def logprobs_alone(model: Any) -> Any:
+    """The model to call where no metric is read, as of a reference."""
+    ours = hasattr(causal_lm(model).forward, "trl_forward")
+    return functools.partial(model, **{_ALONE: True}) if ours else model
+
+
+def pair_forward(
+    lm: Any, input_ids: Tensor, labels: Tensor, shared: bool, metrics: bool = True
+) -> FusedCausalLMOutput:
+    """What TRL's head gives, (2N, W - 1) each, 0 where there is no label.
+
+    Args:
+        input_ids: (2N, W) chosen rows, then rejected rows, padded last.
+        labels: (2N, W), -100 = none.
+        shared: compute a prompt once for both its responses.
+        metrics: False = log-probabilities alone.
+    """
+    mask = labels[:, 1:] != -100
+    states, targets = _states(lm, input_ids, labels, shared), labels[:, 1:][mask]
+    head, score = lm.get_output_embeddings(), _score if metrics else _logprobs
+    tiles = max(1, -(-len(targets) * head.weight.shape[0] // _TILE))
+    scored = [
+        score(head, *tile) if tiles == 1 else checkpoint(score, head, *tile, use_reentrant=False)
+        for tile in zip(states.chunk(tiles), targets.chunk(tiles), strict=True)
+    ]
+    names = ("log_probs", "entropy", "mean_logits", "is_top1")
+    spread = {
+        name: torch.zeros(mask.shape, dtype=part[0].dtype, device=mask.device).masked_scatter(
+            mask, torch.cat(part)
+        )
+        for name, part in zip(names, zip(*scored, strict=True), strict=False)
+    }
+    return FusedCausalLMOutput(**spread, label_mask=mask)
+
+
+def _states(lm: Any, input_ids: Tensor, labels: Tensor, shared: bool) -> Tensor:
+    """The hidden state that predicts every label, row after row: (M, width)."""
+    layout = PairLayout.of(input_ids, labels) if shared else None
+    if layout is None:  # padding last: a causal model needs no mask for that
+        return hidden_states(lm, input_ids)[:, :-1][labels[:, 1:] != -100]
+    states: Tensor = _shared_states(lm, layout)
+    return states.flatten(0, 1).index_select(0, layout.predicted_by)
+
+
+def _shared_states(lm: Any, layout: PairLayout) -> Tensor:
+    states: Tensor = lm.base_model(
+        input_ids=layout.input_ids,
+        position_ids=layout.position_ids,
+        attention_mask=layout.attention_mask,
+        use_cache=False,
+    )[0]
+    return states
+
+
+@torch.no_grad()
+def can_share_prompts(lm: Any) -> bool:
+    """Whether the model reads a pair in one row as it reads two rows.
+
+    It must keep to a mask of its caller's and tell places by ``position_ids``; recurrent layers and
+    biases by distance do not. Asked by trying. A sliding window a trial would not show: such a
+    model's own mask is what makes it.
+    """
+    if getattr(lm.config.get_text_config(), "sliding_window", None) is not None:
+        return False
+    ids = torch.tensor([[3, 4, 5, 6, 7, 8], [3, 4, 9, 2, 9, 1]], device=lm.device)
+    labels = ids.masked_fill(torch.arange(6, device=lm.device) < 2, -100)
+    try:
+        together, apart = (_states(lm, ids, labels, shared) for shared in (True, False))
+    except (TypeError, ValueError, RuntimeError):  # knows no position_ids, or no such mask
+        return False
+    return torch.allclose(together, apart, rtol=1e-3, atol=1e-3 * float(apart.std()))
+
+
+def _score(head: nn.Module, states: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+    """log pi of M targets, (M,), with gradient; entropy, mean logit and whether the target is the
+    most likely token, without."""
+    logits, logp, target = _logits(head, states, targets)
+    logprobs = logp.gather(-1, target).squeeze(-1)
+    with torch.no_grad():
+        entropy = -torch.linalg.vecdot(logp.exp(), logp)
+        is_top1 = logits.gather(-1, target).squeeze(-1) >= logits.amax(-1)
+        return logprobs, entropy, logits.mean(-1), is_top1
+
+
+def _logprobs(head: nn.Module, states: Tensor, targets: Tensor) -> tuple[Tensor]:
+    _, logp, target = _logits(head, states, targets)
+    return (logp.gather(-1, target).squeeze(-1),)
+
+
+def _logits(head: nn.Module, states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    logits = head(states)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return logits, torch.log_softmax(logits, dim=-1), targets.unsqueeze(-1)
