@@ -5,6 +5,7 @@ from typing import Literal
 
 from transformers import TrainingArguments
 
+from rlhf_compare.ppo.loss import KLEstimator
 from rlhf_compare.runs.arguments import section_of
 
 
@@ -45,7 +46,7 @@ class PPOConfig(TrainingArguments):
     kl_coef: float = field(
         default=0.05, metadata={"help": "beta in R = r - beta log(pi/pi_ref); 0 = no penalty"}
     )
-    kl_estimator: Literal["k1", "k3"] = field(
+    kl_estimator: KLEstimator = field(
         default="k1", metadata={"help": "of the penalty; k3's gradient is not that of the KL"}
     )
     kl_target: float | None = field(

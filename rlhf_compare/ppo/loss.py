@@ -4,6 +4,7 @@ Shapes: B responses, R response positions; masks are True on real response token
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ from rlhf_compare.tensors.padding import last_true
 
 # exp(20) is 5e8: beyond it a ratio says only that something broke, and in half precision is inf
 MAX_LOG_RATIO = 20.0
+KLEstimator = Literal["k1", "k3"]
+ESTIMATORS = {"k1": k1, "k3": k3}
 
 
 def token_rewards(
@@ -22,7 +25,7 @@ def token_rewards(
     ref_logprobs: Tensor,
     mask: Tensor,
     kl_coef: float,
-    kl_estimator: str = "k1",
+    kl_estimator: KLEstimator = "k1",
 ) -> Tensor:
     """Reward of every response token; a row sums to R(x, y) = r - beta log(pi / pi_ref).
 
@@ -40,7 +43,7 @@ def token_rewards(
     Returns:
         (B, R), 0 where not ``mask``.
     """
-    penalty = (k1 if kl_estimator == "k1" else k3)(logprobs, ref_logprobs)
+    penalty = ESTIMATORS[kl_estimator](logprobs, ref_logprobs)
     rewards = torch.where(mask, -kl_coef * penalty, torch.zeros_like(penalty))
     rows = torch.arange(len(scores), device=scores.device)
     return rewards.index_put((rows, last_true(mask)), scores.to(rewards.dtype), accumulate=True)

@@ -6,28 +6,36 @@ from typing import Any
 
 from torch import Tensor
 
-from rlhf_compare.ppo.loss import explained_variance
+from rlhf_compare.ppo.loss import ESTIMATORS, KLEstimator, explained_variance
 from rlhf_compare.ppo.rollout import Rollout
 from rlhf_compare.tensors.masked import masked_mean, masked_sum
 
 
-def rollout_metrics(rollout: Rollout, returns: Tensor | None, kl_coef: float) -> dict[str, float]:
+def rollout_metrics(
+    rollout: Rollout,
+    returns: Tensor | None,
+    kl_coef: float,
+    kl_estimator: KLEstimator = "k1",
+) -> dict[str, float]:
     """Under TRL 1.12's names where it had one.
 
     Args:
         returns: (B, R); None leaves the explained variance out.
         kl_coef: beta of this rollout.
+        kl_estimator: of the penalty; ``objective/kl`` is k1 whatever it is.
     """
     mask = rollout.response_mask
     # masked, because TRL's own metric of this name counted padding
     kl = masked_sum(rollout.logprobs - rollout.ref_logprobs, mask, dim=1)
+    estimate = ESTIMATORS[kl_estimator](rollout.logprobs, rollout.ref_logprobs)
+    penalty = kl_coef * masked_sum(estimate, mask, dim=1)
     metrics = {
         "objective/kl": kl.mean(),
         "objective/kl_exact": masked_sum(rollout.token_kl, mask, dim=1).mean(),
         "objective/entropy": masked_sum(-rollout.logprobs, mask, dim=1).mean(),
         "objective/entropy_per_token": masked_mean(rollout.entropy, mask),
-        "objective/non_score_reward": -kl_coef * kl.mean(),
-        "objective/rlhf_reward": (rollout.scores - kl_coef * kl).mean(),
+        "objective/non_score_reward": -penalty.mean(),
+        "objective/rlhf_reward": (rollout.scores - penalty).mean(),
         "objective/scores": rollout.scores.mean(),
         "objective/scores_std": rollout.scores.std(unbiased=False),
         "val/eos_rate": rollout.ended.float().mean(),

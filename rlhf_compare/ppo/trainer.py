@@ -46,7 +46,7 @@ from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.experience import Collector
 from rlhf_compare.ppo.iteration import IterationTrainer
 from rlhf_compare.ppo.kl_control import KLController
-from rlhf_compare.ppo.loss import gae, token_rewards
+from rlhf_compare.ppo.loss import KLEstimator, gae, token_rewards
 from rlhf_compare.ppo.metrics import append_samples, rollout_metrics
 from rlhf_compare.ppo.models import PolicyAndValue, blend, freeze
 from rlhf_compare.ppo.prompts import encode_prompts
@@ -181,7 +181,7 @@ class PPOTrainer(IterationTrainer):
         loss = self._update(
             model, rollout, masked_whiten(advantages, rollout.response_mask), returns
         )
-        metrics = rollout_metrics(rollout, returns, self.kl_control.kl_coef)
+        metrics = rollout_metrics(rollout, returns, *self._penalty)
         kl = torch.tensor(metrics["objective/kl"], device=self.args.device)
         everywhere = float(self.accelerator.reduce(kl, reduction="mean"))  # one beta for all
         self.kl_control.update(everywhere, len(rollout) * self.args.world_size)
@@ -191,6 +191,10 @@ class PPOTrainer(IterationTrainer):
         self._record({**metrics, "loss": float(loss)})
         self._write_samples(rollout)
         return loss
+
+    @property
+    def _penalty(self) -> tuple[float, KLEstimator]:
+        return self.kl_control.kl_coef, self.ppo.kl_estimator
 
     def _rewards(self, rollout: Rollout) -> Tensor:
         """Reward of every token: (B, R)."""
@@ -203,8 +207,7 @@ class PPOTrainer(IterationTrainer):
             rollout.logprobs,
             rollout.ref_logprobs,
             rollout.response_mask,
-            self.kl_control.kl_coef,
-            self.ppo.kl_estimator,
+            *self._penalty,
         )
         if self.ppo.whiten_rewards:
             return masked_whiten(rewards, rollout.response_mask, shift_mean=False)
@@ -250,7 +253,7 @@ class PPOTrainer(IterationTrainer):
                 part = prompts[start : start + self.args.per_device_eval_batch_size]
                 batch = self._prepare_inputs(self._collate([{"input_ids": ids} for ids in part]))
                 rollout = self.collector.collect(model, self.policy, **batch)
-                for name, value in rollout_metrics(rollout, None, self.kl_control.kl_coef).items():
+                for name, value in rollout_metrics(rollout, None, *self._penalty).items():
                     sums[name] += value * len(rollout)
                 rows += len(rollout)
             metrics = {f"{metric_key_prefix}_{name}": total / rows for name, total in sums.items()}
