@@ -44,8 +44,12 @@ def as_scalar_head(model: Any) -> ScalarHeadModel | None:
 def encode_prompt_of(tokenizer: Any, prompt: str) -> list[int]:
     """Token ids of a prompt for a reward model of any kind: an encoder's text opens with its CLS
     token, where it has one."""
-    opening = [] if tokenizer.cls_token_id is None else [tokenizer.cls_token_id]
-    return opening + encode_prompt(tokenizer, prompt)
+    return opening_of(tokenizer) + encode_prompt(tokenizer, prompt)
+
+
+def opening_of(tokenizer: Any) -> list[int]:
+    """What every text of this tokenizer's model opens with: a CLS token, or nothing."""
+    return [] if tokenizer.cls_token_id is None else [tokenizer.cls_token_id]
 
 
 class TextRewardModel:
@@ -59,15 +63,15 @@ class TextRewardModel:
 
     @torch.no_grad()
     def __call__(self, prompts: Sequence[str], responses: Sequence[str]) -> list[float]:
-        """r(x, y) of every prompt with its response; longer texts than the model has positions
-        are cut at the front, so that the response is read whole."""
+        """r(x, y) of every prompt with its response; of longer texts than the model has positions
+        the front of the prompt is cut, so that the response is read whole."""
         longest = getattr(self.model.config, "max_position_embeddings", None)
-        sequences = [
-            (encode_prompt_of(self.tokenizer, x) + encode_response(self.tokenizer, y))[
-                -(longest or 0) :
-            ]
-            for x, y in zip(prompts, responses, strict=True)
-        ]
+        opening = opening_of(self.tokenizer)
+        sequences = []
+        for x, y in zip(prompts, responses, strict=True):
+            ids = encode_prompt(self.tokenizer, x) + encode_response(self.tokenizer, y)
+            room = len(ids) if longest is None else max(longest - len(opening), 0)
+            sequences.append(opening + ids[max(len(ids) - room, 0) :])
         return score_sequences(self.model, sequences, self.batch_size)
 
 
