@@ -24,7 +24,7 @@ from rlhf_compare.data.views import dpo_view, prompt_view, require_rows
 from rlhf_compare.dpo.trainer import train_dpo
 from rlhf_compare.errors import StageFailedError
 from rlhf_compare.evaluation.probe import Probe
-from rlhf_compare.evaluation.stage import evaluate_policy, evaluation_prompts
+from rlhf_compare.evaluation.stage import evaluate_policy, evaluation_prompts, pairs_of
 from rlhf_compare.models.adapters import lora_config
 from rlhf_compare.models.tokenizer import get_tokenizer, tokenizer_fingerprint
 from rlhf_compare.ppo.stage import train_ppo
@@ -161,8 +161,9 @@ class Pipeline:
         }
 
         def run(context: StageContext) -> None:
-            with context.meter.phase("data"):
+            with context.meter.phase("evaluate"):
                 _, asked = evaluation_prompts(context.data.eval(), self.recipe.evaluation)
+            with context.meter.phase("data"):
                 prompts = prompt_view(context.data.train(), "ppo")
             train_ppo(
                 context,
@@ -190,17 +191,12 @@ class Pipeline:
         }
 
         def run(context: StageContext) -> None:
-            rule = self.recipe.data.pairs
-            with context.meter.phase("data"):
-                held_out = context.data.eval()
+            rule, held_out = self.recipe.data.pairs, context.data.eval()
+            with context.meter.phase("evaluate"):
                 _, asked = evaluation_prompts(held_out, self.recipe.evaluation)
-                of_probe = set(asked["prompt"])
-                held_out = held_out.filter(
-                    lambda p, feeds: p in of_probe and "dpo" in feeds,
-                    input_columns=["prompt", "feeds"],
-                )
+                judged = pairs_of(held_out, asked, rule)
+            with context.meter.phase("data"):
                 train = dpo_view(context.data.train(), rule)
-                judged = dpo_view(held_out, rule) if len(held_out) else None
             train_dpo(
                 context,
                 section,
@@ -223,7 +219,7 @@ class Pipeline:
 
     def _probe_inputs(self) -> dict[str, Any]:
         """What of the evaluation a training stage depends on: a checkpoint may be chosen by it."""
-        fields = {"during_training", "probe_prompts", "max_new_tokens"}
+        fields = {"during_training", "probe_prompts", "max_new_tokens", "batch_size"}
         return self.recipe.evaluation.model_dump(mode="json", include=fields)
 
     def policy(self, method: str, seed: int) -> Stage:

@@ -94,7 +94,16 @@ def _cost(pipeline: Pipeline, method: str, seeds: Sequence[int]) -> dict[str, An
         },
         "peak_memory_bytes": peak or None,
         "tokens": {kind: round(count) for kind, count in tokens.items()},
+        "padding_share": _padding_share([cost["tokens"] for cost in costs]),
     }
+
+
+def _padding_share(tokens: list[dict[str, int]]) -> float | None:
+    """Of all positions of a stage's batches, over its seeds; None where they were not counted."""
+    if not all("padding" in one for one in tokens):
+        return None
+    padding = sum(one["padding"] for one in tokens)
+    return padding / (padding + sum(one["trained"] for one in tokens))
 
 
 # what an evaluation inside a run logged -> its name in the results

@@ -129,7 +129,11 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
         log = self._metrics["train" if self.model.training else "eval"]
         for side in _SIDES:  # in nats per response: TRL's "rewards" are these times beta
             log[f"logratios/{side}"].append(log[f"rewards/{side}"][-1] / self.beta)
-        log["padding_share"].append(1.0 - inputs["attention_mask"].float().mean().item())
+        mask = inputs["attention_mask"]
+        trained, padding = int(mask.sum()), int((mask == 0).sum())
+        log["padding_share"].append(padding / mask.numel())
+        if self.model.training:
+            self.meter.count(trained=trained, padding=padding)
         return loss
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
@@ -198,7 +202,6 @@ def train_dpo(
             if model is not None:
                 fuse_activations(model)
     with context.meter.phase("data"):
-        context.meter.count(trained=int(args.num_train_epochs * _tokens(train)))
         trainer = refused_as("dpo", EncodedDPOTrainer)(
             model=policy,
             ref_model=reference,
@@ -219,10 +222,3 @@ def train_dpo(
         else:
             save_merged(trainer.model, context.directory.model)
         tokenizer.save_pretrained(context.directory.model)
-
-
-def _tokens(pairs: Dataset) -> int:
-    return sum(
-        2 * len(row["prompt_ids"]) + len(row["chosen_ids"]) + len(row["rejected_ids"])
-        for row in pairs
-    )

@@ -147,8 +147,9 @@ class Harness:
         sequences = torch.cat([ids, forced], dim=1)
         whole = torch.cat([mask, torch.ones_like(forced, dtype=torch.bool)], dim=1)
         logits = response_logits(policy, sequences, whole, len(marker))
-        # rounding may lift a product of probabilities a hair over 1
-        return token_logprobs(logits, forced).sum(1).exp().clamp(max=1.0).tolist()
+        # rounding may lift a product of probabilities a hair over 1; in float32 a long marker's
+        # could fall to 0, and the floor be infinite
+        return token_logprobs(logits, forced).sum(1).double().exp().clamp(max=1.0).tolist()
 
     # --- sampled responses
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from datasets import Dataset
 
-from rlhf_compare.data.config import TaskConfig
+from rlhf_compare.data.config import PairRule, TaskConfig
 from rlhf_compare.data.encoding import encode_prompt
 from rlhf_compare.data.tasks import render_question
-from rlhf_compare.data.views import prompt_view
+from rlhf_compare.data.views import dpo_view, prompt_view
 from rlhf_compare.evaluation.config import EvaluationConfig
 from rlhf_compare.evaluation.measure import Harness, Measurement
 from rlhf_compare.models.policy import load_policy
@@ -86,6 +86,16 @@ def evaluation_prompts(held_out: Dataset, config: EvaluationConfig) -> tuple[Dat
     probed = min(config.probe_prompts, len(order) // 4) if config.during_training else 0
     judged = order[: len(order) - probed][: config.max_prompts]
     return prompts.select(judged), prompts.select(order[len(order) - probed :])
+
+
+def pairs_of(held_out: Dataset, prompts: Dataset, rule: PairRule) -> Dataset | None:
+    """The held-out pairs on these prompts, as DPO sees them; None where there is none."""
+    wanted = set(prompts["prompt"])
+    pairs = held_out.filter(
+        lambda prompt, feeds: prompt in wanted and "dpo" in feeds,
+        input_columns=["prompt", "feeds"],
+    )
+    return dpo_view(pairs, rule) if len(pairs) else None
 
 
 def read_measurement(directory: RunDirectory) -> Measurement:

@@ -252,7 +252,9 @@ METRICS: tuple[Metric, ...] = (
     ),
     _metric(
         "cost.peak_memory_bytes", "peak memory", "MiB", "lower", "mebibytes",
-        "the most memory that the path's stages held at once; 1 MiB = 2^20 bytes.",
+        "the most memory that the path's stages held at once, evaluations in between left out (on "
+        "a CPU, resident memory of the process, which may keep what an evaluation took); 1 MiB = "
+        "2^20 bytes.",
     ),
     _metric(
         "cost.tokens.trained", "tokens trained on", "tokens", "", "count",
@@ -261,6 +263,10 @@ METRICS: tuple[Metric, ...] = (
     _metric(
         "cost.tokens.generated", "tokens generated", "tokens", "", "count",
         "tokens that the policy sampled in order to learn from them.",
+    ),
+    _metric(
+        "cost.padding_share", "padding in batches of pairs", "share", "lower", "share",
+        "positions of the method's training batches that hold padding, over all positions.",
     ),
 )  # fmt: skip
 

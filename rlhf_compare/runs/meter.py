@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ _EVALUATE = "evaluate"
 
 
 class DeviceMeter:
-    """Seconds the device was busy for a stage, by phase.
+    """Seconds the device was busy for a stage, by phase; memory and tokens without evaluations.
 
     A phase inside another pauses the outer one, so the phases never overlap and their sum is
     comparable with the stage's own total, which is clocked independently. On a GPU phases are cut
@@ -29,6 +29,7 @@ class DeviceMeter:
         self.total = 0.0
         self._earlier = 0.0
         self.peak_memory_bytes: int | None = None
+        self._cuda_peak = 0  # before the last evaluation
         self._open: list[str] = []
         self._mark: Any = None
 
@@ -39,20 +40,22 @@ class DeviceMeter:
             torch.cuda.reset_peak_memory_stats()
         start = self._now()
         try:
-            with _PeakResidentMemory() as resident:
+            with _PeakResidentMemory(lambda: self._evaluating) as resident:
                 yield
         finally:
             self.total = self._seconds(start, self._now()) + self._earlier
-            self.peak_memory_bytes = (
-                int(torch.cuda.max_memory_allocated()) if self.cuda else resident.peak
-            )
+            self._keep_cuda_peak()
+            self.peak_memory_bytes = self._cuda_peak if self.cuda else resident.peak
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Charge what happens inside to ``name``; inside an evaluation everything is evaluation,
         also what generates or scores, for training pays for none of it."""
-        if _EVALUATE in self._open:
+        inside = self._evaluating
+        if inside:
             name = _EVALUATE
+        elif name == _EVALUATE:
+            self._keep_cuda_peak()
         self._charge()
         self._open.append(name)
         try:
@@ -60,6 +63,8 @@ class DeviceMeter:
         finally:
             self._charge()
             self._open.pop()
+            if self.cuda and name == _EVALUATE and not inside:
+                torch.cuda.reset_peak_memory_stats()
 
     def charge(self, name: str, seconds: float) -> None:
         """Charge seconds that an earlier run spent for this one, to the phase and to the stage."""
@@ -68,7 +73,7 @@ class DeviceMeter:
 
     def count(self, **tokens: int) -> None:
         """Add to the token counts, for instance ``count(generated=640)``; not in an evaluation."""
-        if _EVALUATE not in self._open:
+        if not self._evaluating:
             self.tokens.update(tokens)
 
     @property
@@ -84,6 +89,14 @@ class DeviceMeter:
             "peak_memory_bytes": self.peak_memory_bytes,
             "tokens": dict(sorted(self.tokens.items())),
         }
+
+    @property
+    def _evaluating(self) -> bool:
+        return _EVALUATE in self._open
+
+    def _keep_cuda_peak(self) -> None:
+        if self.cuda:
+            self._cuda_peak = max(self._cuda_peak, torch.cuda.max_memory_allocated())
 
     def _charge(self) -> None:
         now = self._now()
@@ -109,7 +122,13 @@ class _PeakResidentMemory:
     """Highest resident memory of this process while the block ran, sampled 20 times a second.
 
     ``ru_maxrss`` would not do: it never falls, so a small stage after a large one looks large.
+
+    Args:
+        away: True while what is in memory is not the block's.
     """
+
+    def __init__(self, away: Callable[[], bool]) -> None:
+        self._away = away
 
     def __enter__(self) -> "_PeakResidentMemory":
         self._process = psutil.Process()
@@ -121,7 +140,8 @@ class _PeakResidentMemory:
 
     def _watch(self) -> None:
         while not self._stop.wait(_SAMPLE_SECONDS):
-            self.peak = max(self.peak, self._process.memory_info().rss)
+            if not self._away():
+                self.peak = max(self.peak, self._process.memory_info().rss)
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()

@@ -142,6 +142,8 @@ def test_stops_over_the_budget_and_keeps_the_best_within(
     trainer = make_dpo({**EVERY_STEP, "kl_budget": 3.0}, eval_dataset=pairs, probe=probe)
     trainer.train()
     assert len(probe.weights) == 3  # the third is over it and the last
+    logged = [row["num_tokens"] for row in trainer.state.log_history if "num_tokens" in row]
+    assert trainer.meter.tokens["trained"] == logged[-1]  # of three steps, not of the epoch
     assert weights_hash(policy) == probe.weights[1]
     assert trainer.state.log_history[-1]["step"] == 3
 

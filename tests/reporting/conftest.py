@@ -62,6 +62,7 @@ def method(adoption: float, kl: float, floor: float, **stages: dict[str, Any]) -
             },
             "peak_memory_bytes": 512 * 2**20,
             "tokens": {"trained": 1_234_567, "generated": 65_536 if "ppo" in stages else 0},
+            "padding_share": 0.077 if "dpo" in stages else None,
         },
         "runs": {"completed": 1, "failed": 0, "collapsed": 0},
     }

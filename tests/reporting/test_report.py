@@ -200,7 +200,12 @@ def test_nothing_measured_at_all(results: dict[str, Any], tmp_path: Path) -> Non
 
     results["methods"] = {name: blank(one) for name, one in results["methods"].items()}
     for one in results["methods"].values():
-        one["cost"] = {"device_seconds": None, "peak_memory_bytes": None, "tokens": None}
+        one["cost"] = {
+            "device_seconds": None,
+            "peak_memory_bytes": None,
+            "tokens": None,
+            "padding_share": None,
+        }
     results["comparisons"] = results["samples"] = []
     html, markdown = pages(results, tmp_path)
     assert "<img" not in html and "figures/" not in markdown

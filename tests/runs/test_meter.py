@@ -69,6 +69,17 @@ def test_peak_memory_is_that_of_the_stage() -> None:
     assert peak - again.peak_memory_bytes > 60_000_000
 
 
+def test_what_an_evaluation_holds_is_no_memory_of_the_training() -> None:
+    meter, plain = DeviceMeter(), DeviceMeter()
+    for one, phase in ((meter, "evaluate"), (plain, "update")):
+        with one.stage(), one.phase(phase):
+            block = bytearray(120_000_000)
+            time.sleep(0.2)
+            del block
+    assert plain.peak_memory_bytes is not None and meter.peak_memory_bytes is not None
+    assert plain.peak_memory_bytes - meter.peak_memory_bytes > 60_000_000
+
+
 def test_counts_add_up() -> None:
     meter = DeviceMeter()
     meter.count(generated=3)
