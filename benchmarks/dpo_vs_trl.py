@@ -6,23 +6,21 @@
 Same pairs (the embedded corpus under recipes/tiny.yaml), weights, tokens and optimizer steps of 16
 pairs. TRL twice: in the chapter's setting, 4 pairs with an accumulation of 4 and a live reference,
 and in the best that was found, 16 pairs of like length at once with the reference computed
-beforehand. Each run
-is a process of its own, the systems in turn. Seconds hold everything from the pairs to the trained
-policy, reference log-probabilities included; ours start from an empty cache.
+beforehand. Each run is a process of its own, the systems in turn. Seconds hold everything from the
+pairs to the trained policy, reference log-probabilities included; ours start from an empty cache.
 """
 
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.environment import clean_environment
 from benchmarks.summary import MIB, Run, Runs, compare, comparison_markdown
 from benchmarks.worker_dpo import NAMES, OURS, TRL_BEST, TRL_CHAPTER
+from benchmarks.workers import run_worker
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -47,28 +45,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def run_worker(system: str, inputs: Path, options: argparse.Namespace, seed: int) -> Run:
-    """One run in a process of its own.
-
-    Raises:
-        SystemExit: it failed; the end of what it said was printed.
-    """
+def run_one(system: str, inputs: Path, options: argparse.Namespace, seed: int) -> Run:
+    """One run of one system."""
     with tempfile.TemporaryDirectory() as scratch:
         result = Path(scratch) / "result.json"
         told = [system, inputs, scratch, result, options.pairs, seed, int(options.losses)]
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.worker_dpo", *map(str, told)],
-            cwd=_ROOT,
-            env=clean_environment(options.threads),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if done.returncode or not result.is_file():
-            print(done.stdout[-4000:], file=sys.stderr)
-            raise SystemExit(f"{NAMES[system]} ended with status {done.returncode}")
-        return dict(json.loads(result.read_text(encoding="utf-8")))
+        command = [sys.executable, "-m", "benchmarks.worker_dpo", *map(str, told)]
+        return run_worker(NAMES[system], command, result, options.threads)
 
 
 def measure(systems: list[str], inputs: Path, options: argparse.Namespace) -> Runs:
@@ -76,7 +59,7 @@ def measure(systems: list[str], inputs: Path, options: argparse.Namespace) -> Ru
     runs: Runs = {system: [] for system in systems}
     for index in range(options.rounds):
         for system in systems:
-            run = run_worker(system, inputs, options, seed=index)
+            run = run_one(system, inputs, options, seed=index)
             runs[system].append(run)
             rate = run["pairs"] / run["seconds"]
             print(f"round {index + 1}: {NAMES[system]}: {rate:.1f} pairs/s", flush=True)

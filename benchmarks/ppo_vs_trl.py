@@ -15,14 +15,13 @@ import inspect
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from benchmarks import summary
-from benchmarks.environment import clean_environment, ensure_environment
+from benchmarks.environment import ensure_environment
 from benchmarks.settings import (
     LORA,
     LORA_ONE_BASE,
@@ -34,6 +33,7 @@ from benchmarks.settings import (
     Shape,
     optimizer_steps,
 )
+from benchmarks.workers import run_worker
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -91,14 +91,10 @@ def worker_command(
     return [sys.executable, "-m", "benchmarks.worker_ours", system, *files]
 
 
-def run_worker(
+def run_one(
     system: str, python: Path, settings: Settings, inputs: Path, tight: bool
 ) -> summary.Run:
-    """One run in a process of its own; ``tight`` = for its memory, not its time.
-
-    Raises:
-        SystemExit: it failed; the end of what it said was printed.
-    """
+    """One run; ``tight`` = for its memory, not its time."""
     with tempfile.TemporaryDirectory() as temporary:
         scratch = Path(temporary)
         (scratch / "settings.json").write_text(settings.to_json(), encoding="utf-8")
@@ -106,19 +102,7 @@ def run_worker(
         command = worker_command(
             system, python, scratch / "settings.json", inputs, scratch / "output", result
         )
-        done = subprocess.run(
-            command,
-            cwd=_ROOT,  # where -m finds this package
-            env=clean_environment(settings.threads, tight),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if done.returncode or not result.is_file():
-            print(done.stdout[-4000:], file=sys.stderr)
-            raise SystemExit(f"{NAMES[system]} ended with status {done.returncode}")
-        return dict(json.loads(result.read_text(encoding="utf-8")))
+        return run_worker(NAMES[system], command, result, settings.threads, tight)
 
 
 def measure(
@@ -139,7 +123,7 @@ def measure(
         for system in systems:
             # another seed a round: other prompts and responses, the same for all systems
             seeded = dataclasses.replace(settings, seed=index)
-            run = run_worker(system, python, seeded, inputs, tight)
+            run = run_one(system, python, seeded, inputs, tight)
             if run["optimizer_steps"] != optimizer_steps(settings):
                 raise SystemExit(
                     f"{NAMES[system]} took {run['optimizer_steps']} optimizer steps an iteration, "
