@@ -307,7 +307,7 @@ def test_a_variant_is_one_more_column_on_the_same_reference(recipe_file: Path, r
     assert list(gentle["cost"]["device_seconds"]["stages"]) == ["sft", "dpo_gentle"]
     assert gentle["kl_to_reference"]["exact"]["mean"] < plain["kl_to_reference"]["exact"]["mean"]
     # one file for the training pairs, one for the probe's; who finds them pays what they took
-    assert len(list((pipeline.root / "cache").iterdir())) == 2
+    assert len(list((pipeline.runs / ".cache").iterdir())) == 2
     paid = [
         m["cost"]["device_seconds"]["stages"][name]["phases"]["reference"]
         for name, m in (("dpo", plain), ("dpo_gentle", gentle))

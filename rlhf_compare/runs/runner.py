@@ -91,7 +91,7 @@ class StageRunner:
             seed=identity["seed"],
             directory=stage.directory,
             data=DataDirectory(self.root / "data"),
-            cache=self.root / "cache",
+            cache=self.root.parent / ".cache",  # a name that no recipe can have
             tracking=self._tracking,
             recipe=self._recipe,
         )

@@ -24,7 +24,7 @@ class StageContext:
     seed        of this stage
     directory   where it writes
     data        what it reads, encoded
-    cache       what runs of one recipe share, named by content
+    cache       what runs of all recipes share, named by content
     recipe      the resolved recipe, for the tracker
     """
 
