@@ -129,6 +129,9 @@ def note(axes: Axes, text: str, at: tuple[float, float]) -> None:
     )
 
 
+_LINE, _HANDLE = 110, 8  # characters that a legend's line holds, and that a marker takes of it
+
+
 def finish(figure: Figure, axes: Axes, takeaway: str, columns: int = 6, width: int = 78) -> Figure:
     """Title on the left and the legend below the axes, where no marker can hide behind it.
 
@@ -136,6 +139,8 @@ def finish(figure: Figure, axes: Axes, takeaway: str, columns: int = 6, width: i
         width: of the title, in characters; it starts where the axes do.
     """
     axes.set_title(textwrap.fill(takeaway, width), fontsize=10.5, loc="left")
+    longest = max((len(label) for label in axes.get_legend_handles_labels()[1]), default=1)
+    columns = max(1, min(columns, _LINE // (longest + _HANDLE)))  # or matplotlib cuts its ends off
     figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     return figure
 

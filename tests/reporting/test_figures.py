@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from rlhf_compare.reporting.drawing import floor_curve
 from rlhf_compare.reporting.figures import (
@@ -99,6 +100,18 @@ def test_odd_results_still_draw(results: dict[str, Any], tmp_path: Path) -> None
     results["methods"]["ppo"]["adoption"]["exact"].update(low=0.82, high=0.83)
     results["methods"]["dpo"]["cost"]["device_seconds"] = {"path_total": 0.0, "stages": {}}
     assert len(draw_figures(results, tmp_path)) == 3
+
+
+def test_a_legend_of_many_methods_stays_inside_its_figure(results: dict[str, Any]) -> None:
+    for name in ("dpo_chapter", "dpo_with_a_long_name", "ppo_strict"):
+        results["methods"][name] = results["methods"]["dpo"]
+    for drawing in DRAWINGS:
+        figure = drawing.draw(results)
+        if figure is None or not figure.legends:
+            continue
+        FigureCanvasAgg(figure).draw()
+        box = figure.legends[0].get_window_extent()
+        assert box.x0 >= 0.0 and box.x1 <= figure.bbox.width
 
 
 def training(*points: tuple[float, float, float, float]) -> list[dict[str, Any]]:
