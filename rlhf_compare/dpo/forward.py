@@ -20,6 +20,7 @@ from rlhf_compare.models.policy import causal_lm, has_plain_head, hidden_states
 _TILE = 1 << 25  # logits held at once, 128 MiB in float32; of more, backward computes them again
 _TEXT = {"input_ids", "attention_mask", "use_cache", "labels", "fused_lm_head"}
 _ALONE = "logprobs_alone"
+_WINDOWS = ("sliding_window", "attention_chunk_size", "window_size", "attention_window_size")
 
 
 def use_pair_forward(model: Any) -> None:
@@ -39,8 +40,9 @@ def use_pair_forward(model: Any) -> None:
     @functools.wraps(trl_forward)  # `generate` checks its arguments against the signature
     def forward(*args: Any, **kwargs: Any) -> Any:
         metrics = not kwargs.pop(_ALONE, False)
-        asked = kwargs.get("fused_lm_head") and kwargs.get("labels") is not None
-        if not asked or args or not _TEXT.issuperset(kwargs):
+        given = {name for name, value in kwargs.items() if value is not None}  # PEFT names them all
+        asked = kwargs.get("fused_lm_head") and "labels" in given
+        if not asked or args or not _TEXT.issuperset(given):
             return trl_forward(*args, **kwargs)
         return pair_forward(lm, kwargs["input_ids"], kwargs["labels"], shared, metrics)
 
@@ -107,10 +109,11 @@ def can_share_prompts(lm: Any) -> bool:
     """Whether the model reads a pair in one row as it reads two rows.
 
     It must keep to a mask of its caller's and tell places by ``position_ids``; recurrent layers and
-    biases by distance do not. Asked by trying. A sliding window a trial would not show: such a
-    model's own mask is what makes it.
+    biases by distance do not. Asked by trying. A window over the last tokens a short trial would
+    not show: the model's own mask makes it, so models that have one are left out by name.
     """
-    if getattr(lm.config.get_text_config(), "sliding_window", None) is not None:
+    config = lm.config.get_text_config()
+    if any(getattr(config, name, None) is not None for name in _WINDOWS):
         return False
     ids = torch.tensor([[3, 4, 5, 6, 7, 8], [3, 4, 9, 2, 9, 1]], device=lm.device)
     labels = ids.masked_fill(torch.arange(6, device=lm.device) < 2, -100)

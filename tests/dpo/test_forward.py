@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import (
     AutoModelForCausalLM,
     BloomConfig,
@@ -13,6 +14,7 @@ from transformers import (
     GPT2LMHeadModel,
     LlamaConfig,
     MistralConfig,
+    OPTConfig,
     PreTrainedTokenizerFast,
 )
 from trl.trainer.utils import add_fused_lm_head
@@ -102,9 +104,20 @@ def _small(**more: Any) -> dict[str, Any]:
         (LlamaConfig(**_small()), True),
         (MistralConfig(**_small(sliding_window=None)), True),
         (MistralConfig(**_small(sliding_window=8)), False),  # its window is a mask of its own
+        (
+            OPTConfig(
+                vocab_size=64,
+                hidden_size=16,
+                word_embed_proj_dim=16,
+                ffn_dim=32,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+            ),
+            True,
+        ),
         (BloomConfig(vocab_size=64, hidden_size=16, n_layer=2, n_head=2), False),  # by distance
     ],
-    ids=["llama", "mistral", "window", "alibi"],
+    ids=["llama", "mistral", "window", "opt", "alibi"],
 )
 def test_prompts_are_shared_where_a_model_reads_the_pair_as_two_rows(
     config: Any, shares: bool
@@ -119,10 +132,13 @@ def test_prompts_are_shared_where_a_model_reads_the_pair_as_two_rows(
     )
 
 
-def test_prompts_and_padding_never_reach_the_head(policy: GPT2LMHeadModel) -> None:
+@pytest.mark.parametrize("lora", [False, True])
+def test_prompts_and_padding_never_reach_the_head(policy: GPT2LMHeadModel, lora: bool) -> None:
     model, _ = two_heads(policy)
     rows: list[int] = []
     model.lm_head.register_forward_hook(lambda _m, inputs, _o: rows.append(len(inputs[0])))
+    if lora:
+        model = get_peft_model(model, LoraConfig(target_modules=["c_attn"], task_type="CAUSAL_LM"))
     model(**batch([3, 5], [7, 12], policy.config.vocab_size), fused_lm_head=True)
     assert rows == [4 + 7]
 
