@@ -49,7 +49,8 @@ class PairLayout:
         length = int((prompt + count.sum(0)).clamp(max=2 * width).max())
         token = torch.arange(length, device=labels.device)
         position = torch.where(token < end, token, token - count[0].unsqueeze(1))
-        source = torch.where(token < end, position, position + width).clamp(max=2 * width - 1)
+        position = position.clamp(max=width - 1)  # of padding, which must not leave the model's
+        source = torch.where(token < end, position, position + width)
         in_chosen = (token >= prompt.unsqueeze(1)) & (token < end)
         apart = (token >= end).unsqueeze(2) & in_chosen.unsqueeze(1)
         # a label's own place, moved behind the chosen response where its state lies there

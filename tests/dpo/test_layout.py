@@ -32,6 +32,17 @@ def test_a_pair_by_hand() -> None:
     assert sees[6] == [1, 1, 0, 0, 0, 1, 1]
 
 
+def test_no_place_lies_beyond_the_longest_row() -> None:
+    """Padding behind a short pair would: a model of as many places as the batch is wide breaks."""
+    ids = torch.tensor([[1, 2, 3, 4], [1, 8, 0, 0], [1, 5, 6, 7], [1, 9, 0, 0]])
+    labels = ids.masked_fill((ids == 0) | (torch.arange(4) == 0), NONE)
+    layout = PairLayout.of(ids, labels)
+    assert layout is not None and layout.input_ids.shape == (2, 7)
+    assert layout.position_ids[0].tolist() == [0, 1, 2, 3, 1, 2, 3]
+    assert int(layout.position_ids.max()) == 3
+    assert layout.input_ids[1, :3].tolist() == [1, 8, 9]
+
+
 def test_what_is_no_pair_has_no_layout() -> None:
     ids = torch.tensor([[1, 2, 3], [1, 2, 4]])
     labels = torch.tensor([[NONE, NONE, 3], [NONE, NONE, 4]])
