@@ -265,7 +265,7 @@ METRICS: tuple[Metric, ...] = (
         "tokens that the policy sampled in order to learn from them.",
     ),
     _metric(
-        "cost.padding_share", "padding in batches of pairs", "share", "lower", "share",
+        "cost.padding_share", "padding, pairs", "share", "lower", "share",
         "positions of the method's training batches that hold padding, over all positions.",
     ),
 )  # fmt: skip
