@@ -6,6 +6,7 @@ all positions, prompts and padding too, and the logits a second time for the gra
 """
 
 import functools
+import types
 from typing import Any
 
 import torch
@@ -35,19 +36,19 @@ def use_pair_forward(model: Any) -> None:
     lm: Any = causal_lm(model)
     if hasattr(lm.forward, "trl_forward") or _use_triton(lm.device) or not has_plain_head(lm):
         return
-    trl_forward, shared = lm.forward, can_share_prompts(lm)
+    trl_forward, shared = lm.forward.__func__, can_share_prompts(lm)
 
-    @functools.wraps(trl_forward)  # `generate` checks its arguments against the signature
-    def forward(*args: Any, **kwargs: Any) -> Any:
+    @functools.wraps(type(lm).forward)  # `generate` checks its arguments against the signature
+    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
         metrics = not kwargs.pop(_ALONE, False)
         given = {name for name, value in kwargs.items() if value is not None}  # PEFT names them all
         asked = kwargs.get("fused_lm_head") and "labels" in given
         if not asked or args or not _TEXT.issuperset(given):
-            return trl_forward(*args, **kwargs)
-        return pair_forward(lm, kwargs["input_ids"], kwargs["labels"], shared, metrics)
+            return trl_forward(self, *args, **kwargs)
+        return pair_forward(self, kwargs["input_ids"], kwargs["labels"], shared, metrics)
 
     forward.trl_forward = trl_forward  # type: ignore[attr-defined]
-    lm.forward = forward
+    lm.forward = types.MethodType(forward, lm)
 
 
 def logprobs_alone(model: Any) -> Any:
@@ -115,13 +116,17 @@ def can_share_prompts(lm: Any) -> bool:
     config = lm.config.get_text_config()
     if any(getattr(config, name, None) is not None for name in _WINDOWS):
         return False
-    ids = torch.tensor([[3, 4, 5, 6, 7, 8], [3, 4, 9, 2, 9, 1]], device=lm.device)
+    ids = torch.tensor([[0, 1, 2, 3, 1, 2], [0, 1, 3, 0, 3, 1]], device=lm.device)
+    other = torch.cat([torch.tensor([[0, 1, 3, 0, 2, 3]], device=lm.device), ids[1:]])
     labels = ids.masked_fill(torch.arange(6, device=lm.device) < 2, -100)
     try:
         together, apart = (_states(lm, ids, labels, shared) for shared in (True, False))
+        beside_another = _states(lm, other, labels, True)
     except (TypeError, ValueError, RuntimeError):  # knows no position_ids, or no such mask
         return False
-    return torch.allclose(together, apart, rtol=1e-3, atol=1e-3 * float(apart.std()))
+    # to the bit: what leaks between responses may be little before training and much after it
+    untouched = torch.equal(together[4:], beside_another[4:])
+    return untouched and torch.allclose(together, apart, rtol=1e-3, atol=1e-3 * float(apart.std()))
 
 
 def _score(head: nn.Module, states: Tensor, targets: Tensor) -> tuple[Tensor, ...]:

@@ -55,7 +55,9 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
             raise ValueError("keep: best needs an eval_dataset to choose by")
 
     def _use_pair_forward(self) -> None:
-        for model in (self.model, self.ref_model):
+        # under mixed precision the reference's forward is accelerate's by now, which casts
+        mixed = self.args.bf16 or self.args.fp16
+        for model in (self.model, None if mixed else self.ref_model):
             if model is not None and not self.use_weighting:
                 use_pair_forward(model)
 
@@ -84,7 +86,8 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
         if cache is None:
             with self.meter.phase(phase):
                 return with_logps(dataset, self._reference_logps(dataset, batch_size))
-        path = cache.path(dataset, (args.bf16, args.fp16, args.ld_alpha, args.device.type))
+        cut = (args.max_length, args.truncation_mode)
+        path = cache.path(dataset, (args.bf16, args.fp16, args.ld_alpha, args.device.type, *cut))
         known = cache.load(path)
         if known is not None:
             self.meter.charge(phase, known.seconds)
@@ -101,8 +104,8 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
     def _reference_logps(self, dataset: Dataset, batch_size: int) -> CachedLogps:
         """In batches of like length. TRL's own pass takes them as they come, and keeps a copy of
         its own beside the data, which would look like numbers that cost nothing."""
-        self._use_pair_forward()  # TRL asks while its constructor still runs
         start = time.perf_counter()
+        self._use_pair_forward()  # TRL asks while its constructor still runs
         order = torch.tensor(dataset[self.args.length_column_name]).argsort()
         # a loader draws a seed; forked, so that who finds the numbers trains as who makes them
         with torch.random.fork_rng():

@@ -113,7 +113,8 @@ def has_plain_head(model: Any) -> bool:
             hook.remove()
     if "states" not in seen:  # OPT's goes around its base model to the decoder inside
         seen["states"] = hidden_states(model, ids)
-    return torch.equal(seen["read"], seen["states"]) and torch.allclose(seen["said"], logits)
+    said = seen["said"].to(logits.dtype)  # mixed precision casts what the model returns
+    return torch.equal(seen["read"], seen["states"]) and torch.allclose(said, logits)
 
 
 def response_logits(

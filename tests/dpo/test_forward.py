@@ -12,6 +12,7 @@ from transformers import (
     Gemma2Config,
     Gemma2ForCausalLM,
     GPT2LMHeadModel,
+    Lfm2Config,
     LlamaConfig,
     MistralConfig,
     OPTConfig,
@@ -173,6 +174,25 @@ def test_logits_that_are_capped_stay_with_trl(tokenizer: PreTrainedTokenizerFast
         ours(**inputs, fused_lm_head=True).log_probs,
         theirs(**inputs, fused_lm_head=True).log_probs,
     )
+
+
+@torch.no_grad()
+def test_a_copy_computes_with_its_own_weights(policy: GPT2LMHeadModel) -> None:
+    model, _ = two_heads(policy.eval())
+    copied = copy.deepcopy(model)
+    for parameter in copied.parameters():
+        parameter.zero_()
+    said = copied(**batch([1], [3], policy.config.vocab_size), fused_lm_head=True)
+    uniform = -torch.tensor(float(policy.config.vocab_size)).log()
+    torch.testing.assert_close(said.log_probs, uniform.expand(1, 2))
+
+
+def test_what_leaks_a_little_before_training_is_a_leak() -> None:
+    """A short convolution carries the end of chosen into rejected, at first by next to nothing."""
+    torch.manual_seed(0)
+    sizes = _small(intermediate_size=16, initializer_range=0.02)
+    config = Lfm2Config(**sizes, layer_types=["conv", "full_attention"])
+    assert not can_share_prompts(AutoModelForCausalLM.from_config(config).eval())
 
 
 @torch.no_grad()

@@ -213,6 +213,15 @@ def test_what_would_be_ignored_is_refused(make_dpo: MakeDPO, pairs: Dataset) -> 
         make_dpo({**EVERY_STEP, "kl_budget": 3.0}, eval_dataset=pairs)
 
 
+def test_mixed_precision_with_a_live_reference(make_dpo: MakeDPO, policy: GPT2LMHeadModel) -> None:
+    trainer = make_dpo(
+        {"bf16": True, "precompute_ref_log_probs": False, "use_cpu": True},
+        ref_model=copy.deepcopy(policy),
+    )
+    trainer.train()
+    assert trainer.state.log_history[0]["loss"] == pytest.approx(0.693, abs=0.01)
+
+
 def test_tokens_arrive_as_they_were_encoded(make_dpo: MakeDPO, pairs: Dataset) -> None:
     trainer: EncodedDPOTrainer = make_dpo()
     batch = trainer.data_collator([trainer.train_dataset[i] for i in range(16)])
