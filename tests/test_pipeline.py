@@ -305,6 +305,8 @@ def test_a_variant_is_one_more_column_on_the_same_reference(recipe_file: Path, r
     validate(results)
     plain, gentle = (results["methods"][name] for name in ("dpo", "dpo_gentle"))
     assert list(gentle["cost"]["device_seconds"]["stages"]) == ["sft", "dpo_gentle"]
+    assert 0.0 < plain["cost"]["padding_share"] < 0.5
+    assert results["methods"]["sft"]["cost"]["padding_share"] is None
     assert gentle["kl_to_reference"]["exact"]["mean"] < plain["kl_to_reference"]["exact"]["mean"]
     # one file for the training pairs, one for the probe's; who finds them pays what they took
     assert len(list((pipeline.runs / ".cache").iterdir())) == 2

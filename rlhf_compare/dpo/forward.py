@@ -91,18 +91,13 @@ def _states(lm: Any, input_ids: Tensor, labels: Tensor, shared: bool) -> Tensor:
     layout = PairLayout.of(input_ids, labels) if shared else None
     if layout is None:  # padding last: a causal model needs no mask for that
         return hidden_states(lm, input_ids)[:, :-1][labels[:, 1:] != -100]
-    states: Tensor = _shared_states(lm, layout)
-    return states.flatten(0, 1).index_select(0, layout.predicted_by)
-
-
-def _shared_states(lm: Any, layout: PairLayout) -> Tensor:
     states: Tensor = lm.base_model(
         input_ids=layout.input_ids,
         position_ids=layout.position_ids,
         attention_mask=layout.attention_mask,
         use_cache=False,
     )[0]
-    return states
+    return states.flatten(0, 1).index_select(0, layout.predicted_by)
 
 
 @torch.no_grad()

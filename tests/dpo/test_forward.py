@@ -154,19 +154,8 @@ def test_a_batch_without_a_label_has_a_gradient_of_zero(policy: GPT2LMHeadModel)
 def test_logits_that_are_capped_stay_with_trl(tokenizer: PreTrainedTokenizerFast) -> None:
     """Also where the logits are so small that the cap hardly shows."""
     torch.manual_seed(0)
-    model = Gemma2ForCausalLM(
-        Gemma2Config(
-            vocab_size=len(tokenizer),
-            hidden_size=16,
-            intermediate_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            num_key_value_heads=1,
-            head_dim=8,
-            initializer_range=1e-3,
-            final_logit_softcapping=30.0,
-        )
-    )
+    sizes = _small(vocab_size=len(tokenizer), head_dim=8, initializer_range=1e-3)
+    model = Gemma2ForCausalLM(Gemma2Config(**sizes, final_logit_softcapping=30.0))
     ours, theirs = two_heads(model)
     assert not hasattr(ours.forward, "trl_forward")
     inputs = batch([2], [6], len(tokenizer))
