@@ -11,7 +11,7 @@ from rlhf_compare.runs.config import TrackingConfig
 from rlhf_compare.runs.directory import RunDirectory, content_hash, write_json
 from rlhf_compare.runs.provenance import provenance
 from rlhf_compare.runs.stage import StageContext
-from rlhf_compare.runs.tracking import describe_tracking
+from rlhf_compare.runs.wandb_account import describe_tracking
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class StageRunner:
             self.say(f"{label}: running ({stage.directory.path})")
             if trains and not self._said_tracking:
                 self._said_tracking = True
-                self.say(describe_tracking(self._tracking))
+                self.say(describe_tracking(self._tracking, self.root))
             self._run(stage, identity, run)
         self._finished[label] = stage
         return stage
@@ -94,8 +94,10 @@ class StageRunner:
             cache=self.root.parent / ".cache",  # a name that no recipe can have
             tracking=self._tracking,
             recipe=self._recipe,
+            say=self.say,
         )
-        with context.meter.stage():
-            run(context)
-        write_json(stage.directory.path / "cost.json", context.meter.as_dict())
-        stage.directory.finish(stage.inputs_hash)
+        with context:  # the tracker ends last, when all that the stage made is on disk
+            with context.meter.stage():
+                run(context)
+            write_json(stage.directory.path / "cost.json", context.meter.as_dict())
+            stage.directory.finish(stage.inputs_hash)
