@@ -1,16 +1,13 @@
 """Where the metrics of a process go: what W&B's environment, its account and the recipe say."""
 
-import logging
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.runs.config import TrackingConfig, fault_of_name
-
-logger = logging.getLogger(__name__)
 
 Mode = Literal["online", "offline", "disabled"]
 
@@ -90,10 +87,10 @@ def destination(config: TrackingConfig) -> Destination:
 def _ask_wandb(asked: str) -> Destination:
     """Online with an account. Its key may stand in the environment, in netrc under the host that
     this version of W&B talks to, or in a settings file; W&B itself knows where it looks."""
-    import wandb  # here, so that a run without it never loads it
+    wandb = quiet_wandb()
     from wandb.sdk.lib import wbauth
 
-    settings = quiet_setup().settings
+    settings = wandb.setup().settings
     if asked == "auto" and settings.mode in ("offline", "dryrun", "disabled"):  # `wandb offline`
         return Destination(_MODES[settings.mode], "W&B's settings file")
     try:
@@ -108,13 +105,15 @@ def _ask_wandb(asked: str) -> Destination:
     return Destination("offline", f"{where}no account found (`{command('wandb')} login` makes one)")
 
 
-def quiet_setup() -> "object":
-    """W&B's own state of this process, which prints nothing."""
-    import wandb
+def quiet_wandb() -> Any:
+    """The library, which prints nothing and reports its own errors to nobody: that report goes to
+    the same server, and a server that hangs would hold up the end of the process."""
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # read at the first import
+    import wandb  # here, so that a run without it never loads it
 
-    if "WANDB_SILENT" in os.environ:
-        return wandb.setup()
-    return wandb.setup(wandb.Settings(silent=True))
+    loud = "WANDB_SILENT" in os.environ  # or quiet: whoever says so is left alone
+    wandb.setup() if loud else wandb.setup(wandb.Settings(silent=True))
+    return wandb
 
 
 def describe_tracking(config: TrackingConfig, root: Path) -> str:

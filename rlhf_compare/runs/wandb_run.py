@@ -19,7 +19,7 @@ from rlhf_compare.runs.wandb_account import (
     command,
     destination,
     first_line,
-    quiet_setup,
+    quiet_wandb,
     remember_refusal,
     wandb_root,
 )
@@ -217,9 +217,7 @@ class WandbCallback(TrainerCallback):
             logger.warning("W&B is off: %s", first_line(error))
 
     def _start(self, mode: str, args: TrainingArguments, foreign: ForeignRun) -> None:
-        import wandb  # here, so that a run without it never loads it
-
-        quiet_setup()
+        wandb = quiet_wandb()
         stage = self._stage
         root = wandb_root(stage.directory.parent)
         root.mkdir(parents=True, exist_ok=True)
@@ -232,7 +230,7 @@ class WandbCallback(TrainerCallback):
         elif mode != "online":
             options = {key: value for key, value in options.items() if key == "id"}
         self._run = wandb.init(
-            mode=mode,  # type: ignore[arg-type]
+            mode=mode,
             dir=str(root),
             config={**stage.config(args), **foreign.config()},
             reinit="create_new",
@@ -306,8 +304,6 @@ def _folder_of(run: Any) -> str:
 def _forget_service() -> None:
     """A run that did not start keeps its id inside W&B's service; a new service knows none."""
     try:
-        import wandb
-
-        wandb.teardown()
+        quiet_wandb().teardown()
     except Exception as error:
         logger.debug("W&B's service did not end: %s", error)

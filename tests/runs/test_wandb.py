@@ -13,9 +13,11 @@ import pytest
 import wandb
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from rlhf_compare.errors import RecipeError
+from rlhf_compare.errors import RecipeError, StageFailedError
 from rlhf_compare.runs import wandb_run
 from rlhf_compare.runs.config import TrackingConfig
+from rlhf_compare.runs.runner import StageRunner
+from rlhf_compare.runs.stage import StageContext
 from rlhf_compare.runs.wandb_account import (
     check_tracking,
     describe_tracking,
@@ -365,3 +367,87 @@ def test_disabled_loads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "wandb", None)
     Stage(tmp_path, wandb="disabled").end()
     assert list(tmp_path.rglob("wandb")) == []
+
+
+# --- whole stages
+
+
+def train_nothing(context: StageContext) -> None:
+    """A stage as they all are: callbacks, training, and only then the model on disk."""
+    args = TrainingArguments(output_dir=str(context.directory.path), report_to="none")
+    state, control = TrainerState(is_world_process_zero=True, max_steps=1), TrainerControl()
+    callbacks = context.callbacks("loss")
+    for event in ("on_train_begin", "on_step_begin"):
+        for callback in callbacks:
+            getattr(callback, event)(args, state, control)
+    for callback in callbacks:
+        callback.on_log(args, state, control, logs={"loss": 1.0})
+        callback.on_train_end(args, state, control)
+    context.directory.model.mkdir()
+
+
+def stage_of(root: Path, run: Any) -> list[str]:
+    said: list[str] = []
+    runner = StageRunner(root, RECIPE, 0, TrackingConfig(), said.append)
+    runner.run("sft", None, {}, run)
+    return said
+
+
+def test_the_model_is_saved_and_the_stage_done_before_wandb_is_waited_for(
+    tmp_path: Path, server: WandbServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wandb_run, "_FINISH_SECONDS", 1.5)
+    found: list[bool] = []
+    close = WandbCallback.close
+
+    def look(self: WandbCallback, exit_code: int = 0) -> None:
+        done = (tmp_path / "sft" / "done.json").is_file()
+        found.append((tmp_path / "sft" / "model").is_dir() and done)
+        close(self, exit_code)
+
+    def run(context: StageContext) -> None:
+        train_nothing(context)
+        server.mood = "hang"
+
+    monkeypatch.setattr(WandbCallback, "close", look)
+    start = time.perf_counter()
+    said = stage_of(tmp_path, run)
+    assert time.perf_counter() - start < 6 and found == [True]
+    assert any(server.url in line for line in said)
+    assert (tmp_path / "wandb").is_dir() and not (tmp_path / "sft" / "wandb").exists()
+
+
+def test_a_stage_that_fails_ends_its_run_as_failed(tmp_path: Path) -> None:
+    def run(context: StageContext) -> None:
+        train_nothing(context)
+        raise StageFailedError("the loss is nan")
+
+    with pytest.raises(StageFailedError):
+        stage_of(tmp_path, run)
+    (folder,) = runs_in(tmp_path)
+    assert of_type(records(folder), "exit") == [{"exit_code": 1}]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mood", ["500", "hang"])
+def test_sft_of_tiny_under_a_server_that_dies(
+    mood: str, tmp_path: Path, server: WandbServer
+) -> None:
+    recipe = Path(__file__).resolve().parents[2] / "recipes" / "tiny.yaml"
+    command = [sys.executable, "-m", "rlhf_compare.cli", "sft", "--recipe", str(recipe)]
+    environment = {**os.environ, "PYTHONPATH": str(recipe.parents[1]), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([*command, "sft.max_steps=40", "sft.logging_steps=1"],
+                               env=environment, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    metrics = tmp_path / "runs" / "tiny" / "sft" / "metrics.jsonl"
+    while not metrics.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    server.mood = mood
+    model = metrics.parent / "model" / "model.safetensors"
+    while not model.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    saved = time.perf_counter()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0 and time.perf_counter() - saved < 30
+    assert "the rows are on disk" in errors and (metrics.parent / "done.json").is_file()
