@@ -41,7 +41,7 @@ def bar(
     """
     if hidden or sys.stderr.isatty():
         shown = {"initial": initial, "delay": delay, "leave": leave, "disable": hidden}
-        return tqdm(desc=title, total=total, unit=unit, **shown)  # type: ignore[call-overload,no-any-return]
+        return tqdm(desc=title, total=total, unit=unit, **shown)  # type: ignore[call-overload]
     return Lines(title, total, unit, initial, leave)
 
 
@@ -51,7 +51,8 @@ class Lines:
     def __init__(
         self, title: str, total: int | None, unit: str, initial: int = 0, leave: bool = True
     ) -> None:
-        self.n, self._total, self._initial = initial, total, initial
+        self.n: float = initial
+        self._total, self._initial = total, initial
         self._title, self._unit, self._leave = title, unit, leave
         self._start = self._said = time.monotonic()
         self._postfix = ""

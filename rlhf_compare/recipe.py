@@ -53,7 +53,7 @@ class Recipe(Section):
     @model_validator(mode="before")
     @classmethod
     def _one_is_a_list_of_one(cls, values: Any) -> Any:
-        ours = {"data": DataConfig, "evaluation": EvaluationConfig}
+        ours: dict[str, type[BaseModel]] = {"data": DataConfig, "evaluation": EvaluationConfig}
         return {
             name: lists_from_scalars(ours[name], value) if name in ours else value
             for name, value in values.items()
@@ -88,6 +88,12 @@ class Recipe(Section):
         if method not in self.variants:
             return base
         return type(base).model_validate({**base.given(), **self.variants[method].settings})
+
+    @property
+    def reward_backbone(self) -> Any:
+        """What the reward model starts from: None = the SFT model."""
+        section: Any = self.reward
+        return section.given().get("backbone")
 
     def resolved(self) -> dict[str, Any]:
         """As plain JSON: all our own fields, and the trainers' fields that the recipe sets."""

@@ -68,9 +68,9 @@ def _stages(
 
 def _between_sections(recipe: Recipe) -> list[str]:
     """What no section can know alone."""
-    given = recipe.reward.given()
-    adapters = recipe.model.lora is not None and given.get("backbone") is None
-    if adapters and given.get("gradient_checkpointing"):
+    reward: Any = recipe.reward
+    adapters = recipe.model.lora is not None and recipe.reward_backbone is None
+    if adapters and reward.given().get("gradient_checkpointing"):
         return [
             "reward.gradient_checkpointing: true is refused with model.lora: it runs a forward "
             "again when another adapter is on; leave it out"

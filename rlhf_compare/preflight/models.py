@@ -29,7 +29,7 @@ def model_faults(recipe: Recipe) -> list[str]:
         faults += config_faults("model.config", recipe.model.config, AutoModelForCausalLM)
     elif recipe.model.path is not None:
         faults += folder_faults("model.path", recipe.model.path)
-    backbone = recipe.reward.given().get("backbone")
+    backbone = recipe.reward_backbone
     if isinstance(backbone, dict):
         faults += config_faults("reward.backbone", backbone, AutoModel)
     elif backbone is not None and Path(backbone).exists():
@@ -43,9 +43,9 @@ def config_faults(field: str, values: dict[str, Any], kind: Any) -> list[str]:
     Args:
         kind: the Auto class that will build it.
     """
-    model_type = values.get("model_type")
+    model_type = str(values.get("model_type"))
     if model_type not in CONFIG_MAPPING:
-        near = difflib.get_close_matches(str(model_type), list(CONFIG_MAPPING), n=1, cutoff=0.6)
+        near = difflib.get_close_matches(model_type, list(CONFIG_MAPPING), n=1, cutoff=0.6)
         hint = f"; did you mean {near[0]}?" if near else ""
         return [f"{field}.model_type: transformers has no {model_type!r}{hint}"]
     known = known_keys(model_type)
@@ -157,7 +157,7 @@ def length_faults(recipe: Recipe) -> list[str]:
             for name, length in _lengths(recipe).items()
             if length > limit
         ]
-    backbone = recipe.reward.given().get("backbone")
+    backbone = recipe.reward_backbone
     if isinstance(backbone, dict):
         faults += _backbone_length_faults(recipe, backbone)
     return faults

@@ -10,13 +10,15 @@ import importlib.util
 from functools import cache
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from rlhf_compare.data.config import DataConfig, TaskConfig
 from rlhf_compare.evaluation.config import EvaluationConfig
 from rlhf_compare.models.config import ModelConfig
 from rlhf_compare.runs.arguments import OWNED
 from rlhf_compare.runs.config import TrackingConfig
 
-_OURS = {
+_OURS: dict[str, type[BaseModel]] = {
     "data": DataConfig,
     "task": TaskConfig,
     "model": ModelConfig,
