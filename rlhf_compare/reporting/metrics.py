@@ -102,7 +102,7 @@ def format_numbers(values: list[float], style: Style) -> list[str]:
     if values[0] != 0 and abs(values[0]) < 0.5 * 10.0**-digits:
         if style == "seconds":
             return ["<0.1" for _ in values]  # an order of magnitude of almost nothing says nothing
-        return [f"{value:.1e}" for value in values]
+        return [f"{value + 0.0:.1e}" for value in values]  # -0.0 + 0.0 is 0.0
     texts = [f"{value:,.{digits}f}" for value in values]
     return [t.lstrip("-") if not t.strip("-0.") else t for t in texts]  # no "-0.000"
 

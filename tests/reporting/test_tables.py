@@ -37,6 +37,7 @@ def row(table: Table, *start: str) -> tuple[str, ...]:
         (1234.5, "seconds", "1,234"),
         (12.34, "seconds", "12.3"),
         (0.0351, "seconds", "<0.1"),
+        ({**estimate(-2e-4, 0.0), "high": -0.0}, "share", "-2.0e-04 [-2.0e-04, 0.0e+00]"),
         (3 * 2**20, "mebibytes", "3.0"),
         (1234567, "count", "1,234,567"),
         (0, "count", "0"),
