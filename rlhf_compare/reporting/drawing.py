@@ -145,6 +145,14 @@ def finish(figure: Figure, axes: Axes, takeaway: str, columns: int = 6, width: i
     return figure
 
 
+def describe(figure: Figure) -> str:
+    """What a figure says to somebody who does not see it: its takeaway and what its axes hold."""
+    first, *_ = figure.axes
+    takeaway = " ".join(first.get_title(loc="left").split())
+    labels = [f"{each.get_ylabel()} over {each.get_xlabel()}" for each in figure.axes]
+    return ". ".join([takeaway, *(label for label in labels if not label.startswith(" over "))])
+
+
 def adoption_axis(axes: Axes) -> None:
     """From a little below 0, which leaves room for a label, to a little above 1."""
     axes.set_ylim(-0.08, 1.06)

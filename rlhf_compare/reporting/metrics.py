@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 NOT_MEASURED = "not measured"
+NO_DIFFERENCE = "no difference shown"
+DOES_NOT_APPLY = "does not apply"
 Style = Literal["share", "number", "seconds", "mebibytes", "count"]
-
-_NAMES = {"best_of_n": "best of n"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,16 +46,14 @@ class Cell:
 
     @property
     def measured(self) -> bool:
-        return self.mean != NOT_MEASURED
+        return self.mean not in (NOT_MEASURED, DOES_NOT_APPLY)
 
     def __str__(self) -> str:
         return f"{self.mean} {self.interval}" if self.interval else self.mean
 
 
 def display_name(method: str) -> str:
-    """`ppo` is printed PPO, `dpo_chapter` DPO chapter, `best_of_n` best of n."""
-    if method in _NAMES:
-        return _NAMES[method]
+    """`ppo` is printed PPO, `dpo_chapter` DPO chapter."""
     first, *rest = method.split("_")
     return " ".join([first.upper() if len(first) <= 4 else first, *rest])
 
@@ -102,7 +100,9 @@ def format_numbers(values: list[float], style: Style) -> list[str]:
         "mebibytes": 0 if scale >= 10 else 1,
     }[style]
     if values[0] != 0 and abs(values[0]) < 0.5 * 10.0**-digits:
-        return [f"{value:.1e}" for value in values]
+        if style == "seconds":
+            return ["<0.1" for _ in values]  # an order of magnitude of almost nothing says nothing
+        return [f"{value + 0.0:.1e}" for value in values]  # -0.0 + 0.0 is 0.0
     texts = [f"{value:,.{digits}f}" for value in values]
     return [t.lstrip("-") if not t.strip("-0.") else t for t in texts]  # no "-0.000"
 
@@ -188,7 +188,8 @@ METRICS: tuple[Metric, ...] = (
     ),
     _metric(
         f"{_K}.per_token", "KL per token", "nats/token", "lower", "number",
-        "exact KL per response token: drift that longer answers do not inflate.",
+        "mean over responses of KL / tokens, each response one vote: drift that longer answers do "
+        "not inflate.",
     ),
     _metric(
         f"{_K}.style", "KL, style part", "nats/response", "", "number",
@@ -232,7 +233,8 @@ METRICS: tuple[Metric, ...] = (
     ),
     _metric(
         "entropy", "entropy", "nats/token", "", "number",
-        "-Σ_v π(v) log π(v), mean over response tokens: near 0, the policy has one answer left.",
+        "-Σ_v π(v) log π(v), mean over the tokens of each response, then over responses: near 0, "
+        "the policy has one answer left.",
     ),
     _metric(
         "distinct_2", "distinct-2", "ratio", "", "share",
@@ -241,7 +243,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     _metric(
         f"{_C}.path_total", "device time, path", "seconds", "lower", "seconds",
-        "seconds the device was busy for every stage the path needs, SFT included (PPO: SFT + "
+        "seconds the device was held for every stage the path needs, SFT included (PPO: SFT + "
         "reward model + PPO; DPO: SFT + reference log-probabilities + DPO); evaluation is not "
         "charged.",
     ),

@@ -20,9 +20,9 @@ from jsonschema.exceptions import best_match
 from rlhf_compare.errors import UserError
 from rlhf_compare.reporting.escaping import visible
 from rlhf_compare.reporting.files import replace_text
+from rlhf_compare.reporting.metrics import NO_DIFFERENCE
 
 SCHEMA_VERSION = 1
-NO_DIFFERENCE = "no difference shown"
 _LONGEST_MESSAGE = 240  # characters: the validator repeats the whole value, which may be a page
 
 
