@@ -7,6 +7,7 @@ from typing import Any
 
 from rlhf_compare.evaluation.stage import read_measurement, read_samples
 from rlhf_compare.evaluation.summary import collapsed, compare, summarise
+from rlhf_compare.metrics import PROBED
 from rlhf_compare.pipeline import Pipeline, Stage
 from rlhf_compare.reward.stage import read_diagnosis
 from rlhf_compare.runs.directory import read_json
@@ -109,10 +110,7 @@ def _padding_share(tokens: list[dict[str, int]]) -> float | None:
 # what an evaluation inside a run logged -> its name in the results
 _POINT = {
     "eval_loss": "held_out_loss",
-    "eval_adoption_exact": "adoption_exact",
-    "eval_adoption_greedy": "adoption_greedy",
-    "eval_kl_exact": "kl_exact",
-    "eval_efficiency": "efficiency",
+    **{f"eval_{metric.probe}": metric.probe for metric in PROBED},
     "eval_logratios/chosen": "logratio_chosen",
     "eval_logratios/rejected": "logratio_rejected",
 }

@@ -6,50 +6,9 @@ from typing import Any
 
 from rlhf_compare.evaluation.intervals import estimate, ratio_difference, ratio_estimate, verdict
 from rlhf_compare.evaluation.measure import Measurement, as_matrix
-
-# dotted path in a method's results -> the metric of that name per prompt
-METRICS = (
-    "adoption.greedy",
-    "adoption.sampled",
-    "adoption.exact",
-    "kl_to_reference.exact",
-    "kl_to_reference.k1",
-    "kl_to_reference.k3",
-    "kl_to_reference.style",
-    "kl_to_reference.content",
-    "kl_to_reference.per_token",
-    "kl_to_reference.floor",
-    "reward.proxy",
-    "reward.held_out",
-    "win_rate_vs_sft",
-    "length",
-    "eos_rate",
-    "entropy",
-    "distinct_2",
-)
-
-# counts of yes and no: everything else is a number
-_SHARES = {"adoption.greedy", "adoption.sampled", "eos_rate"}
+from rlhf_compare.metrics import BY_PATH, COMPARED, METRICS, Metric
 
 _SFT = "sft"
-_EFFICIENCY = "kl_to_reference.efficiency"
-# a ratio of two means: numerator, denominator
-_RATIOS = {_EFFICIENCY: ("kl_to_reference.floor", "kl_to_reference.exact")}
-
-_COMPARED = (
-    "adoption.greedy",
-    "adoption.sampled",
-    "adoption.exact",
-    "kl_to_reference.exact",
-    "kl_to_reference.style",
-    "kl_to_reference.content",
-    _EFFICIENCY,
-    "reward.proxy",
-    "reward.held_out",
-    "length",
-    "eos_rate",
-    "entropy",
-)
 
 # what makes a run collapsed: this share of what SFT had is lost, and at least this much of it
 _LOST_SHARE, _LEAST_LOSS = 0.5, 0.01
@@ -58,13 +17,20 @@ _LOST_SHARE, _LEAST_LOSS = 0.5, 0.01
 def summarise(measurements: Sequence[Measurement]) -> dict[str, Any]:
     """One method over its seeds: every metric with its interval, None where not measured."""
     summary: dict[str, Any] = {}
-    for name in METRICS:
-        group, _, leaf = name.rpartition(".")
+    for metric in METRICS:
+        if metric.source == "cost":
+            continue
+        group, _, leaf = metric.path.rpartition(".")
         target = summary.setdefault(group, {}) if group else summary
-        target[leaf] = estimate(as_matrix(measurements, name), share=name in _SHARES)
-    numerator, denominator = (as_matrix(measurements, part) for part in _RATIOS[_EFFICIENCY])
-    summary["kl_to_reference"]["efficiency"] = ratio_estimate(numerator, denominator)
+        target[leaf] = _estimate(measurements, metric)
     return summary
+
+
+def _estimate(measurements: Sequence[Measurement], metric: Metric) -> dict[str, Any] | None:
+    if metric.ratio_of is not None:
+        numerator, denominator = (as_matrix(measurements, part) for part in metric.ratio_of)
+        return ratio_estimate(numerator, denominator)
+    return estimate(as_matrix(measurements, metric.path), share=metric.counted)
 
 
 def compare(methods: dict[str, Sequence[Measurement]]) -> list[dict[str, Any]]:
@@ -74,12 +40,12 @@ def compare(methods: dict[str, Sequence[Measurement]]) -> list[dict[str, Any]]:
     """
     rows = []
     for a, b in _pairs(list(methods)):
-        for metric in _COMPARED:
+        for metric in COMPARED:
             difference = _difference(metric, methods[a], methods[b])
             if difference is not None:
                 rows.append(
                     {
-                        "metric": metric,
+                        "metric": metric.path,
                         "a": a,
                         "b": b,
                         "difference": difference,
@@ -97,15 +63,15 @@ def _pairs(names: list[str]) -> list[tuple[str, str]]:
 
 
 def _difference(
-    metric: str, a: Sequence[Measurement], b: Sequence[Measurement]
+    metric: Metric, a: Sequence[Measurement], b: Sequence[Measurement]
 ) -> dict[str, Any] | None:
-    if metric in _RATIOS:
-        numerator, denominator = _RATIOS[metric]
+    if metric.ratio_of is not None:
+        numerator, denominator = metric.ratio_of
         return ratio_difference(
             (as_matrix(a, numerator), as_matrix(a, denominator)),
             (as_matrix(b, numerator), as_matrix(b, denominator)),
         )
-    left, right = as_matrix(a, metric), as_matrix(b, metric)
+    left, right = as_matrix(a, metric.path), as_matrix(b, metric.path)
     if left is None or right is None or left.shape != right.shape:
         return None
     return estimate(left - right)
@@ -125,7 +91,7 @@ def collapsed(measurement: Measurement, sft: Measurement) -> bool:
 
 def _lost(measurement: Measurement, sft: Measurement, metric: str) -> bool:
     """Whether this share, less SFT's on the same prompts, is a loss beyond noise and of size."""
-    change = _difference(metric, [measurement], [sft])
+    change = _difference(BY_PATH[metric], [measurement], [sft])
     base = as_matrix([sft], metric)
     if change is None or base is None:
         return False

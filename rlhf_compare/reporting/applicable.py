@@ -2,40 +2,20 @@
 
 from typing import Any
 
-from rlhf_compare.reporting.comparisons import SFT
-from rlhf_compare.reporting.metrics import (
-    DOES_NOT_APPLY,
-    METRICS,
-    Cell,
-    Metric,
-    cell_of,
-    value_of,
-)
+from rlhf_compare.metrics import METRICS, Metric
+from rlhf_compare.reporting.numbers import DOES_NOT_APPLY, Cell, cell_of, value_of
 from rlhf_compare.reporting.recipe_facts import has_prefix_task
-
-# what needs words to look for: without a prefix there is nothing to adopt
-_OF_THE_PREFIX = {
-    "adoption.exact",
-    "adoption.sampled",
-    "adoption.greedy",
-    "kl_to_reference.style",
-    "kl_to_reference.content",
-    "kl_to_reference.floor",
-    "kl_to_reference.efficiency",
-}
-# SFT's drift from itself is 0, so a share of the drift is no number; nor does SFT beat itself
-_NOT_OF_SFT = {"kl_to_reference.efficiency", "win_rate_vs_sft", "cost.padding_share"}
 
 
 def applies(results: dict[str, Any], name: str, metric: Metric) -> bool:
     """Whether a method could have a number in this metric's row."""
-    if metric.path in _OF_THE_PREFIX and not has_prefix_task(results):
+    if metric.behaviour and not has_prefix_task(results):
         return False
-    if name == SFT and metric.path in _NOT_OF_SFT:
+    if name in metric.not_of:
         return False
-    generated = value_of(results["methods"][name], "cost.tokens.generated")
     # a method that learns from its own samples has no batches of pairs
-    return not (metric.path == "cost.padding_share" and generated)
+    samples = value_of(results["methods"][name], "cost.tokens.generated")
+    return not (metric.of_pairs and samples)
 
 
 def cell(results: dict[str, Any], name: str, metric: Metric) -> Cell:

@@ -5,7 +5,7 @@ from typing import Any
 from rlhf_compare.reporting.applicable import left_out
 from rlhf_compare.reporting.comparisons import SFT, contenders, difference
 from rlhf_compare.reporting.doctor import overruled
-from rlhf_compare.reporting.metrics import display_name, mean_of, value_of
+from rlhf_compare.reporting.numbers import display_name, mean_of, value_of
 from rlhf_compare.reporting.recipe_facts import base_method, settings_of
 from rlhf_compare.reporting.tables import unaccounted
 from rlhf_compare.reporting.verdict import ADOPTION, DRIFT, base_rate

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rlhf_compare.reporting.metrics import display_name, mean_of
+from rlhf_compare.reporting.numbers import display_name, mean_of
 
 COST = "cost.device_seconds.path_total"
 

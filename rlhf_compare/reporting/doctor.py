@@ -3,7 +3,7 @@
 from typing import Any
 
 from rlhf_compare.reporting.comparisons import contenders
-from rlhf_compare.reporting.metrics import display_name, value_of
+from rlhf_compare.reporting.numbers import display_name, value_of
 from rlhf_compare.reporting.recipe_facts import base_method, section
 
 

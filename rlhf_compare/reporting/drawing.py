@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rlhf_compare.reporting.metrics import display_name, mean_of, value_of
+from rlhf_compare.reporting.numbers import display_name, mean_of, value_of
 from rlhf_compare.reporting.verdict import ADOPTION
 from rlhf_compare.theory import binary_kl
 

@@ -5,7 +5,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from rlhf_compare.reporting.drawing import BLACK, GREY, canvas, finish
-from rlhf_compare.reporting.metrics import format_numbers
+from rlhf_compare.reporting.numbers import format_numbers
 from rlhf_compare.reporting.tables import ABSENT, Table
 
 _LARGEST_MARKER = 260.0  # points squared

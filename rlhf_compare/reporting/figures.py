@@ -29,7 +29,7 @@ from rlhf_compare.reporting.drawing import (
     note,
 )
 from rlhf_compare.reporting.examination import calibration
-from rlhf_compare.reporting.metrics import display_name, format_value, mean_of, value_of
+from rlhf_compare.reporting.numbers import display_name, format_value, mean_of, value_of
 from rlhf_compare.reporting.tables import PHASES
 from rlhf_compare.reporting.training_figures import adoption_was_probed, likelihoods, training_paths
 from rlhf_compare.reporting.verdict import ADOPTION, DRIFT, base_rate, percent

@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from rlhf_compare.reporting.comparisons import SFT, difference
-from rlhf_compare.reporting.metrics import value_of
+from rlhf_compare.reporting.numbers import value_of
 
 Level = Literal["learned", "not learned", "not shown", "unknown"]
 LEAST_GAIN = 0.01  # of adoption: one answer in a hundred; a reward has no scale, so any gain counts

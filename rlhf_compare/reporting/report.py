@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from rlhf_compare.metrics import METRICS
 from rlhf_compare.reporting import tables
 from rlhf_compare.reporting.answers import Shown, shown
 from rlhf_compare.reporting.caveats import caveats
@@ -21,7 +22,7 @@ from rlhf_compare.reporting.examination import doctor_table
 from rlhf_compare.reporting.figures import DRAWINGS, Drawing, draw_figures
 from rlhf_compare.reporting.files import replace_text, sync_folder
 from rlhf_compare.reporting.inline import inline_svg
-from rlhf_compare.reporting.metrics import DOES_NOT_APPLY, METRICS, NOT_MEASURED, display_name
+from rlhf_compare.reporting.numbers import DOES_NOT_APPLY, NOT_MEASURED, display_name
 from rlhf_compare.reporting.results import validate, write_results
 from rlhf_compare.reporting.verdict import verdict
 

@@ -4,18 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rlhf_compare.metrics import BY_PATH, METRICS, seconds_after_sft
 from rlhf_compare.reporting.applicable import cell, left_out, left_out_note
 from rlhf_compare.reporting.comparisons import contenders, ordered
-from rlhf_compare.reporting.metrics import (
-    BY_PATH,
-    METRICS,
-    NOT_MEASURED,
-    Cell,
-    display_name,
-    format_value,
-    seconds_after_sft,
-    value_of,
-)
+from rlhf_compare.reporting.numbers import NOT_MEASURED, Cell, display_name, format_value, value_of
 from rlhf_compare.reporting.recipe_facts import section
 
 NOT_RECORDED = "not recorded"

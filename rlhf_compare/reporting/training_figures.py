@@ -16,7 +16,7 @@ from rlhf_compare.reporting.drawing import (
     look,
     panels,
 )
-from rlhf_compare.reporting.metrics import display_name, format_value
+from rlhf_compare.reporting.numbers import display_name, format_value
 from rlhf_compare.reporting.verdict import base_rate
 
 Points = list[dict[str, float]]

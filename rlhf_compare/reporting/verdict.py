@@ -6,20 +6,18 @@ interval excludes 0; everything else is reported as two numbers without a winner
 
 from typing import Any
 
+from rlhf_compare.metrics import BY_PATH, Metric, seconds_after_sft
 from rlhf_compare.reporting.applicable import applies
 from rlhf_compare.reporting.comparisons import comparison, contenders, main_pair
 from rlhf_compare.reporting.cost_words import COST, path_costs
 from rlhf_compare.reporting.doctor import overruled
 from rlhf_compare.reporting.levels import level
-from rlhf_compare.reporting.metrics import (
-    BY_PATH,
+from rlhf_compare.reporting.numbers import (
     NO_DIFFERENCE,
-    Metric,
     cell_of,
     display_name,
     format_value,
     mean_of,
-    seconds_after_sft,
     value_of,
 )
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from rlhf_compare.metrics import METRICS
 from rlhf_compare.reporting.comparisons import main_pair
-from rlhf_compare.reporting.metrics import METRICS, format_value, value_of
+from rlhf_compare.reporting.numbers import format_value, value_of
 from rlhf_compare.reporting.tables import (
     Table,
     cost_table,
