@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, disable_progress_bars, enable_progress_bars
+from datasets import Dataset
 from tqdm.auto import tqdm
 
 from rlhf_compare.data.chunks import ENCODED, FITTED, LENGTHS, map_rows
@@ -21,12 +21,16 @@ from rlhf_compare.data.fate import key_of
 from rlhf_compare.data.ledger import NAMED, Ledger, Place
 from rlhf_compare.data.lengths import Lengths
 from rlhf_compare.data.near_duplicates import by_letters, by_minhash, require_library
+from rlhf_compare.data.quiet import no_bars
 from rlhf_compare.data.reading import Chunks, read_rows, where
+from rlhf_compare.data.reasons import FAULT_LIMIT, FAULTS, REASONS
 from rlhf_compare.data.selection import (
     RowIndex,
     choose_sides,
     drop_duplicates,
     keep_weights,
+    reason_codes,
+    reason_of,
 )
 from rlhf_compare.data.sources import Source, describe, open_sources
 from rlhf_compare.data.store import open_parts
@@ -100,28 +104,9 @@ class _Preparation:
         self.tokenizer: Tokenizer = None
 
     def run(self, questions: Sequence[str], folder: Any) -> PreparedData:
-        disable_progress_bars()  # one bar of ours, not one a chunk
-        try:
-            if self.data.near_duplicates == "minhash":
-                require_library()
-            if self.task.chat_template:
-                self.tokenizer = self._chat_tokenizer()
-            index = self._read()
-            self.ledger.check_limits(self.data.limits, self.name)
-            if self.data.duplicates == "drop":
-                drop_duplicates(index)
-            asked = [render_question(q, self.task, self.tokenizer) for q in questions]
-            choose_sides(index, self.data, set(map(key_of, asked)))
-            keep_weights(index, self.data)
-            if not index.kept.any():
-                self._enter_drops(index, ("duplicate", "leaked", "outweighed"))
-                raise DataError(f"{self.name}: nothing left to train on: {self.ledger.summary()}")
-            self._enter_drops(index, ("duplicate", "leaked", "outweighed"))
-            if self.tokenizer is None:
-                self.tokenizer = self.get_tokenizer(self._training_texts(index))
+        with no_bars():
+            index = self._select(questions)
             self._encode(index)
-        finally:
-            enable_progress_bars()
         self._check_sides(index)
         return PreparedData(
             train=open_parts(self.target / "train"),
@@ -129,8 +114,8 @@ class _Preparation:
             ledger=self.ledger,
             report={
                 "sources": [
-                    {"name": s.name, "format": s.format, "feeds": list(s.config.feeds)}
-                    for s in self.sources
+                    {**entry, "feeds": list(s.config.feeds)}
+                    for entry, s in zip(self.ledger.sources, self.sources, strict=True)
                 ],
                 "near_duplicates": self._near_duplicates(index),
                 "lengths": self.lengths.as_dict(),
@@ -139,8 +124,48 @@ class _Preparation:
             _folder=folder,
         )
 
+    def _select(self, questions: Sequence[str]) -> RowIndex:
+        """Read all rows, and leave out what other rows decide; the tokenizer is there after it."""
+        if self.data.near_duplicates == "minhash":
+            require_library()
+        if self.task.chat_template:
+            self.tokenizer = self._chat_tokenizer()
+        index = self._read()
+        self._check_each_source(index)
+        self.ledger.check_limits(self.data.limits, self.name)
+        if self.data.duplicates == "drop":
+            drop_duplicates(index)
+        asked = [render_question(q, self.task, self.tokenizer) for q in questions]
+        choose_sides(index, self.data, set(map(key_of, asked)))
+        keep_weights(index, self.data)
+        self._enter_drops(index, ("duplicate", "leaked", "outweighed"))
+        if not index.kept.any():
+            raise DataError(f"{self.name}: nothing left to train on: {self.ledger.summary()}")
+        if self.tokenizer is None:
+            self.tokenizer = self.get_tokenizer(self._training_texts(index))
+        return index
+
+    def _check_each_source(self, index: RowIndex) -> None:
+        """A source all of whose rows are faulty is a mistake, however small it is beside others."""
+        if len(self.sources) < 2 or self.data.limits.get(FAULT_LIMIT, 1.0) >= 1:
+            return
+        faulty = np.isin(index.code, reason_codes(list(FAULTS)))
+        for place, source in enumerate(self.sources):
+            rows = np.flatnonzero(index.source == place)
+            if len(rows) and faulty[rows].all():
+                reason = reason_of(index, int(rows[0]))
+                raise DataError(
+                    f"{source.name}: {source.layout}, and none of its {len(rows)} rows can be "
+                    f"used; first {self._where(index, int(rows[0]))}: {reason}, "
+                    f"{REASONS[reason]}; say what the columns are in its columns, or take the "
+                    "source out of data.sources"
+                )
+
     def _read(self) -> RowIndex:
         self.sources = open_sources(self.data)
+        self.ledger.sources = [
+            {"name": s.name, **s.layout.as_dict(), "words": str(s.layout)} for s in self.sources
+        ]
         with _bar("reading") as bar:
             return read_rows(
                 self.data,
@@ -253,9 +278,27 @@ class _Preparation:
         both = np.intersect1d(train, held)
         assert len(both) == 0, f"{len(both)} prompts on both sides"
         self.ledger.check_limits(self.data.limits, self.name)
+        other = {"training": f"lower data.eval_share (it is {self.data.eval_share:g})"}
+        other["evaluation"] = f"raise data.eval_share (it is {self.data.eval_share:g}), or add rows"
         for side, rows in (("training", train), ("evaluation", held)):
             if len(rows) == 0:
-                raise DataError(f"{self.name}: no {side} rows left: {self.ledger.summary()}")
+                raise DataError(
+                    f"{self.name}: no {side} rows left: {self.ledger.summary()}"
+                    f"{self._length_words()}; {other[side]}"
+                )
+
+    def _length_words(self) -> str:
+        """How long the rows are, where some were too long."""
+        if "too_long" not in self.ledger.dropped:
+            return ""
+        lengths = self.lengths.as_dict()
+        prompt, whole = (lengths[name]["quantiles"] for name in ("prompt", "sequence"))
+        return (
+            f" (prompts have {prompt['min']} to {prompt['max']} tokens, half of them up to "
+            f"{prompt['p50']}, data.max_prompt_length is {self.data.max_prompt_length}; with the "
+            f"longest response {whole['min']} to {whole['max']}, half of them up to "
+            f"{whole['p50']}, data.max_length is {self.data.max_length})"
+        )
 
     def _near_duplicates(self, index: RowIndex) -> dict[str, Any]:
         if self.data.near_duplicates == "normalised":

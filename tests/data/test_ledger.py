@@ -46,7 +46,8 @@ def test_the_summary_is_one_line() -> None:
     assert ledger(2, too_long=1, empty_chosen=1).summary() == (
         "2 rows read, 0 kept, dropped: "
         "1 empty_chosen (there is no preferred answer, or it is empty), "
-        "1 too_long (prompt or response is over the maximum length)"
+        "1 too_long (prompt or response is over the maximum length); "
+        "raise data.max_prompt_length or data.max_length"
     )
 
 
