@@ -132,9 +132,19 @@ def _table_rows(stream: BinaryIO, delimiters: tuple[str, ...]) -> Lines:
     reader = csv.DictReader(text, delimiter=delimiter, restkey=EXTRA_CELLS)
     names = reader.fieldnames or []  # reads the header, so that line_num is its last line
     twice = next((name for name in names if list(names).count(name) > 1), None)
+    if any(not name.isascii() and not _is_text(name) for name in names):
+        raise OSError("its header is no UTF-8; write the file as UTF-8, from its own encoding")
     if twice is not None:
         raise OSError(f"two columns are named {twice!r}; rename one of them")
     start = reader.line_num + 1
     for row in reader:
         yield start, json.dumps({str(name): value for name, value in row.items()}).encode()
         start = reader.line_num + 1
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

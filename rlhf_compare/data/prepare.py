@@ -21,16 +21,14 @@ from rlhf_compare.data.fate import key_of
 from rlhf_compare.data.ledger import NAMED, Ledger, Place
 from rlhf_compare.data.lengths import Lengths
 from rlhf_compare.data.near_duplicates import by_letters, by_minhash, require_library
+from rlhf_compare.data.outcome import require_both_sides, require_usable_sources
 from rlhf_compare.data.quiet import no_bars
 from rlhf_compare.data.reading import Chunks, read_rows, where
-from rlhf_compare.data.reasons import FAULT_LIMIT, FAULTS, REASONS
 from rlhf_compare.data.selection import (
     RowIndex,
     choose_sides,
     drop_duplicates,
     keep_weights,
-    reason_codes,
-    reason_of,
 )
 from rlhf_compare.data.sources import Source, describe, open_sources
 from rlhf_compare.data.store import open_parts
@@ -131,7 +129,7 @@ class _Preparation:
         if self.task.chat_template:
             self.tokenizer = self._chat_tokenizer()
         index = self._read()
-        self._check_each_source(index)
+        require_usable_sources(index, self.sources, self.data)
         self.ledger.check_limits(self.data.limits, self.name)
         if self.data.duplicates == "drop":
             drop_duplicates(index)
@@ -144,22 +142,6 @@ class _Preparation:
         if self.tokenizer is None:
             self.tokenizer = self.get_tokenizer(self._training_texts(index))
         return index
-
-    def _check_each_source(self, index: RowIndex) -> None:
-        """A source all of whose rows are faulty is a mistake, however small it is beside others."""
-        if len(self.sources) < 2 or self.data.limits.get(FAULT_LIMIT, 1.0) >= 1:
-            return
-        faulty = np.isin(index.code, reason_codes(list(FAULTS)))
-        for place, source in enumerate(self.sources):
-            rows = np.flatnonzero(index.source == place)
-            if len(rows) and faulty[rows].all():
-                reason = reason_of(index, int(rows[0]))
-                raise DataError(
-                    f"{source.name}: {source.layout}, and none of its {len(rows)} rows can be "
-                    f"used; first {self._where(index, int(rows[0]))}: {reason}, "
-                    f"{REASONS[reason]}; say what the columns are in its columns, or take the "
-                    "source out of data.sources"
-                )
 
     def _read(self) -> RowIndex:
         self.sources = open_sources(self.data)
@@ -278,27 +260,7 @@ class _Preparation:
         both = np.intersect1d(train, held)
         assert len(both) == 0, f"{len(both)} prompts on both sides"
         self.ledger.check_limits(self.data.limits, self.name)
-        other = {"training": f"lower data.eval_share (it is {self.data.eval_share:g})"}
-        other["evaluation"] = f"raise data.eval_share (it is {self.data.eval_share:g}), or add rows"
-        for side, rows in (("training", train), ("evaluation", held)):
-            if len(rows) == 0:
-                raise DataError(
-                    f"{self.name}: no {side} rows left: {self.ledger.summary()}"
-                    f"{self._length_words()}; {other[side]}"
-                )
-
-    def _length_words(self) -> str:
-        """How long the rows are, where some were too long."""
-        if "too_long" not in self.ledger.dropped:
-            return ""
-        lengths = self.lengths.as_dict()
-        prompt, whole = (lengths[name]["quantiles"] for name in ("prompt", "sequence"))
-        return (
-            f" (prompts have {prompt['min']} to {prompt['max']} tokens, half of them up to "
-            f"{prompt['p50']}, data.max_prompt_length is {self.data.max_prompt_length}; with the "
-            f"longest response {whole['min']} to {whole['max']}, half of them up to "
-            f"{whole['p50']}, data.max_length is {self.data.max_length})"
-        )
+        require_both_sides(len(train), len(held), self.ledger, self.lengths, self.data, self.name)
 
     def _near_duplicates(self, index: RowIndex) -> dict[str, Any]:
         if self.data.near_duplicates == "normalised":

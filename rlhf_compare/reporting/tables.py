@@ -179,9 +179,11 @@ def ledger_table(results: dict[str, Any]) -> Table:
     ]
     feeds = [(f"rows that {s} trains on", f"{n:,}", "") for s, n in ledger["feeds"].items()]
     responses = ledger["responses"]
+    sources = [(source["name"], "", source["words"]) for source in ledger.get("sources", ())]
     return Table(
         header=("rows", "count", "first of them"),
         rows=(
+            *sources,
             ("read", f"{ledger['read']:,}", ""),
             *dropped,
             ("kept", f"{ledger['kept']:,}", ""),

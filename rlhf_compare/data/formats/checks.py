@@ -90,9 +90,9 @@ def check_nothing_is_lost(draft: Draft, format_name: str) -> None:
             continue
         raise LayoutError(
             f"{column.name} looks like a response, and {format_name} read from "
-            f"{', '.join(c.name for c in read)} would leave it unread; say what it is in "
-            f"data.columns, for instance data.columns={{{_role_for(format_name)}: {column.name}}}, "
-            f"or leave it unread with data.format={format_name}"
+            f"{', '.join(c.name for c in read)} would leave it unread; name the "
+            "columns that are meant in data.columns (completion, or chosen and rejected, or "
+            f"responses), or leave it unread with data.format={format_name}"
         )
     if format_name == "demonstrations" and "label" not in draft.roles:
         _refuse_scored_one_by_one(draft)
@@ -108,10 +108,6 @@ def _may_be_lost(column: Column, format_name: str, read: list[Column]) -> bool:
     # where no response was found, any other column of prose may be one
     prose = column.is_prose and column.kind != "record" and not is_meta(column.name)
     return format_name == "prompts" and prose
-
-
-def _role_for(format_name: str) -> str:
-    return "rejected" if format_name == "demonstrations" else "completion"
 
 
 def _refuse_scored_one_by_one(draft: Draft) -> None:

@@ -46,6 +46,11 @@ class Column:
         return self.kind in TEXT_KINDS
 
     @property
+    def is_one_response(self) -> bool:
+        """Whether a cell holds one text or conversation, not a list of responses."""
+        return self.content in ("text", "message", "messages", "record")
+
+    @property
     def is_prose(self) -> bool:
         """Whether most of its texts have blanks between words, or are conversations."""
         if self.kind != "text":

@@ -25,6 +25,8 @@ def context_of(cells: Cells) -> Turns:
     given = [role for role in there if kind_of(cells.get(role)) != "none"]
     for role in (given or there)[:1]:
         turns = turns_of(cells.get(role), cells.name(role), "user", cells.layout.transcripts)
+        if role == "messages" and kind_of(cells.get(role)) == "texts":  # both speak in turns
+            turns = tuple((("user", "assistant")[i % 2], t) for i, (_, t) in enumerate(turns))
     if len(given) == 2 and not texts_of(cells.get("prompt")) <= texts_of(cells.get("messages")):
         names = " and ".join(cells.name(role) for role in given)
         raise RowDropError("prompts_differ", f"fields {names} differ")
@@ -47,6 +49,8 @@ def turns_of(value: object, field: str, speaker: str, transcripts: bool = False)
         return parse_messages(value, field)
     if isinstance(value, dict):
         if kind == "messages":
+            if value.get("tools"):
+                raise RowDropError("not_only_text", f"field '{field}': tools")
             return parse_messages(value["messages"], field)
         if kind == "message":
             return parse_messages([value], field)

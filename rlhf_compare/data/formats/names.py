@@ -107,7 +107,7 @@ def prompt_rank(name: str) -> int | None:
 
 
 def input_rank(name: str) -> int | None:
-    spoken = squashed(name).removesuffix("text")
+    spoken = squashed(name)
     if spoken in INPUTS:
         return INPUTS.index(spoken)
     return None

@@ -28,7 +28,7 @@ def find_sides(draft: Draft) -> None:
     """Give ``chosen`` and ``rejected``, and their scores."""
     verdicts = {name for name, c in draft.columns.items() if _names_a_response(draft, c)}
     for side in ("chosen", "rejected"):
-        found = [c for c in draft.free if c.has_text and side_of(c.name) == side]
+        found = [c for c in draft.free if c.is_one_response and side_of(c.name) == side]
         draft.pick(side, [c for c in found if c.name not in verdicts])
         numeric = [c for c in draft.free if is_numeric(c) and len(words(c.name)) == 2]
         rated = [c for c in numeric if side_of(_without(c.name, SCORES)) == side]
@@ -221,7 +221,7 @@ def find_completion(draft: Draft) -> None:
     """Give ``completion`` to the one column that holds a response."""
     if "completion" in draft.roles:
         return
-    found = [c for c in draft.free if c.has_text and is_completion(c.name)]
+    found = [c for c in draft.free if c.is_one_response and is_completion(c.name)]
     order = ("completion", "answer", "response", "output")
     found.sort(key=lambda c: order.index(squashed(c.name)) if squashed(c.name) in order else 9)
     draft.pick("completion", found)
