@@ -93,8 +93,8 @@ class Ledger:
         shown = f"; the row: {row[:_SHOWN]}{' ...' if len(row) > _SHOWN else ''}" if row else ""
         raise DataError(
             f"{source}: {count} of {self.read} rows fail in one way, {reason} "
-            f"({REASONS[reason]}), so they are not in the format that they were "
-            f"{'; '.join(entry['words'] for entry in self.sources) or 'read in'}; first "
+            f"({REASONS[reason]}), so the format may be another: "
+            f"{'; '.join(entry['words'] for entry in self.sources)}; first "
             f"{self._first(reason)}{shown}; say what the columns are in data.columns, or name the "
             "format in data.format"
         )

@@ -21,7 +21,7 @@ def is_whole(first: bytes, second: bytes, is_json: bool) -> bool:
     if start.startswith(b"["):
         # a line that is an array by itself, before other lines, is one bad line
         return is_json or not second or not _parses(first)
-    if not start.startswith(b"{"):
+    if not start.startswith(b"{") or not _is_utf8(first):
         return False
     if _parses(first):
         row = json.loads(first.decode("utf-8"))
@@ -99,6 +99,14 @@ def _holds_rows(value: object) -> bool:
         and all(isinstance(row, dict) for row in value)
         and not is_message_list(value)
     )
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _parses(line: bytes) -> bool:

@@ -427,3 +427,27 @@ def test_written_and_read_back(tmp_path: Path, byte_tokenizer: PreTrainedTokeniz
     assert directory.eval().to_list() == prepared.eval.to_list()
     assert directory.ledger() == prepared.ledger.as_dict()
     assert directory.report()["kept"] == 30
+
+
+def test_a_message_about_lengths_names_the_fields_and_what_was_seen(
+    tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    rows: list[dict[str, object]] = [{"question": "why? " * 80, "answer": str(i)} for i in range(9)]
+    config = write(tmp_path / "rows.jsonl", rows, max_prompt_length=50)
+    with pytest.raises(DataError) as error:
+        prepare(config, TaskConfig(), lambda _: byte_tokenizer)
+    message = str(error.value)
+    for part in ("9 too_long", "data.max_prompt_length", "the limit is 50", "data.eval_share"):
+        assert part in message
+
+
+def test_a_source_none_of_whose_rows_can_be_used_stops_the_run(
+    tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    """Beside a large source its few rows would be under every limit."""
+    paths = [tmp_path / "many.jsonl", tmp_path / "few.jsonl"]
+    write(paths[0], questions(100))
+    write(paths[1], [{"question": "why?", "answer": " "}])
+    config = DataConfig(sources=[{"source": "file", "path": str(path)} for path in paths])
+    with pytest.raises(DataError, match=r"few.jsonl: read as demonstrations.*line 1: empty_chosen"):
+        prepare(config, TaskConfig(), lambda _: byte_tokenizer)
