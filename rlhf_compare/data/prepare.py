@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, disable_progress_bars, enable_progress_bars
+from datasets import Dataset
 from tqdm.auto import tqdm
 
 from rlhf_compare.data.chunks import ENCODED, FITTED, LENGTHS, map_rows
@@ -21,6 +21,8 @@ from rlhf_compare.data.fate import key_of
 from rlhf_compare.data.ledger import NAMED, Ledger, Place
 from rlhf_compare.data.lengths import Lengths
 from rlhf_compare.data.near_duplicates import by_letters, by_minhash, require_library
+from rlhf_compare.data.outcome import require_both_sides, require_usable_sources
+from rlhf_compare.data.quiet import no_bars
 from rlhf_compare.data.reading import Chunks, read_rows, where
 from rlhf_compare.data.selection import (
     RowIndex,
@@ -100,28 +102,9 @@ class _Preparation:
         self.tokenizer: Tokenizer = None
 
     def run(self, questions: Sequence[str], folder: Any) -> PreparedData:
-        disable_progress_bars()  # one bar of ours, not one a chunk
-        try:
-            if self.data.near_duplicates == "minhash":
-                require_library()
-            if self.task.chat_template:
-                self.tokenizer = self._chat_tokenizer()
-            index = self._read()
-            self.ledger.check_limits(self.data.limits, self.name)
-            if self.data.duplicates == "drop":
-                drop_duplicates(index)
-            asked = [render_question(q, self.task, self.tokenizer) for q in questions]
-            choose_sides(index, self.data, set(map(key_of, asked)))
-            keep_weights(index, self.data)
-            if not index.kept.any():
-                self._enter_drops(index, ("duplicate", "leaked", "outweighed"))
-                raise DataError(f"{self.name}: nothing left to train on: {self.ledger.summary()}")
-            self._enter_drops(index, ("duplicate", "leaked", "outweighed"))
-            if self.tokenizer is None:
-                self.tokenizer = self.get_tokenizer(self._training_texts(index))
+        with no_bars():
+            index = self._select(questions)
             self._encode(index)
-        finally:
-            enable_progress_bars()
         self._check_sides(index)
         return PreparedData(
             train=open_parts(self.target / "train"),
@@ -129,8 +112,8 @@ class _Preparation:
             ledger=self.ledger,
             report={
                 "sources": [
-                    {"name": s.name, "format": s.format, "feeds": list(s.config.feeds)}
-                    for s in self.sources
+                    {**entry, "feeds": list(s.config.feeds)}
+                    for entry, s in zip(self.ledger.sources, self.sources, strict=True)
                 ],
                 "near_duplicates": self._near_duplicates(index),
                 "lengths": self.lengths.as_dict(),
@@ -139,8 +122,32 @@ class _Preparation:
             _folder=folder,
         )
 
+    def _select(self, questions: Sequence[str]) -> RowIndex:
+        """Read all rows, and leave out what other rows decide; the tokenizer is there after it."""
+        if self.data.near_duplicates == "minhash":
+            require_library()
+        if self.task.chat_template:
+            self.tokenizer = self._chat_tokenizer()
+        index = self._read()
+        require_usable_sources(index, self.sources, self.data)
+        self.ledger.check_limits(self.data.limits, self.name)
+        if self.data.duplicates == "drop":
+            drop_duplicates(index)
+        asked = [render_question(q, self.task, self.tokenizer) for q in questions]
+        choose_sides(index, self.data, set(map(key_of, asked)))
+        keep_weights(index, self.data)
+        self._enter_drops(index, ("duplicate", "leaked", "outweighed"))
+        if not index.kept.any():
+            raise DataError(f"{self.name}: nothing left to train on: {self.ledger.summary()}")
+        if self.tokenizer is None:
+            self.tokenizer = self.get_tokenizer(self._training_texts(index))
+        return index
+
     def _read(self) -> RowIndex:
         self.sources = open_sources(self.data)
+        self.ledger.sources = [
+            {"name": s.name, **s.layout.as_dict(), "words": str(s.layout)} for s in self.sources
+        ]
         with _bar("reading") as bar:
             return read_rows(
                 self.data,
@@ -253,9 +260,7 @@ class _Preparation:
         both = np.intersect1d(train, held)
         assert len(both) == 0, f"{len(both)} prompts on both sides"
         self.ledger.check_limits(self.data.limits, self.name)
-        for side, rows in (("training", train), ("evaluation", held)):
-            if len(rows) == 0:
-                raise DataError(f"{self.name}: no {side} rows left: {self.ledger.summary()}")
+        require_both_sides(len(train), len(held), self.ledger, self.lengths, self.data, self.name)
 
     def _near_duplicates(self, index: RowIndex) -> dict[str, Any]:
         if self.data.near_duplicates == "normalised":

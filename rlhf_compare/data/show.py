@@ -15,7 +15,10 @@ _PROMPT, _RESPONSE, _EOS = "dim", "green", "bold red"
 
 
 def show_report(report: dict[str, Any], console: Console) -> None:
-    """The ledger with the first rows of each reason, lengths and near-duplicates."""
+    """How each source was read, the ledger with the first rows of each reason, lengths and
+    near-duplicates."""
+    for source in report["sources"]:
+        console.print(Text(f"{source['name']}: {source['words']}"))
     table = Table(title=f"{report['read']:,} rows read, {report['kept']:,} kept")
     for column, justify in (("dropped for", "left"), ("rows", "right"), ("first of them", "left")):
         table.add_column(column, justify=justify, overflow="fold")  # type: ignore[arg-type]

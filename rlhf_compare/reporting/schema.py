@@ -87,6 +87,16 @@ class Device(Part):
     clock: Literal["wall", "cuda_events"]
 
 
+class SourceReading(Part):
+    """How one source was read: from which columns, and which were left; words: as a sentence."""
+
+    name: Text
+    format: Text
+    columns: dict[Text, list[Text]]
+    not_read: list[Text]
+    words: Text
+
+
 class Ledger(Part):
     """Where the rows of the data went; named: where the first rows of each reason stand."""
 
@@ -101,6 +111,7 @@ class Ledger(Part):
     responses: dict[str, Count]
     pairs: Count
     ties: Count
+    sources: list[SourceReading] = []
 
 
 class Provenance(Part):

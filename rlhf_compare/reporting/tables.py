@@ -192,9 +192,11 @@ def ledger_table(results: dict[str, Any]) -> Table:
     feeds = [(f"rows that feed {stage}", f"{n:,}", "") for stage, n in ledger["feeds"].items()]
     judged = section(results, "reward").get("held_out") is True
     responses = ledger["responses"]
+    sources = [(source["name"], "", source["words"]) for source in ledger.get("sources", ())]
     return Table(
         header=("rows", "count", "first of them"),
         rows=(
+            *sources,
             ("read", f"{ledger['read']:,}", ""),
             *dropped,
             ("kept", f"{ledger['kept']:,}", ""),

@@ -62,6 +62,15 @@ def poison(results: dict[str, Any]) -> None:
     results["provenance"]["versions"] = {HOSTILE: HOSTILE}
     results["provenance"]["device"]["name"] = HOSTILE
     results["provenance"]["ledger"]["dropped"] = {HOSTILE: 50}
+    results["provenance"]["ledger"]["sources"] = [
+        {
+            "name": HOSTILE,
+            "format": HOSTILE,
+            "columns": {HOSTILE: [HOSTILE]},
+            "not_read": [HOSTILE],
+            "words": HOSTILE,
+        }
+    ]
     results["samples"] = [
         {"prompt": HOSTILE, "held_out": False, "sft": HOSTILE, "ppo": HOSTILE, "dpo": HOSTILE}
     ]

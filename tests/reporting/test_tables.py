@@ -228,6 +228,13 @@ def test_ledger_shows_what_nobody_accounted_for(results: dict[str, Any]) -> None
     assert row(ledger_table(results), "unaccounted for")[1] == "3"
 
 
+def test_the_ledger_says_how_each_source_was_read(results: dict[str, Any]) -> None:
+    words = "read as preference pairs from question, chosen, rejected; not read: topic"
+    source = {"name": "rows.jsonl", "format": "preference", "columns": {}, "not_read": ["topic"]}
+    results["provenance"]["ledger"]["sources"] = [{**source, "words": words}]
+    assert row(ledger_table(results), "rows.jsonl") == ("rows.jsonl", "", words)
+
+
 def test_provenance_that_was_not_recorded(results: dict[str, Any]) -> None:
     results["provenance"].update(commit=None, dirty=None)
     assert row(provenance_table(results), "commit")[1] == "not recorded"
