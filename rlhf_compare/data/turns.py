@@ -1,5 +1,6 @@
 """How a text opens and what ends a turn, asked of the tokenizer by trying."""
 
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -20,7 +21,7 @@ def opening_of(tokenizer: Tokenizer) -> list[int]:
 
 def _with_and_without(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
     """Ids of a short text as the tokenizer encodes texts, and without what it adds."""
-    for text in ("x", *islice(tokenizer.get_vocab(), _TRIED)):
+    for text in _short_texts(tokenizer):
         try:
             whole, bare = (
                 list(tokenizer(text, add_special_tokens=added)["input_ids"])
@@ -31,6 +32,11 @@ def _with_and_without(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
         if bare:
             return whole, bare
     return [], []
+
+
+def _short_texts(tokenizer: Tokenizer) -> Iterator[str]:
+    yield "x"
+    yield from islice(tokenizer.get_vocab(), _TRIED)
 
 
 def template_end(tokenizer: Tokenizer) -> int | None:

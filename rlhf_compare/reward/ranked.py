@@ -55,6 +55,9 @@ def reencode(
         rows: ``prompt``, ``responses`` (texts) and ``scores``.
         max_length: tokens of prompt and response together; None = any.
         policy_tokenizer: the one that the prompts were written for; None = this one.
+
+    Raises:
+        DataError: no row is left.
     """
 
     def columns(row: dict[str, Any]) -> dict[str, Any]:
@@ -73,7 +76,13 @@ def reencode(
         }
 
     encoded = rows.map(columns, remove_columns=rows.column_names)
-    return encoded.filter(lambda scores: len(scores) > 1, input_columns="scores")
+    kept = encoded.filter(lambda scores: len(scores) > 1, input_columns="scores")
+    if not len(kept):
+        raise DataError(
+            f"reward.backbone: none of {len(rows)} rows keeps two responses within the "
+            f"{max_length} tokens that the backbone reads; name another, or shorten the data"
+        )
+    return kept
 
 
 class RankedCollator:
