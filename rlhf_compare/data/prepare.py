@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from rlhf_compare.data.chunks import ENCODED, FITTED, LENGTHS, map_rows
 from rlhf_compare.data.config import DataConfig, TaskConfig
+from rlhf_compare.data.control import unmarked
 from rlhf_compare.data.encoding import EncodeRows, Tokenizer
 from rlhf_compare.data.fate import key_of
 from rlhf_compare.data.ledger import NAMED, Ledger, Place
@@ -100,6 +101,7 @@ class _Preparation:
         self.chunks = Chunks(work)
         self.sources: list[Source] = []
         self.tokenizer: Tokenizer = None
+        self.spelled = 0  # rows kept whose text is spelled like a control token somewhere
 
     def run(self, questions: Sequence[str], folder: Any) -> PreparedData:
         with no_bars():
@@ -117,6 +119,7 @@ class _Preparation:
                 ],
                 "near_duplicates": self._near_duplicates(index),
                 "lengths": self.lengths.as_dict(),
+                "rows_with_control_tokens_as_text": self.spelled,
             },
             tokenizer=self.tokenizer,
             _folder=folder,
@@ -189,19 +192,20 @@ class _Preparation:
             train = chunk.select(np.flatnonzero(~index.held_out[places]))
             for row in train.select_columns(["prompt", "responses", "demonstration"]):
                 for text in (row["prompt"], *(row["responses"] or [row["demonstration"]])):
-                    yield text
+                    yield unmarked(text)
                     left -= len(text)
                 if left < 0:
                     return
 
     def _encode(self, index: RowIndex) -> None:
         """Write the encoded rows of both sides, one part a chunk."""
-        encode = EncodeRows(self.tokenizer, self.data)
+        encode = EncodeRows(self.tokenizer, self.data, self.task)
         with _bar("encoding", int(index.kept.sum())) as bar:
             for part, (chunk, places) in enumerate(self.chunks.kept(index)):
                 path = self.work / f"encoded-{part:05}.arrow"
                 encoded = map_rows(chunk, encode, FITTED, self.data.num_proc, path)
                 reasons = np.array(encoded["reason"][:])
+                self.spelled += int(np.array(encoded["spelled"][:])[reasons == ""].sum())
                 for reason in sorted(set(reasons) - {""}):
                     index.drop(places[reasons == reason], reason)
                     self._enter_drop(index, places, reasons, reason, encoded)
@@ -220,7 +224,7 @@ class _Preparation:
             detail = (
                 f"prompt {row['prompt_tokens']}, longest response {row['longest_tokens']} tokens"
             )
-            entered.append(Place(where, detail, row["prompt"][:160]))
+            entered.append(Place(where, detail, unmarked(row["prompt"])[:160]))
         self.ledger.drop(reason, len(chosen), entered)
 
     def _write(

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rlhf_compare.data.encoding import Tokenizer
+from rlhf_compare.data.control import Tokenizer, unmarked
 
 _CHARACTERS, _TOKENS = 600, 120  # of an example; what is left out is said
 _PROMPT, _RESPONSE, _EOS = "dim", "green", "bold red"
@@ -59,7 +59,7 @@ def show_examples(
     for number, place in enumerate(sorted(map(int, chosen)), start=1):
         row = rows[place]
         console.rule(f"example {number}: row {place} to train on, feeds {', '.join(row['feeds'])}")
-        console.print(Text(_cut(row["prompt"]), style=_PROMPT))
+        console.print(Text(_cut(unmarked(row["prompt"])), style=_PROMPT))
         for label, text, ids in _sequences(row):
             console.print(Text(f"{label}: ", style="bold") + Text(_cut(text), style=_RESPONSE))
             console.print(_tokens(row["prompt_ids"], ids, tokenizer))

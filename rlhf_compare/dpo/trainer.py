@@ -47,6 +47,7 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
 
     def __init__(self, *args: Any, reference_cache: ReferenceCache | None = None, **kwargs: Any):
         self._cache = reference_cache
+        self._sft_tokens_of_a_part: float | None = None  # mean over the parts of the step
         super().__init__(*args, **kwargs)
         self._use_pair_forward()
         if self.args.kl_budget is not None and self.probe is None:
@@ -127,8 +128,24 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
 
     # --- what is logged
 
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """The micro-batches of an optimizer step; the ``sft`` loss is a mean over their tokens."""
+        samples, items = super().get_batch_samples(*args, **kwargs)
+        if "sft" in self.loss_types:
+            tokens = torch.tensor(sum(_sft_tokens(batch) for batch in samples))
+            total = self.accelerator.gather(tokens.to(self.args.device)).sum()
+            parts = len(samples) * self.accelerator.num_processes
+            self._sft_tokens_of_a_part = float(total) / max(parts, 1)
+        return samples, items
+
     def _compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool) -> Any:
-        loss = super()._compute_loss(model, inputs, return_outputs)
+        weights = self.loss_weights
+        if self.model.training:
+            self.loss_weights = self._weights_of(inputs)
+        try:
+            loss = super()._compute_loss(model, inputs, return_outputs)
+        finally:
+            self.loss_weights = weights
         log = self._metrics["train" if self.model.training else "eval"]
         for side in _SIDES:  # in nats per response: TRL's "rewards" are these times beta
             log[f"logratios/{side}"].append(log[f"rewards/{side}"][-1] / self.beta)
@@ -138,6 +155,22 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
         if self.model.training:
             self.meter.count(trained=trained, padding=padding)
         return loss
+
+    def _weights_of(self, inputs: dict[str, Tensor]) -> list[float]:
+        """Weights of the losses on one micro-batch.
+
+        TRL divides its ``sft`` loss by the tokens of the micro-batch and the Trainer takes the mean
+        over micro-batches and processes, so that a token in a short batch counts for more. Weighed
+        by its share of the step's tokens, the gradient is that of the uncut batch. The other
+        losses are means over pairs, and ``aot`` compares the pairs of a micro-batch by design.
+        """
+        if "sft" not in self.loss_types or self._sft_tokens_of_a_part is None:
+            return list(self.loss_weights)
+        share = _sft_tokens(inputs) / self._sft_tokens_of_a_part
+        return [
+            weight * share if name == "sft" else weight
+            for name, weight in zip(self.loss_types, self.loss_weights, strict=True)
+        ]
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """TRL's metrics on held-out pairs and the probe's; ends training over ``kl_budget``."""
@@ -156,6 +189,12 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
             return metrics["eval_adoption_exact"]
         logged = [row for row in self.state.log_history if "eval_rewards/accuracies" in row]
         return float(logged[-1]["eval_rewards/accuracies"]) if logged else 0.0
+
+
+def _sft_tokens(batch: dict[str, Tensor]) -> int:
+    """Tokens that TRL's ``sft`` loss counts: those of the chosen responses, which come first."""
+    chosen, _ = batch["completion_mask"][:, 1:].chunk(2, dim=0)
+    return int(chosen.sum())
 
 
 def dpo_arguments(

@@ -38,8 +38,9 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from rlhf_compare.models.adapters import VALUE, Hats
+from rlhf_compare.models.fit import padding_id
 from rlhf_compare.models.heads import ScalarHeadModel
-from rlhf_compare.models.policy import disable_dropout, fuse_activations
+from rlhf_compare.models.policy import disable_dropout, fuse_activations, load_policy
 from rlhf_compare.models.scoring import RewardModel, Scorer, as_scalar_head
 from rlhf_compare.ppo import checkpoint
 from rlhf_compare.ppo.config import PPOConfig
@@ -49,7 +50,7 @@ from rlhf_compare.ppo.kl_control import KLController
 from rlhf_compare.ppo.loss import KLEstimator, gae, token_rewards
 from rlhf_compare.ppo.metrics import append_samples, rollout_metrics
 from rlhf_compare.ppo.models import PolicyAndValue, blend, freeze
-from rlhf_compare.ppo.prompts import encode_prompts
+from rlhf_compare.ppo.prompts import encode_prompts, require_positions, stop_tokens
 from rlhf_compare.ppo.rollout import Rollout
 from rlhf_compare.ppo.setup import (
     adapters_of,
@@ -68,7 +69,7 @@ class PPOTrainer(IterationTrainer):
     Args:
         args: the settings.
         processing_class: the tokenizer; gives EOS and pad ids.
-        model: the policy; trained in place.
+        model: the policy; trained in place. A directory or hub id is loaded.
         ref_model: the reference; None = a frozen copy of ``model`` as it is now, or, with adapters,
             the base with them off.
         reward_model: a :class:`ScalarHeadModel`, a sequence classifier with one label, or a
@@ -92,7 +93,7 @@ class PPOTrainer(IterationTrainer):
         *,
         args: PPOConfig,
         processing_class: PreTrainedTokenizerBase,
-        model: PreTrainedModel,
+        model: PreTrainedModel | str | Path,
         ref_model: PreTrainedModel | None = None,
         reward_model: RewardModel,
         value_model: ScalarHeadModel | None = None,
@@ -104,13 +105,13 @@ class PPOTrainer(IterationTrainer):
     ) -> None:
         if ref_model is model:
             raise ValueError("ref_model must not be the model that is trained; None makes a copy")
+        if isinstance(model, str | Path):
+            model = load_policy(model, local=Path(model).is_dir())
         prompts = encode_prompts(train_dataset, processing_class)
         require_one_rollout(len(prompts), args)
-        eos_id = processing_class.eos_token_id
-        self.ppo = args
-        self.pad_id = (
-            eos_id if processing_class.pad_token_id is None else processing_class.pad_token_id
-        )
+        stop_ids = stop_tokens(args.stop_token_id, processing_class, model)
+        require_positions(prompts, args.response_length, model)
+        self.ppo, self.pad_id = args, padding_id(processing_class, model)
         self.hats = adapters_of(model, peft_config)
         if self.hats is not None:
             model = self.hats.model
@@ -145,8 +146,7 @@ class PPOTrainer(IterationTrainer):
         for frozen in (self.ref_model, scorer.model):
             if frozen is not None:
                 freeze(frozen).to(self.args.device)
-        stop_id = eos_id if args.stop_token_id is None else args.stop_token_id
-        self.collector = Collector(args, scorer, self._reference, stop_id, self.pad_id, self.meter)
+        self.collector = Collector(args, scorer, self._reference, stop_ids, self.pad_id, self.meter)
 
     @property
     def policy(self) -> Any:

@@ -8,10 +8,9 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
-from rlhf_compare.data.encoding import encode_response
+from rlhf_compare.data.encoding import encode_prompt, encode_response, prompt_for_another
 from rlhf_compare.data.splits import normalise
 from rlhf_compare.errors import DataError
-from rlhf_compare.models.scoring import encode_prompt_of
 from rlhf_compare.tensors.padding import pad_sequences
 
 Half = Literal["proxy", "held_out"]
@@ -46,17 +45,24 @@ def _by_hash(rows: Dataset, salt: str, between: tuple[float, float]) -> Dataset:
     return rows.filter(inside, input_columns="prompt")
 
 
-def reencode(rows: Dataset, tokenizer: Any, max_length: int | None) -> Dataset:
+def reencode(
+    rows: Dataset, tokenizer: Any, max_length: int | None, policy_tokenizer: Any = None
+) -> Dataset:
     """:func:`ranked_view` in the tokens of another tokenizer; responses that are too long for its
     model are left out, and with them prompts that keep fewer than two.
 
     Args:
         rows: ``prompt``, ``responses`` (texts) and ``scores``.
         max_length: tokens of prompt and response together; None = any.
+        policy_tokenizer: the one that the prompts were written for; None = this one.
+
+    Raises:
+        DataError: no row is left.
     """
 
     def columns(row: dict[str, Any]) -> dict[str, Any]:
-        prompt = encode_prompt_of(tokenizer, row["prompt"])
+        text = prompt_for_another(row["prompt"], policy_tokenizer or tokenizer, tokenizer)
+        prompt = encode_prompt(tokenizer, text)
         kept = [
             (ids, score)
             for response, score in zip(row["responses"], row["scores"], strict=True)
@@ -70,7 +76,13 @@ def reencode(rows: Dataset, tokenizer: Any, max_length: int | None) -> Dataset:
         }
 
     encoded = rows.map(columns, remove_columns=rows.column_names)
-    return encoded.filter(lambda scores: len(scores) > 1, input_columns="scores")
+    kept = encoded.filter(lambda scores: len(scores) > 1, input_columns="scores")
+    if not len(kept):
+        raise DataError(
+            f"reward.backbone: none of {len(rows)} rows keeps two responses within the "
+            f"{max_length} tokens that the backbone reads; name another, or shorten the data"
+        )
+    return kept
 
 
 class RankedCollator:

@@ -96,7 +96,7 @@ def train_reward(
 def _ranked(rows: Dataset, start: Start) -> Dataset:
     """``prompt_ids``, ``response_ids`` and ``scores`` in the tokens that the model reads."""
     if start.own_tokenizer:
-        return reencode(rows, start.tokenizer, start.max_length)
+        return reencode(rows, start.tokenizer, start.max_length, start.policy_tokenizer)
     return ranked_view(rows)
 
 
