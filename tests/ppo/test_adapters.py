@@ -134,13 +134,9 @@ def test_resumed_run_with_adapters_is_the_same_run(
     assert history(resumed) == history(straight)
 
 
-def test_what_cannot_work_is_refused(make_trainer: MakeTrainer) -> None:
-    with pytest.raises(ValueError, match="lora_dropout: must be 0"):
-        make_trainer(peft_config=lora(lora_dropout=0.1))
-
 
 @pytest.mark.parametrize(
-    "fields", [{"bias": "all"}, {"modules_to_save": ["ln_f"]}, {"lora_dropout": 0.1}]
+    "fields", [{"bias": "all"}, {"modules_to_save": ["ln_f"]}, {"init_lora_weights": "pissa"}]
 )
 def test_what_would_stay_with_the_adapter_off_is_refused(
     make_trainer: MakeTrainer, fields: dict[str, Any]
