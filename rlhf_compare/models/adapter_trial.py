@@ -31,6 +31,7 @@ _STAYS = "what trains would change the model with the adapter off as well, which
 _BESIDE = "modules would train beside the low-rank matrices, and stay with the adapter off"
 _UNREAD = "the adapter acts only inside PEFT's own forward, which is not the one that trains here"
 _SHIFT = 0.05
+_NEUTRAL = ("r", "target_modules", "task_type", "inference_mode")  # or asked about apart
 
 
 def kind_fault(config: Any) -> str | None:
@@ -141,9 +142,11 @@ def configuration_fault(config: LoraConfig, hats_of: Any) -> str | None:
     if why is None:
         return None
     usual = LoraConfig()
+    if fault := _tried(LoraConfig(r=config.r), hats_of):
+        return f"r: {config.r}: {fault}"
     for field in dataclasses.fields(config):
         name, given = field.name, getattr(config, field.name)
-        if name in ("r", "target_modules") or given == getattr(usual, name, None):
+        if name in _NEUTRAL or given == getattr(usual, name, None):
             continue
         alone = LoraConfig(r=config.r)
         setattr(alone, name, given)
