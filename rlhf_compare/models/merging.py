@@ -1,6 +1,7 @@
 """Adapters on disk: alone where PEFT finds them, or folded into one plain model."""
 
 import os
+import warnings
 from pathlib import Path
 
 import torch
@@ -34,7 +35,9 @@ def merge(model: PeftModel, name: str) -> nn.Module:
     with undisturbed(model):
         before = short_logits(model)
     untie(model)
-    merged: nn.Module = model.merge_and_unload(adapter_names=[name])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*tie_word_embeddings.*")  # parted by now
+        merged: nn.Module = model.merge_and_unload(adapter_names=[name])
     with undisturbed(merged):
         after = short_logits(merged)
     # a merged weight is rounded once and read in another order: about a thousand roundings in

@@ -52,6 +52,21 @@ class IterationTrainer(StageTrainer, Trainer):
             self._history.clear()
         super().log(logs, start_time)
 
+    # --- the pad id
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            self.keep_pad_inside()
+
+    def keep_pad_inside(self) -> None:
+        """The Trainer copies the tokenizer's pad id into the model's configuration; an id that the
+        embedding has not would make the saved model unloadable."""
+        for config in (self.policy.config, self.policy.generation_config):
+            if config is not None and config.pad_token_id == self.processing_class.pad_token_id:
+                config.pad_token_id = self.pad_id
+
     # --- prompts and optimizer
 
     def _collate(self, rows: list[dict[str, list[int]]]) -> dict[str, Tensor]:

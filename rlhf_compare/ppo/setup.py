@@ -132,7 +132,7 @@ def require_apart(trained: dict[str, Any], frozen: dict[str, Any]) -> None:
         for parameter in model.parameters() if model is not None else ():
             other = owner.setdefault(id(parameter), role)
             if parameter.requires_grad and other != role:
-                raise ValueError(f"{role} and {other} share weights: give one of them a copy")
+                raise ValueError(f"{other} and {role} share weights: give one of them a copy")
     training = {
         id(p): role
         for role, model in trained.items()

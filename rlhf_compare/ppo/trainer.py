@@ -274,6 +274,7 @@ class PPOTrainer(SamplingTrainer):
             "history": dict(self._history),
         }
         model = self.accelerator.unwrap_model(self.model)
+        self.keep_pad_inside()
         checkpoint.save(directory, model, self._moving_reference(), state)
         self.processing_class.save_pretrained(directory)
 
