@@ -25,6 +25,7 @@ from rlhf_compare.dpo.trainer import train_dpo
 from rlhf_compare.errors import StageFailedError
 from rlhf_compare.evaluation.probe import Probe
 from rlhf_compare.evaluation.stage import evaluate_policy, evaluation_prompts, pairs_of
+from rlhf_compare.models.adapter_recipe import check_adapters
 from rlhf_compare.models.adapters import lora_config
 from rlhf_compare.models.tokenizer import get_tokenizer, tokenizer_fingerprint
 from rlhf_compare.ppo.stage import train_ppo
@@ -273,6 +274,7 @@ class Pipeline:
         # fail before SFT has trained where a later stage has no rows
         feeds = DataDirectory(self.data().directory.path).ledger()["feeds"]
         bases = {self.recipe.base(method) for method in methods}
+        check_adapters(self.recipe.model, dpo="dpo" in bases)
         require_rows(feeds, {stage for base in bases for stage in (*_BEFORE[base], base)})
         evaluations: dict[str, dict[int, Stage]] = {method: {} for method in methods}
         for seed in seeds:

@@ -2,7 +2,7 @@
 
 from rlhf_compare.dpo.trainer import dpo_arguments
 from rlhf_compare.errors import RecipeError
-from rlhf_compare.models.adapters import lora_config
+from rlhf_compare.models.adapter_recipe import check_adapters
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.stage import ppo_arguments
 from rlhf_compare.recipe import Recipe
@@ -21,7 +21,7 @@ def check_recipe(recipe: Recipe, output_dir: str) -> None:
             positions.
     """
     _check_lengths(recipe)
-    lora_config(recipe.model.lora)
+    check_adapters(recipe.model)
     sft_arguments(recipe.sft, output_dir, recipe.seed)
     reward_arguments(recipe.reward, output_dir, recipe.seed)
     probes = recipe.evaluation.during_training

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
-from peft import LoraConfig
-from torch import Tensor
+from datasets import Dataset, IterableDataset
+from peft import LoraConfig, PeftModel
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from trl import DPOTrainer
@@ -26,7 +26,13 @@ from trl import DPOTrainer
 from rlhf_compare.dpo.config import DPOConfig
 from rlhf_compare.dpo.forward import logprobs_alone, use_pair_forward
 from rlhf_compare.dpo.reference import CachedLogps, ReferenceCache, hash_weights, with_logps
-from rlhf_compare.models.adapters import save_merged
+from rlhf_compare.models.adapter_trial import (
+    adapter_fault,
+    kind_fault,
+    short_logits,
+    undisturbed,
+)
+from rlhf_compare.models.adapters import Hats, require_lora, save_merged
 from rlhf_compare.models.policy import fuse_activations, load_policy
 from rlhf_compare.models.tokenizer import load_tokenizer
 from rlhf_compare.runs.arguments import NEVER, StageSection, build_arguments, refused_as
@@ -40,19 +46,40 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
     """DPOTrainer that takes ``prompt_ids``, ``chosen_ids``, ``rejected_ids`` as they are.
 
     Args:
+        model, ...: as of TRL's trainer; ``args`` may be TRL's own DPOConfig too.
         reference_cache: where reference log-probabilities are kept; None = nowhere.
+        peft_config: of low-rank adapters on ``model``, which with them off is the reference.
+
+    Raises:
+        TypeError: adapters of another kind.
+        ValueError: adapters that cannot be taken off, and what TRL's trainer refuses.
     """
 
     args: DPOConfig
 
-    def __init__(self, *args: Any, reference_cache: ReferenceCache | None = None, **kwargs: Any):
-        self._cache = reference_cache
+    def __init__(
+        self,
+        model: Any,
+        *args: Any,
+        reference_cache: ReferenceCache | None = None,
+        peft_config: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        self._cache, self._in_one_of_several = reference_cache, False
         self._sft_tokens_of_a_part: float | None = None  # mean over the parts of the step
-        super().__init__(*args, **kwargs)
+        before = _before_adapters(model, peft_config)
+        super().__init__(model, *args, peft_config=peft_config, **kwargs)
         self._use_pair_forward()
-        if self.args.kl_budget is not None and self.probe is None:
+        if before is not None and (
+            fault := adapter_fault(Hats(self.model, "default"), "default", before)
+        ):
+            raise ValueError(f"peft_config: {fault}")
+        # of ours, which TRL's config has not
+        self._kl_budget: float | None = getattr(self.args, "kl_budget", None)
+        self._keeps_best = getattr(self.args, "keep", "last") == "best"
+        if self._kl_budget is not None and self.probe is None:
             raise ValueError("kl_budget needs a probe: nothing else here measures the KL")
-        if self.args.keep == "best" and self.eval_dataset is None:
+        if self._keeps_best and self.eval_dataset is None:
             raise ValueError("keep: best needs an eval_dataset to choose by")
 
     def _use_pair_forward(self) -> None:
@@ -65,6 +92,13 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
     def _prepare_dataset(
         self, dataset: Dataset, processing_class: Any, args: DPOConfig, dataset_name: str
     ) -> Dataset:
+        if isinstance(dataset, IterableDataset):
+            if args.train_sampling_strategy == "group_by_length":
+                raise ValueError(
+                    "train_sampling_strategy: group_by_length needs all lengths, and a stream has "
+                    "none; use random, or a Dataset"
+                )
+            return dataset
         lengths = [
             len(prompt) + max(len(chosen), len(rejected))
             for prompt, chosen, rejected in zip(
@@ -83,6 +117,8 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
     def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
         """Once for all runs: whoever finds them on disk is charged what they once took, so that no
         run looks cheaper for coming second; those of held-out pairs belong to the evaluation."""
+        if isinstance(dataset, IterableDataset):
+            return super()._precompute_ref_logps(dataset, name, batch_size)  # says why it cannot
         phase, cache, args = "reference" if name == "train" else "evaluate", self._cache, self.args
         if cache is None:
             with self.meter.phase(phase):
@@ -172,23 +208,58 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
             for name, weight in zip(self.loss_types, self.loss_weights, strict=True)
         ]
 
-    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """TRL's metrics on held-out pairs and the probe's; ends training over ``kl_budget``."""
-        metrics = super().evaluate(*args, **kwargs)
-        kl, budget = metrics.get("eval_kl_exact"), self.args.kl_budget
-        if kl is not None and budget is not None and kl > budget:
-            metrics["eval_selection"] = -kl
-            self.control.should_training_stop = True
-        else:
-            metrics["eval_selection"] = self._reached(metrics)
-        self.log({"eval_selection": metrics["eval_selection"]})
+    def evaluate(
+        self,
+        eval_dataset: Any = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        """TRL's metrics on held-out pairs (one set, or several by name) and the probe's. Where
+        ``keep`` is best, what the choice is made by, and the end of training over ``kl_budget``."""
+        asked = (eval_dataset, ignore_keys, metric_key_prefix)
+        if self._in_one_of_several:  # the whole evaluation asks the probe, once
+            return dict(super(StageTrainer, self).evaluate(*asked))
+        sets = self.eval_dataset if eval_dataset is None else eval_dataset
+        self._in_one_of_several, before = isinstance(sets, dict), len(self.state.log_history)
+        try:
+            metrics = super().evaluate(*asked)
+        finally:
+            self._in_one_of_several = False
+        if self._keeps_best:
+            metrics["eval_selection"] = self._selection(metrics, self.state.log_history[before:])
+            self.log({"eval_selection": metrics["eval_selection"]})
         return metrics
 
-    def _reached(self, metrics: dict[str, float]) -> float:
+    def _selection(self, metrics: dict[str, float], rows: list[dict[str, float]]) -> float:
+        """What ``keep: best`` maximises: of several sets their mean."""
+        kl, budget = metrics.get("eval_kl_exact"), self._kl_budget
+        if kl is not None and budget is not None and kl > budget:
+            self.control.should_training_stop = True
+            return -kl
         if "eval_adoption_exact" in metrics:
             return metrics["eval_adoption_exact"]
-        logged = [row for row in self.state.log_history if "eval_rewards/accuracies" in row]
-        return float(logged[-1]["eval_rewards/accuracies"]) if logged else 0.0
+        accuracies = [
+            value
+            for row in rows
+            for name, value in row.items()
+            if name.startswith("eval_") and name.endswith("rewards/accuracies")
+        ]
+        return sum(accuracies) / len(accuracies)
+
+
+def _before_adapters(model: Any, peft_config: Any) -> Tensor | None:
+    """Logits of a model that is to get adapters; None where none are added here."""
+    given = list(model.peft_config.values()) if isinstance(model, PeftModel) else []
+    for config in given:
+        if fault := kind_fault(config):
+            raise TypeError(fault)
+    if peft_config is None:
+        return None
+    require_lora(peft_config)
+    if given or not isinstance(model, nn.Module):
+        return None  # a path: TRL loads it; a PEFT model: TRL refuses it
+    with undisturbed(model):
+        return short_logits(model)
 
 
 def _sft_tokens(batch: dict[str, Tensor]) -> int:

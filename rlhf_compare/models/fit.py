@@ -21,7 +21,6 @@ __all__ = [
     "fit_generation_config",
     "fit_tokenizer",
     "float32_where_trained",
-    "padding_id",
     "position_limit",
     "position_limit_of_config",
     "text_limit",
@@ -128,14 +127,6 @@ def fit_tokenizer(tokenizer: Any, model: Any, origin: object, field: str = "mode
             f"has {rows} rows; resize it (model.resize_token_embeddings({max(used.values()) + 1})) "
             "and save the model again, or use the tokenizer that belongs to it"
         )
-
-
-def padding_id(tokenizer: Any, model: Any) -> int:
-    """An id to put under padding, which is masked: the pad token's where the embedding of ``model``
-    has a row for it, else EOS's, else 0."""
-    rows = len(model.get_input_embeddings().weight)
-    known = (tokenizer.pad_token_id, tokenizer.eos_token_id)
-    return next((index for index in known if index is not None and 0 <= index < rows), 0)
 
 
 def _written_by_itself(tokenizer: Any) -> set[int]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from torch import Tensor, nn
 
 from rlhf_compare.data.control import unmarked
@@ -27,11 +28,15 @@ TextReward = Callable[[list[str], list[str]], Sequence[float]]
 RewardModel = ScalarHeadModel | nn.Module | TextReward
 
 
-def as_scalar_head(model: Any) -> ScalarHeadModel | None:
+def as_scalar_head(model: Any, role: str = "reward_model") -> ScalarHeadModel | None:
     """A model that scores by a linear head, as ours; None if it is a plain function.
 
     A transformers sequence classifier is read by mask: its own forward finds the last token by id,
     which with pad = EOS is the token before EOS.
+
+    Args:
+        model: a :class:`ScalarHeadModel`, a sequence classifier, a PEFT model of one, a function.
+        role: the argument's name, for messages.
 
     Raises:
         TypeError: neither a model with one score nor a function.
@@ -39,14 +44,16 @@ def as_scalar_head(model: Any) -> ScalarHeadModel | None:
     if isinstance(model, ScalarHeadModel):
         return model
     if isinstance(model, nn.Module):
-        if not hasattr(model, "score") or not hasattr(model, "base_model_prefix"):
+        classifier = model.get_base_model() if isinstance(model, PeftModel) else model
+        if not hasattr(classifier, "score") or not hasattr(classifier, "base_model_prefix"):
             raise TypeError(
-                f"reward_model: {type(model).__name__} has no scalar head; give a ScalarHeadModel, "
-                "a sequence classifier with num_labels=1, or a function of prompts and responses"
+                f"{role}: {type(classifier).__name__} has no scalar head; give a ScalarHeadModel, "
+                "a sequence classifier with num_labels=1, or, as a reward, a function of prompts "
+                "and responses"
             )
         return ScalarHeadModel.from_classifier(model)
     if not callable(model):
-        raise TypeError(f"reward_model: {type(model).__name__} is neither a model nor a function")
+        raise TypeError(f"{role}: {type(model).__name__} is neither a model nor a function")
     return None
 
 

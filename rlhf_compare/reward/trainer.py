@@ -33,6 +33,11 @@ class RankingTrainer(StageTrainer, RewardTrainer):
     loss_is_scaled_for_ga = True  # by the prompts of the whole step, see _get_num_items_in_batch
 
     def __init__(self, *, args: RewardModelConfig, processing_class: Any, **kwargs: Any) -> None:
+        if not isinstance(args, RewardModelConfig):
+            raise TypeError(
+                f"args: needs a RewardModelConfig, which has every field of trl.RewardConfig, got "
+                f"{type(args).__name__}"
+            )
         pad_id = processing_class.pad_token_id
         pad_id = processing_class.eos_token_id if pad_id is None else pad_id
         collator = RankedCollator(pad_id, args.max_responses)

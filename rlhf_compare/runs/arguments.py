@@ -2,7 +2,7 @@
 
 import dataclasses
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -53,12 +53,16 @@ class StageSection(BaseModel):
         return {name: getattr(self, name) for name in sorted(self.model_fields_set)}
 
 
-def section_of(config_class: type, name: str) -> type[StageSection]:
-    """A strict recipe section with the fields and types of a trainer's config dataclass."""
+def section_of(config_class: type, name: str, without: Collection[str] = ()) -> type[StageSection]:
+    """A strict recipe section with the fields and types of a trainer's config dataclass.
+
+    Args:
+        without: fields that no trainer reads: a recipe that sets one is refused.
+    """
     hints = typing.get_type_hints(config_class)
     fields: dict[str, Any] = {}
     for field in dataclasses.fields(config_class):
-        if not field.init or field.name in _OWNED:
+        if not field.init or field.name in _OWNED or field.name in without:
             continue
         fields[field.name] = (hints[field.name], Field(default=None, **_bounds(field.name)))
     return create_model(name, __base__=StageSection, **fields)

@@ -21,9 +21,9 @@ from rlhf_compare.models.fit import (
     fit_generation_config,
     fit_tokenizer,
     float32_where_trained,
-    padding_id,
 )
 from rlhf_compare.models.policy import load_policy
+from rlhf_compare.ppo.setup import safe_pad_id
 
 from .families import LLAMA_3, byte_level
 
@@ -98,7 +98,7 @@ def test_an_id_outside_the_embedding_is_refused_only_where_a_text_can_hold_it(
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|image|>"]})
     fit_tokenizer(tokenizer, model, "here")  # nothing writes it, and typed it is text
     tokenizer.add_special_tokens({"pad_token": "<pad>"})
-    assert padding_id(tokenizer, model) == tokenizer.eos_token_id
+    assert safe_pad_id(tokenizer, model) == tokenizer.eos_token_id
     with caplog.at_level(logging.WARNING):
         fit_tokenizer(tokenizer, model, "here")
     assert tokenizer.pad_token == tokenizer.eos_token and "'<pad>'" in caplog.text
@@ -118,7 +118,7 @@ def test_a_model_whose_own_pad_id_has_no_row_loads(
     path, rows = tmp_path / "config.json", policy.config.vocab_size
     path.write_text(path.read_text().replace('"pad_token_id": 0', f'"pad_token_id": {rows}'))
     assert load_policy(tmp_path).num_parameters() == policy.num_parameters()
-    assert padding_id(PreTrainedTokenizerFast(tokenizer_object=tokenizer._tokenizer), policy) == 0
+    assert safe_pad_id(PreTrainedTokenizerFast(tokenizer_object=tokenizer._tokenizer), policy) == 0
 
 
 # --- precision
