@@ -262,7 +262,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except SystemExit as stop:
         if stop.code in (130, 143):  # 130: what typer makes of a KeyboardInterrupt
-            print("interrupted: finished stages are kept", file=sys.stderr)
+            print(
+                "interrupted: finished stages are kept, the same command goes on", file=sys.stderr
+            )
         raise
 
 

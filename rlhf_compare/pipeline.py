@@ -301,11 +301,14 @@ class Pipeline:
 
     def _rewards_at_hand(self, seed: int) -> dict[str, Stage] | None:
         """Finished reward models; None where one is missing."""
-        found = {
-            h: self._runner.find(_REWARD[h], seed, self._reward_inputs()) for h in self._halves
-        }
-        done = {half: stage for half, stage in found.items() if stage is not None}
-        return dict(done) if len(done) == len(found) else None
+        inputs = self._reward_inputs()
+        done: dict[str, Stage] = {}
+        for half in self._halves:
+            stage = self._runner.find(_REWARD[half], seed, inputs)
+            if stage is None:
+                return None
+            done[half] = stage
+        return done
 
     def _reward_hashes(self, seed: int) -> dict[str, str]:
         inputs = self._reward_inputs()

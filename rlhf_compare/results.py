@@ -165,8 +165,7 @@ def _samples(
     """Greedy answers of all methods to the same prompts, under the first seed that all share."""
     rows: dict[str, dict[str, Any]] = {}
     for method, by_seed in evaluations.items():
-        for prompt, answer in read_samples(
-            by_seed[shared[0] if shared else min(by_seed)].directory
-        ):
+        seed = shared[0] if shared else min(by_seed)
+        for prompt, answer in read_samples(by_seed[seed].directory):
             rows.setdefault(prompt, {"prompt": prompt, "held_out": True})[method] = answer
     return list(rows.values())

@@ -35,7 +35,7 @@ class RankingTrainer(StageTrainer, RewardTrainer):
     def __init__(self, *, args: RewardModelConfig, processing_class: Any, **kwargs: Any) -> None:
         pad_id = processing_class.pad_token_id
         pad_id = processing_class.eos_token_id if pad_id is None else pad_id
-        collator = RankedCollator(pad_id, args.max_responses)
+        collator = RankedCollator(pad_id, args.max_responses, args.seed)
         self._eval_collator = RankedCollator(pad_id)  # evaluation leaves no response out
         self.forwards = self.pairs = self.ties = 0
         super().__init__(
@@ -106,6 +106,9 @@ class RankingTrainer(StageTrainer, RewardTrainer):
     def remember(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         super().remember(values, tensors)
         self.forwards, self.pairs, self.ties = values["counts"]
+
+    def epoch_begins(self, epoch: int, batches: int) -> None:
+        self.data_collator.epoch_begins(epoch, batches)
 
     @property
     def tokens_trained(self) -> int:

@@ -53,12 +53,15 @@ class ResumableTrainer(Trainer):
     """
 
     meter: Any
+    state: Any
     checkpoints: Checkpoints | None
+    _tr_loss: Tensor
 
     def _prepare_to_resume(self, checkpoints: Checkpoints | None) -> None:
         self.checkpoints = checkpoints
         self._resumed: resuming.Memory | None = None
         self._epoch_start: Any = None
+        self._batches = 0  # of this epoch, up to now
         self._epoch_ended = self._saved = False
         self._stop = StopRequest()
         self._seconds_before = 0.0  # of training, in processes that were interrupted
@@ -71,7 +74,7 @@ class ResumableTrainer(Trainer):
         values = {name: getattr(self, name) for name in _COUNTERS if hasattr(self, name)}
         if hasattr(self, "_metrics"):
             values["_metrics"] = {mode: dict(sums) for mode, sums in self._metrics.items()}
-        values["_tr_loss"] = self._tr_loss.item()
+        values["_tr_loss"], values["batches"] = self._tr_loss.item(), self._batches
         values["seconds"] = self._seconds_before + time.time() - self._started
         return values, {}
 
@@ -86,7 +89,15 @@ class ResumableTrainer(Trainer):
         self._seconds_before = values["seconds"]
         self._initial_global_step = 0  # means over the run are over the whole run
 
+    def epoch_begins(self, epoch: int, batches: int) -> None:
+        """Called before an epoch's batches are made; a run that goes on has seen ``batches``."""
+
     # --- going on
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        samples, items = super().get_batch_samples(*args, **kwargs)
+        self._batches += len(samples)
+        return samples, items
 
     def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As the Trainer's; where ``checkpoints`` has one, the run goes on from the newest.
@@ -159,13 +170,15 @@ class ResumableTrainer(Trainer):
     def _order_will_be_drawn(self) -> None:
         """An epoch's order is drawn anew from the same random numbers where a run goes on inside
         the epoch; the Trainer then skips what was trained on and sets those of the last step."""
-        memory = self._resumed
+        memory, self._batches = self._resumed, 0
         if memory is not None and not memory.values["epoch_ended"]:
             resuming.set_random_state(*memory.epoch_start())
+            self._batches = memory.values["trainer"]["batches"]
         elif memory is not None:
             self._load_rng_state(str(memory.directory))
         self._resumed = None
         self._epoch_start = resuming.random_state()
+        self.epoch_begins(int(self.state.epoch or 0), self._batches)
 
     # --- checkpoints
 

@@ -81,8 +81,9 @@ def _weights(model: torch.nn.Module) -> dict[str, Tensor]:
 
 def random_state() -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Of Python, numpy, torch and the GPU, as JSON and tensors."""
-    kind, *words = np.random.get_state()
-    values = {"python": random.getstate(), "numpy": [kind, words[0].tolist(), *words[1:]]}
+    kind, words, *rest = np.random.get_state()
+    numbers = np.asarray(words).tolist()
+    values = {"python": random.getstate(), "numpy": [kind, numbers, *rest]}
     tensors = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         tensors["cuda"] = torch.cuda.get_rng_state()

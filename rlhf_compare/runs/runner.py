@@ -132,39 +132,41 @@ class StageRunner:
         except OSError as error:
             raise storage_fault(error, directory.path, "cannot be written") from error
         try:
-            goes_on = self._settle(stage, label, identity)
-            if not directory.is_done(stage.inputs_hash):
-                self.say(f"{label}: running ({directory.path})")
+            goes_on, notes = self._settle(stage, identity)
+            done = directory.is_done(stage.inputs_hash)
+            self.say(f"{label}: {'done before, kept' if done else 'running'} ({directory.path})")
+            for note in notes:
+                self.say(f"{label}: {note}")
+            if not done:
                 self._start(stage, identity, goes_on)
                 self._work(stage, label, identity, run)
-            else:
-                self.say(f"{label}: done before, kept ({directory.path})")
         finally:
             share(directory.path)
 
-    def _settle(self, stage: Stage, label: str, identity: dict[str, Any]) -> bool:
+    def _settle(self, stage: Stage, identity: dict[str, Any]) -> tuple[bool, list[str]]:
         """Put the directory of these inputs, where there is one, under the stage's name, and set
-        aside what stands there; returns whether there was one."""
+        aside what stands there; returns whether there was one, and what was done, in words."""
         directory = stage.directory
         before = directory.inputs_hash
         if before == stage.inputs_hash:
-            return True
+            return True, []
+        notes: list[str] = []
         kept = directory.kept_for(stage.inputs_hash)
         if kept is not None:
             claim(kept.path)
         if before is not None:
             changed = describe(directory.record(), identity)
             aside = directory.set_aside()
-            self.say(f"{label}: {changed}; the earlier one is kept in {aside.name}")
+            notes.append(f"{changed}; the earlier one is kept in {aside.name}")
         if kept is None:
-            claim(directory.path) if before is not None else None
-            return False
+            if before is not None:
+                claim(directory.path)
+            return False, notes
         if before is None:  # nothing but our lock
             drop(directory.path)
             shutil.rmtree(directory.path)
         move(kept.path, directory.path)
-        self.say(f"{label}: taken back from {kept.path.name}")
-        return True
+        return True, [*notes, f"taken back from {kept.path.name}"]
 
     def _start(self, stage: Stage, identity: dict[str, Any], goes_on: bool) -> None:
         """Leave what an interrupted run left where there is a checkpoint, else begin anew."""

@@ -133,3 +133,162 @@ def test_a_killed_stage_goes_on_from_its_newest_checkpoint(
     lines = train(recipe_file, root, stage)
     assert any(f"goes on from step {done} of " in line for line in lines), lines
     assert_same_run(straight, root, stage)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_step_and_leaves_a_checkpoint(
+    recipe_file: Path,
+    straight: Path,
+    root: Path,
+    stage: str,
+    number: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.rmtree(directory(root, stage))
+    label = directory(root, stage).name
+    with monkeypatch.context() as patch:
+        after_step(patch, 1, Signal(number))
+        with pytest.raises(StageStoppedError, match=f"{label}: stopped at step 1 of ") as stopped:
+            train(recipe_file, root, stage)
+    assert stopped.value.exit_code == 75 and "goes on from there" in str(stopped.value)
+    assert any("goes on from step 1 of" in line for line in train(recipe_file, root, stage))
+    assert_same_run(straight, root, stage)
+
+
+def test_a_second_signal_ends_at_once(
+    recipe_file: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(directory(root, "sft"))
+    twice = Signal(signal.SIGINT)
+    monkeypatch.setattr(twice.__class__, "__call__", lambda _: [
+        os.kill(os.getpid(), signal.SIGINT) for _ in range(2)
+    ])  # fmt: skip
+    after_step(monkeypatch, 1, twice)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe_file, root, "sft")
+
+
+def test_a_signal_at_the_last_step_keeps_what_was_trained(
+    recipe_file: Path, straight: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(directory(root, "reward"))
+    last = rows(directory(straight, "reward"))[-1]["step"]
+    with monkeypatch.context() as patch:
+        after_step(patch, last, Signal(signal.SIGTERM))
+        with pytest.raises(StageStoppedError, match="stopped after its last step"):
+            train(recipe_file, root, "reward")
+    train(recipe_file, root, "reward")
+    assert_same_run(straight, root, "reward")
+
+
+def interrupted(recipe_file: Path, root: Path, stage: str, patch: Any, *overrides: str) -> Path:
+    """Kill a stage after step 3, with a checkpoint after each step; returns where these are."""
+    shutil.rmtree(directory(root, stage))
+    after_step(patch, 3, Kill())
+    with pytest.raises(Killed):
+        train(recipe_file, root, stage, *overrides, checkpoint_seconds=0.0)
+    return directory(root, stage) / "resume"
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "delete", "manifest"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
+    recipe_file: Path, straight: Path, root: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        folder = interrupted(recipe_file, root, "dpo", patch)
+    older, newest = sorted(folder.glob("step-*"))
+    file = newest / ("manifest.json" if damage == "manifest" else "optimizer.pt")
+    content = file.read_bytes()
+    if damage == "delete":
+        file.unlink()
+    elif damage == "flip":
+        file.write_bytes(content[:99] + bytes([content[99] ^ 1]) + content[100:])
+    else:
+        file.write_bytes(content[: len(content) // 2])
+    lines = train(recipe_file, root, "dpo")
+    assert any(newest.name in line and "damaged" in line and file.name in line for line in lines)
+    assert any(f"goes on from step {int(older.name[5:])} of" in line for line in lines)
+    assert_same_run(straight, root, "dpo")
+
+
+@pytest.mark.parametrize("how", ["kill", "full"])
+def test_a_save_that_breaks_off_anywhere_leaves_the_checkpoint_before_it(
+    recipe_file: Path, straight: Path, root: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The k-th flush of the second checkpoint fails, for every third k."""
+    original = os.fsync
+    for k in range(0, 14, 3):
+        shutil.rmtree(directory(root, "sft"))
+        with monkeypatch.context() as patch:
+            count = [0]
+
+            def failing(descriptor: int, count: Any = count, k: int = k) -> None:
+                if "step-000001" in os.listdir(directory(root, "sft") / "resume"):
+                    count[0] += 1
+                    if count[0] == k + 1:
+                        raise Killed if how == "kill" else OSError(28, os.strerror(28), "a file")
+                original(descriptor)
+
+            def write(self: Any, *args: Any, write: Any = ResumableTrainer._write_checkpoint,
+                      failing: Any = failing, **kwargs: Any) -> None:  # fmt: skip
+                (directory(root, "sft") / "resume").mkdir(exist_ok=True)
+                patch.setattr(os, "fsync", failing)
+                write(self, *args, **kwargs)
+                patch.setattr(os, "fsync", original)
+
+            patch.setattr(ResumableTrainer, "_write_checkpoint", write)
+            with pytest.raises((Killed, StorageError)) as error:
+                train(recipe_file, root, "sft", checkpoint_seconds=0.0)
+        if how == "full":
+            message = str(error.value)
+            assert "the disk is full" in message and "bytes are free" in message
+            assert "step-000001" in message and "\n" not in message
+            assert not (directory(root, "sft") / "resume" / ".writing").exists()
+        lines = train(recipe_file, root, "sft")
+        assert any("goes on from step" in line for line in lines)
+        assert_same_run(straight, root, "sft")
+
+
+@pytest.mark.parametrize(
+    ("stage", "field"),
+    [
+        ("sft", "weights"), ("sft", "random"), ("sft", "_tr_loss"), ("sft", "_metrics"),
+        ("sft", "logs"), ("reward", "counts"), ("ppo", "kl_coef"), ("ppo", "score_offset"),
+        ("ppo", "history"), ("dpo", "random"), ("dpo", "meter"),
+    ],
+)  # fmt: skip
+def test_everything_in_a_checkpoint_is_needed(
+    recipe_file: Path,
+    straight: Path,
+    root: Path,
+    stage: str,
+    field: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupted(recipe_file, root, stage, patch)
+
+    def changed(self: Any, path: Path, original: Any = resuming.Memory.__init__) -> None:
+        original(self, path)
+        trainer = self.values["trainer"]
+        if field == "random":
+            self._tensors["random.cpu"] = self._tensors["random.cpu"].roll(8)
+        elif field == "counts":
+            trainer["counts"] = [0, 0, 0]
+        elif field in ("_metrics", "history"):
+            trainer[field] = {"train": {}} if field == "_metrics" else {}
+        elif field == "meter":
+            self.values["meter"]["tokens"] = {}
+        elif field == "logs":
+            self.values["logs"] = {}
+        elif field in trainer:
+            trainer[field] += 0.5
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resuming.Memory, "__init__", changed)
+        if field == "weights":
+            patch.setattr(resuming, "load_weights", lambda *_: None)
+        train(recipe_file, root, stage)
+    with pytest.raises(AssertionError):
+        assert_same_run(straight, root, stage)
