@@ -190,7 +190,7 @@ class ResumableTrainer(Trainer):
         whole = not ended and float(self.state.epoch).is_integer()
         if store is None or whole or self._ends_now():
             return
-        wait = max(store.seconds, _SHARE * self._took)
+        wait = max(store.seconds, _SHARE * self._took) if store.seconds else 0.0
         if self._stop or self._saved or time.time() - self._last_checkpoint >= wait:
             self._write_checkpoint(store, epoch_ended=ended)
         if self._stop:

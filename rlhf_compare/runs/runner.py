@@ -155,7 +155,9 @@ class StageRunner:
         if kept is not None:
             claim(kept.path)
         if before is not None:
-            changed = describe(directory.record(), identity)
+            changed = describe(
+                {k: v for k, v in directory.record().items() if k in identity}, identity
+            )
             aside = directory.set_aside()
             notes.append(f"{changed}; the earlier one is kept in {aside.name}")
         if kept is None:
