@@ -87,8 +87,7 @@ def _take(directory: Path, kind: int) -> None:
         if _is_at(descriptor, directory):  # not moved away between opening and locking
             break
     if kind == fcntl.LOCK_EX:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        (directory / LOCK).write_text(f"{os.getpid()}\n")
 
 
 def _open(directory: Path, kind: int) -> int:
