@@ -155,9 +155,8 @@ class StageRunner:
         if kept is not None:
             claim(kept.path)
         if before is not None:
-            changed = describe(
-                {k: v for k, v in directory.record().items() if k in identity}, identity
-            )
+            record = directory.record()
+            changed = describe({name: record.get(name) for name in identity}, identity)
             aside = directory.set_aside()
             notes.append(f"{changed}; the earlier one is kept in {aside.name}")
         if kept is None:
@@ -215,9 +214,8 @@ class StageRunner:
             raise
         except Exception as error:
             failure = self._failure(error, label, directory)
-            if isinstance(
-                failure, StageFailedError
-            ):  # not run again for every method that needs it
+            if isinstance(failure, StageFailedError):
+                # what needs this stage is told so, and the stage is not run anew for it
                 self._failed[label] = failure
             raise failure from error
         shutil.rmtree(directory.path / FOLDER, ignore_errors=True)
