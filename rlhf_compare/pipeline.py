@@ -17,7 +17,6 @@ from typing import Any
 import datasets
 from peft import LoraConfig
 
-from rlhf_compare.data.sources import fingerprint
 from rlhf_compare.data.stage import prepare_data
 from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.data.views import dpo_view, prompt_view, require_rows
@@ -25,15 +24,21 @@ from rlhf_compare.dpo.trainer import train_dpo
 from rlhf_compare.errors import StageFailedError
 from rlhf_compare.evaluation.probe import Probe
 from rlhf_compare.evaluation.stage import evaluate_policy, evaluation_prompts, pairs_of
+from rlhf_compare.inputs import (
+    data_inputs,
+    evaluation_inputs,
+    method_inputs,
+    reward_inputs,
+    sft_inputs,
+)
 from rlhf_compare.models.adapters import lora_config
-from rlhf_compare.models.tokenizer import get_tokenizer, tokenizer_fingerprint
+from rlhf_compare.models.tokenizer import get_tokenizer
 from rlhf_compare.ppo.stage import train_ppo
 from rlhf_compare.preflight import check_recipe
 from rlhf_compare.recipe import Recipe
 from rlhf_compare.reward.ranked import Half
 from rlhf_compare.reward.stage import require_healthy, train_reward
 from rlhf_compare.runs.checkpoints import SECONDS
-from rlhf_compare.runs.fingerprints import by_content, hub_commit
 from rlhf_compare.runs.runner import Stage, StageRunner
 from rlhf_compare.runs.stage import StageContext
 from rlhf_compare.sft.trainer import train_sft
@@ -92,17 +97,7 @@ class Pipeline:
     # --- the stages
 
     def data(self) -> Stage:
-        recipe = self.recipe
-        # neither changes a prepared row: how many processes, and what DPO takes of K responses
-        rows = recipe.data.model_dump(mode="json", exclude={"num_proc", "pairs"})
-        inputs = {
-            **self._sections("task"),
-            "data": rows,
-            "questions": recipe.evaluation.questions,
-            "tokenizer": {**self._start("dtype"), "files": tokenizer_fingerprint(recipe.model)},
-            "source": fingerprint(recipe.data),
-            **self._hub_data(),
-        }
+        recipe, inputs = self.recipe, data_inputs(self.recipe)
 
         def run(context: StageContext) -> None:
             with context.meter.phase("data"):
@@ -120,11 +115,7 @@ class Pipeline:
 
     def sft(self) -> Stage:
         data = self.data()
-        inputs = {
-            **by_content(self._sections("sft")),
-            "model": self._start(),
-            "data": data.inputs_hash,
-        }
+        inputs = sft_inputs(self.recipe, data.inputs_hash)
         return self._runner.run(
             "sft", None, inputs, lambda c: train_sft(c, self.recipe.sft, self.recipe.model)
         )
@@ -149,28 +140,16 @@ class Pipeline:
         )
 
     def _reward_inputs(self) -> dict[str, Any]:
-        section, data = self._sections("reward")["reward"], self.data()
-        # permission to go on is no part of what the model is
-        given = {k: v for k, v in section.items() if k != "accept_failed_doctor"}
-        inputs = {"reward": by_content(given), **self._sections("task")}
-        if (backbone := section.get("backbone")) is None:
-            lora = by_content(self.recipe.model.lora)
-            return {**inputs, "lora": lora, "sft": self.sft().inputs_hash}
-        if isinstance(backbone, str) and inputs["reward"]["backbone"] == backbone:
-            inputs["commit"] = hub_commit(backbone, None)
-        return {**inputs, "data": data.inputs_hash}
+        if self._resolved["reward"].get("backbone") is None:
+            return reward_inputs(self.recipe, {"sft": self.sft().inputs_hash})
+        return reward_inputs(self.recipe, {"data": self.data().inputs_hash})
 
     def ppo(self, seed: int, name: str = "ppo") -> Stage:
         """PPO, or the variant of that name."""
         sft, reward, section = self.sft(), self.reward(seed), self.recipe.section(name)
         require_healthy(reward.directory, self._resolved["reward"])
-        inputs = {
-            "ppo": by_content(section.model_dump(mode="json", exclude_unset=True)),
-            "lora": by_content(self.recipe.model.lora),
-            "sft": sft.inputs_hash,
-            "reward": reward.inputs_hash,
-            "probe": self._probe_inputs(),
-        }
+        before = {"sft": sft.inputs_hash, "reward": reward.inputs_hash}
+        inputs = method_inputs(self.recipe, name, before)
 
         def run(context: StageContext) -> None:
             with context.meter.phase("evaluate"):
@@ -194,13 +173,7 @@ class Pipeline:
     def dpo(self, seed: int, name: str = "dpo") -> Stage:
         """DPO, or the variant of that name."""
         sft, section = self.sft(), self.recipe.section(name)
-        inputs = {
-            "dpo": by_content(section.model_dump(mode="json", exclude_unset=True)),
-            "pairs": self.recipe.data.pairs,
-            "lora": by_content(self.recipe.model.lora),
-            "sft": sft.inputs_hash,
-            "probe": self._probe_inputs(),
-        }
+        inputs = method_inputs(self.recipe, name, {"sft": sft.inputs_hash})
 
         def run(context: StageContext) -> None:
             rule, held_out = self.recipe.data.pairs, context.data.eval()
@@ -229,11 +202,6 @@ class Pipeline:
         prompts = list(asked["prompt_ids"])
         return Probe(recipe.evaluation, recipe.task, sft.directory.model, prompts, context.seed)
 
-    def _probe_inputs(self) -> dict[str, Any]:
-        """What of the evaluation a training stage depends on: a checkpoint may be chosen by it."""
-        fields = {"during_training", "probe_prompts", "max_new_tokens", "batch_size"}
-        return self.recipe.evaluation.model_dump(mode="json", include=fields)
-
     def policy(self, method: str, seed: int) -> Stage:
         """The stage whose model is a method's policy."""
         if method == "sft":
@@ -255,13 +223,12 @@ class Pipeline:
         sft, policy = self.sft(), self.policy(method, seed)
         rewards = self._rewards(seed) if with_reward else self._rewards_at_hand(seed)
         name = f"evaluate-{method}"
-        more = self._evaluation_inputs(policy, self._reward_hashes(seed))
+        more = evaluation_inputs(self.recipe, policy.inputs_hash, self._reward_hashes(seed))
         if rewards is None and self._runner.find(name, seed, more) is not None:
             inputs = more
         else:
-            inputs = self._evaluation_inputs(
-                policy, {half: stage.inputs_hash for half, stage in (rewards or {}).items()}
-            )
+            hashes = {str(half): stage.inputs_hash for half, stage in (rewards or {}).items()}
+            inputs = evaluation_inputs(self.recipe, policy.inputs_hash, hashes)
         return self._runner.run(
             name,
             seed,
@@ -276,13 +243,6 @@ class Pipeline:
             ),
             trains=False,
         )
-
-    def _evaluation_inputs(self, policy: Stage, rewards: dict[str, str]) -> dict[str, Any]:
-        return {
-            **self._sections("evaluation", "task"),
-            "policy": policy.inputs_hash,
-            "reward": rewards,
-        }
 
     @property
     def _halves(self) -> tuple[Half, ...]:
@@ -350,21 +310,3 @@ class Pipeline:
     def finished(self, label: str) -> Stage | None:
         """A stage that this pipeline ran or found done, by its directory's name."""
         return self._runner.finished(label)
-
-    def _start(self, *without: str) -> dict[str, Any]:
-        """The model that SFT starts from; how later stages train it is no matter of SFT's."""
-        model = self.recipe.model
-        values = model.model_dump(mode="json", exclude={"lora", *without})
-        values |= {name: by_content(values[name]) for name in ("path", "hub_id")}
-        if isinstance(values["hub_id"], str):
-            values["commit"] = hub_commit(values["hub_id"], model.revision)
-        return values
-
-    def _hub_data(self) -> dict[str, Any]:
-        """The commits of the data sets that come from the hub."""
-        sources = [source for source in self.recipe.data.all_sources if source.hub_id]
-        commits = [hub_commit(str(one.hub_id), one.revision, "dataset") for one in sources]
-        return {"commits": commits} if commits else {}
-
-    def _sections(self, *names: str) -> dict[str, Any]:
-        return {name: self._resolved[name] for name in names}

@@ -301,3 +301,48 @@ def test_everything_in_a_checkpoint_is_needed(
         train(recipe_file, root, stage)
     with pytest.raises(AssertionError):
         assert_same_run(straight, root, stage)
+
+
+LORA = ("model.lora={r: 4, lora_alpha: 8}", "ppo.reference_ema=null")
+CASES = [
+    ("sft", 5, ()),
+    ("reward", 7, ("reward.max_responses=2",)),
+    ("dpo", 7, ()),
+    ("dpo", 7, ("dpo.gradient_accumulation_steps=2", "dpo.num_train_epochs=4")),
+    ("dpo", 7, ("dpo.loss_type=[ipo]", "dpo.keep=last", "dpo.max_steps=9")),
+    ("ppo", 3, ("ppo.value_trunk=shared", "ppo.reference_ema=null")),
+    ("reward", 7, LORA),
+    ("dpo", 7, LORA),
+    ("ppo", 3, LORA),
+    ("sft", 5, ("sft.save_strategy=steps", "sft.save_steps=2")),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stage", "step", "overrides"), CASES)
+def test_other_settings_go_on_as_exactly(
+    recipe_file: Path,
+    tmp_path: Path,
+    stage: str,
+    step: int,
+    overrides: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train(recipe_file, tmp_path / "straight", stage, *overrides)
+    with monkeypatch.context() as patch:
+        after_step(patch, step, Kill())
+        seconds = 1e9 if "sft.save_steps=2" in overrides else 0.0
+        if stage == "sft":
+            with pytest.raises(Killed):
+                train(recipe_file, tmp_path / "runs", stage, *overrides, checkpoint_seconds=seconds)
+        else:
+            shutil.copytree(tmp_path / "straight", tmp_path / "runs")
+            shutil.rmtree(directory(tmp_path / "runs", stage))
+            with pytest.raises(Killed):
+                train(recipe_file, tmp_path / "runs", stage, *overrides, checkpoint_seconds=seconds)
+    lines = train(recipe_file, tmp_path / "runs", stage, *overrides)
+    assert any("goes on from step" in line for line in lines)
+    if seconds:  # the recipe's own checkpoints are still there
+        own = sorted(p.name for p in directory(tmp_path / "runs", stage).glob("checkpoint-*"))
+        assert own == ["checkpoint-2", "checkpoint-4", "checkpoint-6"]
+    assert_same_run(tmp_path / "straight", tmp_path / "runs", stage)

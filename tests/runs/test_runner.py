@@ -13,6 +13,7 @@ import torch
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from rlhf_compare.errors import StageFailedError, StorageError, UserError
+from rlhf_compare.inputs import sft_inputs
 from rlhf_compare.pipeline import Pipeline
 from rlhf_compare.recipe import load_recipe
 from rlhf_compare.reporting.results import validate
@@ -235,7 +236,7 @@ def test_other_files_under_the_same_path_are_another_model(
     recipe = load_recipe(recipe_file, ["model.config=null", f"model.path={folder}"])
 
     def start() -> dict[str, Any]:
-        return Pipeline(recipe, tmp_path / "runs")._start()
+        return sft_inputs(recipe, "data")
 
     before = start()
     assert start() == before
@@ -307,3 +308,12 @@ def test_a_gradient_that_is_not_finite_reaches_no_weight(
     with pytest.raises(StageFailedError, match=r"gradient norm is nan .*no step was taken"):
         pipeline.sft() if stage == "sft" else getattr(pipeline, stage)(0)
     assert stepped and all(stepped)
+
+
+@pytest.mark.parametrize("rate", ["1e9", "1e38"])
+def test_a_probe_on_a_policy_that_is_not_finite_says_so(
+    recipe_file: Path, root: Path, rate: str
+) -> None:
+    steep = (f"dpo.learning_rate={rate}", "dpo.max_grad_norm=0", "evaluation.during_training=10")
+    with pytest.raises(StageFailedError, match=r"the policy is (NaN|infinite) at step 1 \("):
+        pipeline_of(recipe_file, root, [], *steep).dpo(0)
