@@ -1,10 +1,12 @@
 """The command line: ``rlhf-compare <verb> --recipe FILE section.field=value ...``.
 
-Exit codes: 0 done, 1 failed, 2 usage or recipe, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 usage or recipe, 75 stopped with a checkpoint to go on from,
+130 and 143 ended by Ctrl-C and SIGTERM.
 """
 
 import logging
 import shlex
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -15,7 +17,8 @@ import typer
 from rich.console import Console
 
 from rlhf_compare.data.config import MAX_SEED
-from rlhf_compare.errors import UserError
+from rlhf_compare.errors import StageFailedError, StageStoppedError, UserError
+from rlhf_compare.runs.stopping import end_at_once
 
 app = typer.Typer(
     add_completion=False,
@@ -217,6 +220,10 @@ def _measure_and_report(
     if reports is not None:
         page = write_report(results, reports / pipeline.recipe.name)
         _say(f"report: {page}")
+    lost = [method for method in methods if method not in evaluations]
+    if lost:
+        why = "; ".join(f"{method} failed: {pipeline.reasons[method]}" for method in lost)
+        raise StageFailedError(why)
 
 
 def _print_plan(pipeline: Any, seeds: Sequence[int]) -> None:
@@ -244,13 +251,17 @@ def _hub_ids(recipe: Any) -> list[tuple[str, str]]:
 
 def main() -> None:
     """Entry point: turns errors that a person caused into one line and an exit code."""
+    signal.signal(signal.SIGTERM, end_at_once)
     try:
         app()
+    except StageStoppedError as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(stop.exit_code)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except SystemExit as stop:
-        if stop.code == 130:  # what typer makes of a KeyboardInterrupt
+        if stop.code in (130, 143):  # 130: what typer makes of a KeyboardInterrupt
             print(
                 "interrupted: finished stages are kept, the same command goes on", file=sys.stderr
             )

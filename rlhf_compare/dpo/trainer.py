@@ -324,6 +324,7 @@ def train_dpo(
             processing_class=tokenizer,
             peft_config=lora,
             meter=context.meter,
+            checkpoints=context.checkpoints,
             probe=probe,
             callbacks=context.callbacks("rewards/accuracies", evaluations),
             reference_cache=ReferenceCache(context.cache, hash_weights(sft_model)),

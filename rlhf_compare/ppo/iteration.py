@@ -38,6 +38,14 @@ class IterationTrainer(StageTrainer, Trainer):
 
     # --- the log
 
+    def memory(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        values, tensors = super().memory()
+        return {**values, "history": dict(self._history)}, tensors
+
+    def remember(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        super().remember(values, tensors)
+        self._history = defaultdict(list, values["history"])
+
     def _record(self, metrics: dict[str, float]) -> None:
         for name, value in metrics.items():
             self._history[name].append(value)

@@ -67,6 +67,7 @@ from rlhf_compare.ppo.setup import (
     stop_ids_of,
 )
 from rlhf_compare.ppo.update import Updater
+from rlhf_compare.runs.resuming import is_ours
 from rlhf_compare.tensors.masked import masked_whiten
 
 
@@ -279,7 +280,26 @@ class PPOTrainer(SamplingTrainer):
         checkpoint.save(directory, model, self._moving_reference(), state)
         self.processing_class.save_pretrained(directory)
 
+    def memory(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        values, tensors = super().memory()
+        values["kl_coef"] = self.kl_control.kl_coef
+        values["score_offset"] = self.collector.score_offset
+        moving = self._moving_reference()
+        reference = {} if moving is None else dict(moving.named_parameters())
+        return values, {**tensors, **{f"reference.{k}": p.detach() for k, p in reference.items()}}
+
+    def remember(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        super().remember(values, tensors)
+        self.kl_control.kl_coef = values["kl_coef"]
+        self.collector.score_offset = values["score_offset"]
+        if (moving := self._moving_reference()) is not None:
+            for name, parameter in moving.named_parameters():
+                parameter.copy_(tensors[f"reference.{name}"])
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        if is_ours(Path(resume_from_checkpoint)):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
         unwrapped = self.accelerator.unwrap_model(self.model if model is None else model)
         state = checkpoint.load(Path(resume_from_checkpoint), unwrapped, self._moving_reference())
         self.kl_control.kl_coef = state["kl_coef"]

@@ -16,6 +16,7 @@ def caveats(results: dict[str, Any]) -> list[str]:
     """One plain sentence or two for each limit of these numbers."""
     return [
         *_seeds(results),
+        *_failures(results),
         *_timing(results),
         *_provenance(results),
         *_losses(results),
@@ -36,6 +37,18 @@ def _seeds(results: dict[str, Any]) -> list[str]:
         ]
     listed = ", ".join(map(str, seeds))
     return [f"{len(seeds)} seeds ({listed}): a spread over so few runs is itself uncertain."]
+
+
+def _failures(results: dict[str, Any]) -> list[str]:
+    notes = []
+    for failure in results.get("failures", []):
+        missing = failure["method"] not in results["methods"]
+        notes.append(
+            f"{display_name(failure['method'])} failed under seed"
+            f"{'s' if len(failure['seeds']) > 1 else ''} {', '.join(map(str, failure['seeds']))}"
+            f"{' and is not in the tables' if missing else ''}: {failure['reason']}"
+        )
+    return notes
 
 
 def _timing(results: dict[str, Any]) -> list[str]:

@@ -267,6 +267,15 @@ class Sample(BaseModel):
     held_out: bool
 
 
+class Failure(Part):
+    """A method that failed under these seeds, and why the first of them did; one that failed under
+    every seed stands nowhere else."""
+
+    method: Name
+    seeds: Annotated[list[Count], Field(min_length=1)]
+    reason: Text
+
+
 class Recipe(BaseModel):
     """The resolved recipe; its sections belong to the recipe's own contract."""
 
@@ -286,6 +295,7 @@ class Results(Part):
     comparisons: list[Comparison]
     reward_models: list[RewardModel] = []
     samples: list[Sample]
+    failures: list[Failure] = []
 
 
 def as_json() -> str:

@@ -90,17 +90,29 @@ class RankedCollator:
 
     Args:
         pad_id: fills the rest; any valid id will do, it is masked.
-        max_responses: of one prompt; of more, so many are drawn (torch's global generator).
+        max_responses: of one prompt; of more, so many are drawn.
+        seed: of these draws. They depend on it, on the epoch and on the batch's place in it alone,
+            so that a run that goes on inside an epoch draws as the run that was not interrupted.
     """
 
-    def __init__(self, pad_id: int, max_responses: int | None = None) -> None:
-        self.pad_id, self.max_responses = pad_id, max_responses
+    def __init__(self, pad_id: int, max_responses: int | None = None, seed: int = 0) -> None:
+        self.pad_id, self.max_responses, self.seed = pad_id, max_responses, seed
+        self.epoch_begins(0)
+
+    def epoch_begins(self, epoch: int, batches: int = 0) -> None:
+        """Draw for the batches of this epoch, the first ``batches`` of which were drawn before."""
+        self._epoch, self._batch = epoch, batches
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         """``input_ids``, ``attention_mask`` (N, T), ``groups`` and ``ranks`` (N,)."""
         sequences, groups, ranks = [], [], []
+        place = f"{self.seed} {self._epoch} {self._batch}".encode()
+        draws = torch.Generator().manual_seed(
+            int.from_bytes(hashlib.sha256(place).digest()[:8], "big") >> 1
+        )
+        self._batch += 1
         for group, row in enumerate(rows):
-            for index in self._drawn(len(row["response_ids"])):
+            for index in self._drawn(len(row["response_ids"]), draws):
                 sequences.append(row["prompt_ids"] + row["response_ids"][index])
                 groups.append(group)
                 ranks.append(row["scores"][index])
@@ -112,7 +124,7 @@ class RankedCollator:
             "ranks": torch.tensor(ranks, dtype=torch.float32),
         }
 
-    def _drawn(self, count: int) -> Sequence[int]:
+    def _drawn(self, count: int, draws: torch.Generator) -> Sequence[int]:
         if self.max_responses is None or count <= self.max_responses:
             return range(count)
-        return sorted(torch.randperm(count)[: self.max_responses].tolist())
+        return sorted(torch.randperm(count, generator=draws)[: self.max_responses].tolist())

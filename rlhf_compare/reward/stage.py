@@ -74,6 +74,7 @@ def train_reward(
             eval_dataset=None if validation is None else _ranked(validation, start),
             processing_class=start.tokenizer,
             meter=context.meter,
+            checkpoints=context.checkpoints,
             callbacks=callbacks,
         )
     trainer.train()
