@@ -78,7 +78,7 @@ def parse_messages(value: list[Any], field: str) -> tuple[Turn, ...]:
     for place, message in enumerate(value):
         where = f"'{field}', message {place + 1}"
         fields = isinstance(message, dict) and next(
-            (pair for pair in _FIELDS if set(pair) <= set(message)), None
+            ((who, what) for who, what in _FIELDS if who in message and what in message), None
         )
         if not fields:
             raise RowDropError("missing_field", f"{where}: needs role and content")

@@ -112,7 +112,7 @@ def _open(config: SourceConfig) -> Source:
     if not sample:
         raise DataError(f"{name}: no rows; it is empty")
     try:
-        layout = recognise(sample, config.format, config.columns)
+        layout = recognise(sample, config.format, {str(r): n for r, n in config.columns.items()})
     except LayoutError as error:
         raise DataError(f"{name}: {_printable(str(error))}") from error
     return Source(config, name, unit, layout, rows, files)

@@ -219,7 +219,7 @@ def test_naming_the_format_leaves_the_others_unread_in_words() -> None:
     row = {"question": Q, "answer_matching_behavior": "(A)"}
     layout = recognise([row], "prompts")
     assert str(layout) == "read as prompts alone from question; not read: answer_matching_behavior"
-    assert "data.format is preference, which needs chosen and rejected" in refused(
+    assert "data.format is preference, which needs chosen and rejected, or" in refused(
         row, format_name="preference"
     )
 

@@ -127,11 +127,12 @@ def joined(context: Turns, side: Turns, field: str) -> Turns:
     """
     if not context or not side:
         return context + side
-    if side[0][0] == "assistant" or context[-1][0] == "assistant":
-        # system turns apart, a side that begins with what was said before holds it already
-        return _merged(context, side) if _begins_with(side, context) else context + side
+    if side[0][0] == "assistant":
+        return context + side
     if _begins_with(side, context) or _asks(side, context):
         return _merged(context, side)
+    if context[-1][0] == "assistant":  # the side goes on with the next question
+        return context + side
     raise RowDropError("prompts_differ", f"'{field}' is a conversation of another prompt")
 
 

@@ -8,8 +8,8 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_a-zA-Z]+")
 RESPONSE = {
     "response", "responses", "answer", "answers", "completion", "completions", "output", "outputs",
     "reply", "replies", "generation", "generations", "continuation", "continuations", "candidate",
-    "candidates", "solution", "solutions", "target", "assistant", "bot", "gpt", "ref", "summary",
-    "summaries", "distractor", "hypothesis",
+    "candidates", "solution", "solutions", "target", "targets", "assistant", "bot", "gpt", "ref",
+    "summary", "summaries", "distractor", "hypothesis",
 }  # fmt: skip
 CONVERSATION = {
     "message", "messages", "conversation", "conversations", "dialogue", "dialog", "dialogs",
@@ -107,7 +107,7 @@ def prompt_rank(name: str) -> int | None:
 
 
 def input_rank(name: str) -> int | None:
-    spoken = squashed(name)
+    spoken = squashed(name).removesuffix("s")
     if spoken in INPUTS:
         return INPUTS.index(spoken)
     return None

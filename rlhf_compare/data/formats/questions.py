@@ -1,5 +1,7 @@
 """Which columns hold the question: prompt, system turn, earlier turns, input."""
 
+from typing import Any
+
 from rlhf_compare.data.conversation import is_message_list, parse_messages
 from rlhf_compare.data.formats.columns import Column, never_together, says_the_same, share
 from rlhf_compare.data.formats.draft import Draft, LayoutError
@@ -107,33 +109,27 @@ def _refuse_trees(draft: Draft) -> None:
 
 def ends_with_answer(column: Column) -> bool:
     """Whether most conversations of a column end in an assistant's turn."""
-    ends = []
-    for value in column.values:
-        if isinstance(value, str):
-            value = decode(value)
-        if isinstance(value, dict):
-            value = value.get("messages")
-        if is_message_list(value):
-            try:
-                ends.append(parse_messages(value[-1:], column.name)[0][0] == "assistant")
-            except RowDropError:
-                continue
-        elif isinstance(value, list):
-            ends.append(len(value) % 2 == 0)
+    speakers = _speakers(column, -1)
+    lists = [v for v in column.values if isinstance(v, list) and not is_message_list(v) and v]
+    ends = [speaker == "assistant" for speaker in speakers] + [len(v) % 2 == 0 for v in lists]
     return not ends or share(ends) >= 0.5
 
 
 def opens_with_question(column: Column) -> bool:
     """Whether most values of a column are conversations from their first turn on."""
-    opens = []
+    speakers = _speakers(column, 0)
+    return bool(speakers) and share([speaker != "assistant" for speaker in speakers]) >= 0.5
+
+
+def _speakers(column: Column, place: int) -> list[str]:
+    """Who speaks first (place 0) or last (-1) in each conversation of a column."""
+    found = []
     for value in column.values:
-        if isinstance(value, str):
-            value = decode(value)
-        if isinstance(value, dict):
-            value = value.get("messages")
-        if is_message_list(value):
+        given: Any = decode(value) if isinstance(value, str) else value
+        messages = given.get("messages") if isinstance(given, dict) else given
+        if isinstance(messages, list) and is_message_list(messages):
             try:
-                opens.append(parse_messages(value[:1], column.name)[0][0] != "assistant")
+                found.append(parse_messages([messages[place]], column.name)[0][0])
             except RowDropError:
                 continue
-    return bool(opens) and share(opens) >= 0.5
+    return found

@@ -64,7 +64,7 @@ def recognise(
             f"columns {columns}: no known format; known are {_KNOWN}; say what the columns are, "
             "for instance data.columns={prompt: NAME, chosen: NAME, rejected: NAME}"
         )
-    needs = next(" and ".join(s.roles[:2]) for s in _SHAPES if format_name in s.formats)
+    needs = ", or ".join(" and ".join(s.roles[:2]) for s in _SHAPES if format_name in s.formats)
     raise LayoutError(
         f"columns {columns}: data.format is {format_name}, which needs {needs}; say which columns "
         f"are meant in data.columns, or leave data.format=auto"

@@ -30,7 +30,7 @@ def find_sides(draft: Draft) -> None:
     for side in ("chosen", "rejected"):
         found = [c for c in draft.free if c.is_one_response and side_of(c.name) == side]
         draft.pick(side, [c for c in found if c.name not in verdicts])
-        numeric = [c for c in draft.free if is_numeric(c) and len(words(c.name)) == 2]
+        numeric = [c for c in draft.free if is_numeric(c) and set(words(c.name)) & SCORES]
         rated = [c for c in numeric if side_of(_without(c.name, SCORES)) == side]
         if {"chosen", "rejected"} & set(draft.roles) and len(rated) == 1:
             draft.pick(f"score_{side}", rated)
