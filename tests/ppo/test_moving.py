@@ -301,19 +301,20 @@ def test_completions_are_greedy_and_move_no_draw(
 # --- adapters of the user's own
 
 
+@pytest.mark.parametrize("name", ["default", "value", "lora_x"])
 def test_peft_model_with_any_name_trains(
-    make_trainer: MakeTrainer, policy: GPT2LMHeadModel, tmp_path: Path
+    make_trainer: MakeTrainer, policy: GPT2LMHeadModel, tmp_path: Path, name: str
 ) -> None:
     policy.save_pretrained(tmp_path / "base")
     fresh = get_peft_model(GPT2LMHeadModel.from_pretrained(tmp_path / "base"), lora())
     fresh.save_pretrained(tmp_path / "adapter")
     loaded = PeftModel.from_pretrained(
-        GPT2LMHeadModel.from_pretrained(tmp_path / "base"), tmp_path / "adapter"
+        GPT2LMHeadModel.from_pretrained(tmp_path / "base"), tmp_path / "adapter", adapter_name=name
     )  # frozen, as PEFT loads it
-    trainer = make_trainer(model=loaded)
-    before = [p.clone() for p in trainer.hats.parameters_of("default")]
+    trainer = make_trainer({"value_learning_rate": 1e-2}, model=loaded)
+    before = [p.clone() for p in trainer.hats.parameters_of(name)]
     trainer.train()
-    after = trainer.hats.parameters_of("default")
+    after = trainer.hats.parameters_of(name)
     assert all(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
     trainer.save_model(str(tmp_path / "out"))
     again, ids = (
