@@ -260,8 +260,9 @@ class PPOTrainer(SamplingTrainer):
         model = self.accelerator.unwrap_model(self.model)
         head = [p for name, p in model.named_parameters() if not name.startswith("policy.")]
         trunk = None if model.value_model is None else model.value_model.backbone
-        adapted = isinstance(trunk, AdapterBackbone)
-        return head + (trunk.hats.parameters_of(trunk.name) if adapted else [])
+        if isinstance(trunk, AdapterBackbone):
+            return head + trunk.hats.parameters_of(trunk.name)
+        return head
 
     # --- checkpoints
 
