@@ -293,4 +293,5 @@ def save_merged(model: PeftModel, directory: Path) -> None:
     """
     adapter = next(iter(model.peft_config))
     write_adapter(model, adapter, directory / "adapter")
-    merge(model, adapter).save_pretrained(directory)
+    merged: Any = merge(model, adapter)
+    merged.save_pretrained(directory)

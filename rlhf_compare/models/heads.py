@@ -211,7 +211,7 @@ class ClassifierHeadModel(ScalarHeadModel):
             self._require_own_score(model)
 
     @property
-    def backbone(self) -> Any:  # type: ignore[override]
+    def backbone(self) -> Any:
         return self._modules[self._trunk]
 
     @property

@@ -36,9 +36,14 @@ def longest_prompt(*sets: Dataset) -> int:
     return max(len(ids) for prompts in sets for ids in prompts["input_ids"])
 
 
+def processes_of(args: PPOConfig) -> int:
+    """How many processes train together."""
+    return args.world_size or 1
+
+
 def require_one_rollout(prompts: int, args: PPOConfig) -> None:
     """Raises ValueError where one rollout has more episodes than there are prompts."""
-    needed = args.episodes_per_process * args.world_size
+    needed = args.episodes_per_process * processes_of(args)
     if prompts < needed:
         raise ValueError(
             f"{prompts} prompts are fewer than one rollout of {needed} episodes "
@@ -55,7 +60,7 @@ def iteration_arguments(args: PPOConfig, prompts: int) -> PPOConfig:
     view.dataloader_drop_last = True  # every rollout has the full size
     if args.max_steps <= 0:
         episodes = args.total_episodes or int(args.num_train_epochs * prompts)
-        view.max_steps = math.ceil(episodes / (args.episodes_per_process * args.world_size))
+        view.max_steps = math.ceil(episodes / (args.episodes_per_process * processes_of(args)))
     return view
 
 
@@ -248,13 +253,16 @@ def is_causal(model: ScalarHeadModel) -> bool:
 def _adapter_critic(reward: ScalarHeadModel | None, hats: Hats) -> ScalarHeadModel:
     theirs = reward.backbone if reward is not None else None
     beside = isinstance(theirs, AdapterBackbone) and theirs.hats.model is hats.model
-    source = theirs.name if beside else hats.first
+    source: str = theirs.name if beside else hats.first  # type: ignore[union-attr]
     config = copy.deepcopy(hats.model.peft_config[source])
     config.inference_mode = False
-    hats.add(VALUE, config)
-    critic = ScalarHeadModel(AdapterBackbone(hats, VALUE), init_std=0.0)
-    if beside:
-        pairs = zip(hats.parameters_of(VALUE), hats.parameters_of(source), strict=True)
+    name = VALUE
+    while name in hats.model.peft_config:  # the policy's own may be called so
+        name += "_model"
+    hats.add(name, config)
+    critic = ScalarHeadModel(AdapterBackbone(hats, name), init_std=0.0)
+    if reward is not None and beside:
+        pairs = zip(hats.parameters_of(name), hats.parameters_of(source), strict=True)
         for value, given in pairs:
             value.data.copy_(given.data)
         critic.head.load_state_dict(reward.head.state_dict())

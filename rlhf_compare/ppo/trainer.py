@@ -37,7 +37,7 @@ from peft import LoraConfig
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
-from rlhf_compare.models.adapters import VALUE, Hats
+from rlhf_compare.models.adapters import AdapterBackbone, Hats
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.policy import disable_dropout, fuse_activations, load_policy
 from rlhf_compare.models.scoring import RewardModel, Scorer, as_scalar_head
@@ -181,9 +181,9 @@ class PPOTrainer(SamplingTrainer):
             if given is not None:
                 raise ValueError("value_trunk: shared has no value_model of its own; leave one out")
             return None
-        if given is None:
-            critic = new_critic(scoring, policy, self.hats)
-        elif (critic := as_scalar_head(given, "value_model")) is None:
+        critic = new_critic(scoring, policy, self.hats) if given is None else None
+        critic = critic or as_scalar_head(given, "value_model")
+        if critic is None:
             raise TypeError("value_model: a function has no weights to train; give a model or None")
         let_critic_train(critic)
         return critic
@@ -261,7 +261,10 @@ class PPOTrainer(SamplingTrainer):
     def _critic_parameters(self) -> list[Any]:
         model = self.accelerator.unwrap_model(self.model)
         head = [p for name, p in model.named_parameters() if not name.startswith("policy.")]
-        return head + (self.hats.parameters_of(VALUE) if self.hats is not None else [])
+        trunk = None if model.value_model is None else model.value_model.backbone
+        if isinstance(trunk, AdapterBackbone):
+            return head + trunk.hats.parameters_of(trunk.name)
+        return head
 
     # --- checkpoints
 

@@ -3,7 +3,6 @@ changes."""
 
 import copy
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from datasets import Dataset
 from peft import (
     AutoPeftModelForCausalLM,
     LoraConfig,
-    PeftModel,
     PromptTuningConfig,
     TaskType,
     get_peft_model,
@@ -32,10 +30,9 @@ from trl import ModelConfig, ScriptArguments, get_peft_config
 
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.ppo import PPOConfig, PPOTrainer
-from rlhf_compare.ppo.config import PPOSection
 from tests.conftest import small_config
 from tests.ppo.conftest import PROMPTS, MakeTrainer
-from tests.ppo.test_trainer import collect, rows, weights_hash
+from tests.ppo.test_trainer import collect, weights_hash
 
 
 def shape(kind: str, tokenizer: PreTrainedTokenizerFast) -> Any:
@@ -58,10 +55,6 @@ def padded(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
     tokenizer.add_special_tokens({"pad_token": "[PAD]"})
     tokenizer.padding_side = "left"
     return tokenizer
-
-
-def lora(**fields: Any) -> LoraConfig:
-    return LoraConfig(r=4, lora_alpha=8, target_modules=["c_attn"], fan_in_fan_out=True, **fields)
 
 
 # --- the script
@@ -296,167 +289,6 @@ def test_completions_are_greedy_and_move_no_draw(
     assert len(lines) == trainer.args.per_device_eval_batch_size
     assert len({json.loads(line)["response"] for line in lines}) == 1
     assert "prompt" in capsys.readouterr().out
-
-
-# --- adapters of the user's own
-
-
-def test_peft_model_with_any_name_trains(
-    make_trainer: MakeTrainer, policy: GPT2LMHeadModel, tmp_path: Path
-) -> None:
-    policy.save_pretrained(tmp_path / "base")
-    fresh = get_peft_model(GPT2LMHeadModel.from_pretrained(tmp_path / "base"), lora())
-    fresh.save_pretrained(tmp_path / "adapter")
-    loaded = PeftModel.from_pretrained(
-        GPT2LMHeadModel.from_pretrained(tmp_path / "base"), tmp_path / "adapter"
-    )  # frozen, as PEFT loads it
-    trainer = make_trainer(model=loaded)
-    before = [p.clone() for p in trainer.hats.parameters_of("default")]
-    trainer.train()
-    after = trainer.hats.parameters_of("default")
-    assert all(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
-    trainer.save_model(str(tmp_path / "out"))
-    again, ids = (
-        AutoPeftModelForCausalLM.from_pretrained(tmp_path / "out"),
-        torch.tensor([[40, 41]]),
-    )
-    with torch.no_grad():
-        expected = trainer.policy.eval()(ids).logits  # its GELU is torch's, see fuse_activations
-        torch.testing.assert_close(again.eval()(ids).logits, expected, rtol=0, atol=1e-5)
-
-
-def test_which_of_several_adapters_trains_and_which_is_the_reference(
-    make_trainer: MakeTrainer, policy: GPT2LMHeadModel
-) -> None:
-    model = get_peft_model(policy, lora(), adapter_name="a")
-    model.add_adapter("b", lora())
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if ".b." in name:
-                parameter.normal_(std=0.1)
-    with pytest.raises(ValueError, match="adapters a, b: name the one that trains"):
-        make_trainer(model=model)
-    with pytest.raises(ValueError, match="model_adapter_name: 'c' is not among"):
-        make_trainer({"model_adapter_name": "c"}, model=model)
-    trainer = make_trainer({"model_adapter_name": "a", "ref_adapter_name": "b"}, model=model)
-    frozen = [p.clone() for p in trainer.hats.parameters_of("b")]
-    with trainer._reference() as (reference, _), torch.no_grad():
-        ids = torch.tensor([[40, 41, 42]])
-        judged = reference.get_base_model()(ids).logits
-    model.set_adapter("b")
-    with torch.no_grad():
-        assert torch.equal(model.eval()(ids).logits, judged)
-    model.set_adapter("a")
-    trainer.hats.train("a")
-    trainer.train()
-    after = trainer.hats.parameters_of("b")
-    assert all(torch.equal(x, y) for x, y in zip(frozen, after, strict=True))
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"bias": "all"},
-        {"modules_to_save": ["ln_f"]},
-        {"trainable_token_indices": [3]},
-        {"init_lora_weights": "olora"},
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("name", ["policy", "default"])
-def test_peft_model_whose_reference_would_train_along_is_refused(
-    make_trainer: MakeTrainer, policy: GPT2LMHeadModel, fields: dict[str, Any], name: str
-) -> None:
-    model = get_peft_model(policy, lora(**fields), adapter_name=name)
-    with pytest.raises(ValueError, match=next(iter(fields))):
-        make_trainer(model=model)
-
-
-def test_unfrozen_base_under_adapters_is_refused(
-    make_trainer: MakeTrainer, policy: GPT2LMHeadModel
-) -> None:
-    model = get_peft_model(policy, lora())
-    policy.transformer.ln_f.weight.requires_grad_(True)
-    with pytest.raises(ValueError, match="adapter default: what trains would change the model"):
-        make_trainer(model=model)
-
-
-def test_dropout_of_adapters_is_off_and_said(
-    make_trainer: MakeTrainer, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING):
-        trainer = make_trainer(
-            {"num_ppo_epochs": 1, "num_mini_batches": 1}, peft_config=lora(lora_dropout=0.05)
-        )
-    assert sum("lora_dropout: 0.05 is off" in r.message for r in caplog.records) == 1
-    trainer.train()
-    assert rows(trainer)[0]["val/ratio"] == 1.0 and rows(trainer)[0]["objective/kl"] == 0.0
-
-
-def test_a_trained_adapter_is_taken_and_the_reference_named(
-    make_trainer: MakeTrainer, policy: GPT2LMHeadModel, caplog: pytest.LogCaptureFixture
-) -> None:
-    model = get_peft_model(policy, lora())
-    with torch.no_grad():
-        for parameter in (p for p in model.parameters() if p.requires_grad):
-            parameter.normal_(std=0.1)
-    with caplog.at_level(logging.WARNING):
-        make_trainer(model=model)
-    assert "the reference is the base without it" in caplog.text
-
-
-# --- settings
-
-
-def test_fields_that_nothing_reads_are_named_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    plain = {"output_dir": str(tmp_path), "per_device_train_batch_size": 4}
-    with caplog.at_level(logging.WARNING):
-        PPOConfig(**plain)
-        assert "does not read" not in caplog.text
-        args = PPOConfig(
-            **plain, dataset_num_proc=2, sft_model_path="x", reward_model_path="y", exp_name="z",
-            ds3_gather_for_generation=False, world_size=8, batch_size=999, mini_batch_size=1,
-            gradient_accumulation_steps=3, num_mini_batches=2, total_episodes=100,
-        )  # fmt: skip
-    said = [record.message for record in caplog.records if "does not read" in record.message]
-    assert len(said) == 1 and "world_size, batch_size, mini_batch_size" in said[0]
-    assert (args.world_size, args.local_batch_size, args.batch_size) == (1, 12, 12)
-    assert (args.micro_batch_size, args.mini_batch_size, args.local_mini_batch_size) == (4, 6, 6)
-    assert args.num_total_batches == 9 and args.sft_model_path == "x"
-
-
-def test_a_recipe_has_no_fields_that_nothing_reads() -> None:
-    for name in ("dataset_num_proc", "sft_model_path", "world_size", "batch_size", "exp_name"):
-        assert name not in PPOSection.model_fields
-    assert "kl_coef" in PPOSection.model_fields
-
-
-@pytest.mark.parametrize(
-    ("settings", "why"),
-    [
-        ({"stop_token": "period"}, "stop_token: 'period' is not known"),
-        ({"stop_token": "eos", "stop_token_id": 7}, "stop_token: 'eos' and stop_token_id: 7"),
-        ({"kl_estimator": "k2"}, "kl_estimator: 'k2' is not known; give k1 or k3"),
-        ({"num_ppo_epochs": 0}, "num_ppo_epochs: 0 is out of range: it must be at least 1"),
-        ({"num_mini_batches": 0}, "num_mini_batches: 0 is out of range"),
-        ({"cliprange": -1.0}, "cliprange: -1.0 is out of range"),
-        ({"cliprange_value": 0.0}, "cliprange_value: 0.0 is out of range"),
-        ({"lam": 2.0}, "lam: 2.0 is out of range"),
-        ({"gamma": -0.1}, "gamma: -0.1 is out of range"),
-        ({"gamma": float("nan")}, "gamma: nan is out of range"),
-        ({"vf_coef": -1.0}, "vf_coef: -1.0 is out of range"),
-        ({"kl_coef": float("inf")}, "kl_coef: inf is out of range"),
-        ({"missing_eos_penalty": -1.0}, "missing_eos_penalty: -1.0 is out of range"),
-        ({"local_rollout_forward_batch_size": 0}, "local_rollout_forward_batch_size: 0 is out"),
-        ({"stop_token_id": -1}, "stop_token_id: -1 is out of range"),
-    ],
-    ids=str,
-)
-def test_settings_are_checked_at_once(tmp_path: Path, settings: dict[str, Any], why: str) -> None:
-    with pytest.raises(ValueError, match=why):
-        PPOConfig(output_dir=str(tmp_path), **settings)
 
 
 def test_gpt2_classifier_as_both_models(
