@@ -44,6 +44,7 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
     """
 
     args: DPOConfig
+    loss_weights: list[float]
 
     def __init__(self, *args: Any, reference_cache: ReferenceCache | None = None, **kwargs: Any):
         self._cache = reference_cache

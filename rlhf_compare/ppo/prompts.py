@@ -8,9 +8,6 @@ from datasets import Dataset
 
 from rlhf_compare.data.control import control_tokens, mark_typed, unmarked
 from rlhf_compare.data.encoding import encode_prompt
-from rlhf_compare.data.turns import turn_ends
-from rlhf_compare.models.fit import position_limit
-from rlhf_compare.models.policy import causal_lm
 
 
 def encode_prompts(dataset: Dataset, tokenizer: Any) -> Dataset:
@@ -66,40 +63,3 @@ def _text(prompt: str | Sequence[dict[str, Any]], tokenizer: Any) -> str:
         for turn in prompt
     ]
     return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-
-
-def require_positions(prompts: Dataset, response_length: int, model: Any) -> None:
-    """Hold the longest prompt and its response against the positions of ``model``.
-
-    Rotary models compute beyond the length of their configuration, so theirs is no hard limit.
-
-    Raises:
-        ValueError: they are more than the model has a position for.
-    """
-    lm = causal_lm(model)
-    limit = position_limit(lm)
-    rotary = getattr(lm.config.get_text_config(), "rope_parameters", None) is not None
-    if limit is None or rotary:
-        return
-    longest = max(map(len, prompts["input_ids"]), default=0)
-    if longest + response_length > limit:
-        raise ValueError(
-            f"the longest prompt has {longest} tokens and response_length is {response_length}: "
-            f"{longest + response_length} together, but the model has {limit} positions; shorten "
-            "the prompts or lower response_length"
-        )
-
-
-def stop_tokens(given: int | None, tokenizer: Any, model: Any) -> tuple[int, ...]:
-    """What ends a response: the token that was asked for, or everything that ends a turn.
-
-    Raises:
-        ValueError: nothing does.
-    """
-    ends = turn_ends(tokenizer, model) if given is None else (given,)
-    if not ends:
-        raise ValueError(
-            "nothing ends a response: the tokenizer has no EOS token; set tokenizer.eos_token, or "
-            "PPOConfig.stop_token_id"
-        )
-    return ends

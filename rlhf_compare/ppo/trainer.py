@@ -40,17 +40,18 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from rlhf_compare.models.adapters import VALUE, Hats
 from rlhf_compare.models.fit import padding_id
 from rlhf_compare.models.heads import ScalarHeadModel
-from rlhf_compare.models.policy import disable_dropout, fuse_activations, load_policy
+from rlhf_compare.models.policy import disable_dropout, fuse_activations
 from rlhf_compare.models.scoring import RewardModel, Scorer, as_scalar_head
 from rlhf_compare.ppo import checkpoint
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.experience import Collector
+from rlhf_compare.ppo.fitting import open_policy, require_fit, stop_tokens
 from rlhf_compare.ppo.iteration import IterationTrainer
 from rlhf_compare.ppo.kl_control import KLController
 from rlhf_compare.ppo.loss import KLEstimator, gae, token_rewards
 from rlhf_compare.ppo.metrics import append_samples, rollout_metrics
 from rlhf_compare.ppo.models import PolicyAndValue, blend, freeze
-from rlhf_compare.ppo.prompts import encode_prompts, require_positions, stop_tokens
+from rlhf_compare.ppo.prompts import encode_prompts
 from rlhf_compare.ppo.rollout import Rollout
 from rlhf_compare.ppo.setup import (
     adapters_of,
@@ -105,12 +106,11 @@ class PPOTrainer(IterationTrainer):
     ) -> None:
         if ref_model is model:
             raise ValueError("ref_model must not be the model that is trained; None makes a copy")
-        if isinstance(model, str | Path):
-            model = load_policy(model, local=Path(model).is_dir())
+        model = open_policy(model)
         prompts = encode_prompts(train_dataset, processing_class)
         require_one_rollout(len(prompts), args)
         stop_ids = stop_tokens(args.stop_token_id, processing_class, model)
-        require_positions(prompts, args.response_length, model)
+        require_fit(prompts, args.response_length, model)
         self.ppo, self.pad_id = args, padding_id(processing_class, model)
         self.hats = adapters_of(model, peft_config)
         if self.hats is not None:
