@@ -19,7 +19,7 @@ FAULTS = {
     "prompts_differ": "chosen and rejected answer different prompts",
     "equal_sides": "all responses are the same text",
     "template_refused": "the chat template refuses the conversation",
-    "end_token_inside": "a response holds the end-of-sequence token as text",
+    "end_token_inside": "a response holds the token that ends responses as text",
 }
 
 RULES = {
