@@ -24,7 +24,7 @@ FAULTS = {
     "equal_sides": "all responses are the same text",
     "bad_label": "the label is neither good nor bad",
     "template_refused": "the chat template refuses the conversation",
-    "end_token_inside": "a response holds the end-of-sequence token as text",
+    "end_token_inside": "a response holds the token that ends responses as text",
 }
 
 RULES = {

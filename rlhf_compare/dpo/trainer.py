@@ -56,6 +56,7 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
     """
 
     args: DPOConfig
+    loss_weights: list[float]
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ Whatever a save, a batch or an optimizer step would refuse hours later is found 
 import copy
 import logging
 import re
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ __all__ = [
     "float32_where_trained",
     "position_limit",
     "position_limit_of_config",
+    "state_ends",
     "text_limit",
 ]
 
@@ -68,6 +70,14 @@ def fit_generation_config(model: Any, origin: object) -> None:
             f"model: the generation settings of {origin} cannot be saved: {reason}; mend its "
             "generation_config.json"
         ) from error
+
+
+def state_ends(model: Any, ends: Collection[int]) -> None:
+    """Let the generation settings of ``model`` stop where its answers end, if that is at several
+    tokens; of a single one, a Trainer's alignment takes care."""
+    settings = getattr(model, "generation_config", None)
+    if settings is not None and len(ends) > 1:
+        settings.eos_token_id = list(ends)
 
 
 def _without_effect(settings: Any) -> list[str]:

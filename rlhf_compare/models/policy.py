@@ -15,6 +15,7 @@ from rlhf_compare.models.fit import (
     fit_generation_config,
     fit_tokenizer,
     float32_where_trained,
+    state_ends,
 )
 from rlhf_compare.models.tokenizer import first_line
 from rlhf_compare.tensors.padding import attention_inputs
@@ -49,9 +50,7 @@ def build_policy(config: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> Pre
 def _to_train(policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     """The policy in float32, its generation settings stopping where its answers end."""
     float32_where_trained(policy)
-    ends, settings = turn_ends(tokenizer, policy), getattr(policy, "generation_config", None)
-    if settings is not None and len(ends) > 1:
-        settings.eos_token_id = list(ends)
+    state_ends(policy, turn_ends(tokenizer, policy))
     return policy
 
 

@@ -55,7 +55,8 @@ def _limit(config: Any, model: nn.Module) -> int | None:
     unused = 0
     for name, table in model.named_modules():
         padding, weight = getattr(table, "padding_idx", None), getattr(table, "weight", None)
-        counts = "position" in name and isinstance(padding, int) and weight is not None
-        if counts and len(weight) == declared:
+        if weight is None or not isinstance(padding, int) or "position" not in name:
+            continue
+        if len(weight) == declared:
             unused = max(unused, padding + 1)
     return declared - unused

@@ -142,8 +142,8 @@ class Scorer:
                 width = int(lengths[rows].max())
                 scores[rows] = self.model.scores(ids[rows, :width], mask[rows, :width])
             return scores
-        rows = zip(prompt_ids, prompt_mask, strict=True)
-        prompts = [self._text(ids[real].tolist()) for ids, real in rows]
+        pairs = zip(prompt_ids, prompt_mask, strict=True)
+        prompts = [self._text(ids[real].tolist()) for ids, real in pairs]
         texts = [decode_response(self._tokenizer, ids) for ids in responses.to_lists()]
         given = list(self._function(prompts, texts))
         if len(given) != len(texts):

@@ -11,12 +11,10 @@ from peft import PeftModel
 from peft.utils.other import ModulesToSaveWrapper
 from torch import nn
 
-from rlhf_compare.data.turns import turn_ends
 from rlhf_compare.models.adapter_trial import same_logits, short_logits, undisturbed
 from rlhf_compare.models.adapters import POLICY, VALUE, AdapterBackbone, Hats, adapter_parameters
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.policy import causal_lm
-from rlhf_compare.models.positions import position_limit
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.prompts import encode_prompts
 
@@ -168,62 +166,6 @@ def let_critic_train(critic: ScalarHeadModel) -> None:
     if not any(p.requires_grad for p in chosen):
         for parameter in chosen:
             parameter.requires_grad_(True)
-
-
-def safe_pad_id(tokenizer: Any, *models: Any) -> int:
-    """An id to fill up with that every model's embedding has: the tokenizer's pad id, EOS or 0. All
-    of them are masked, so none changes a result."""
-    rows = min(_embedding_rows(model) for model in models if model is not None)
-    for token in (tokenizer.pad_token_id, tokenizer.eos_token_id):
-        if token is not None and token < rows:
-            return int(token)
-    return 0
-
-
-def _embedding_rows(model: Any) -> float:
-    trunk = model.backbone if isinstance(model, ScalarHeadModel) else causal_lm(model)
-    if isinstance(trunk, AdapterBackbone):
-        trunk = causal_lm(trunk.hats.model)
-    return float(trunk.get_input_embeddings().weight.shape[0])
-
-
-def stop_ids_of(args: PPOConfig, tokenizer: Any, model: Any) -> tuple[int, ...]:
-    """What ends a response: everything that ends a turn, or the one token that was asked for;
-    nothing where ``stop_token`` is None and no id is given: every response has the full length.
-
-    Raises:
-        ValueError: the end of a turn is to end it, and neither tokenizer nor model has one.
-    """
-    if args.stop_token is None:
-        return () if args.stop_token_id is None else (args.stop_token_id,)
-    ends = turn_ends(tokenizer, model)
-    if not ends:
-        raise ValueError(
-            "stop_token: the tokenizer has no EOS token; set stop_token_id, or stop_token=None for "
-            "responses of full length"
-        )
-    return ends
-
-
-def require_positions(longest: int, args: PPOConfig, **models: Any) -> None:
-    """Hold the longest prompt and its response against the positions of each model.
-
-    Rotary models compute beyond the length of their configuration, so theirs is no hard limit.
-
-    Raises:
-        ValueError: names the model that has fewer positions.
-    """
-    length = longest + args.response_length
-    for role, model in models.items():
-        if model is None:
-            continue
-        limit = position_limit(model)
-        rotary = getattr(model.config.get_text_config(), "rope_parameters", None) is not None
-        if limit is not None and not rotary and limit < length:
-            raise ValueError(
-                f"a prompt of {longest} tokens and a response of {args.response_length} "
-                f"(response_length) are {length}, {role} has {limit} positions; shorten one"
-            )
 
 
 def new_critic(scalar: ScalarHeadModel | None, policy: Any, hats: Hats | None) -> ScalarHeadModel:

@@ -39,11 +39,18 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 
 from rlhf_compare.models.adapters import AdapterBackbone, Hats
 from rlhf_compare.models.heads import ScalarHeadModel
-from rlhf_compare.models.policy import disable_dropout, fuse_activations, load_policy
+from rlhf_compare.models.policy import disable_dropout, fuse_activations
 from rlhf_compare.models.scoring import RewardModel, Scorer, as_scalar_head
 from rlhf_compare.ppo import checkpoint
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.experience import Collector
+from rlhf_compare.ppo.fitting import (
+    open_policy,
+    require_known_ids,
+    require_positions,
+    safe_pad_id,
+    stop_tokens,
+)
 from rlhf_compare.ppo.kl_control import KLController
 from rlhf_compare.ppo.loss import gae, token_rewards
 from rlhf_compare.ppo.metrics import rollout_metrics
@@ -62,9 +69,6 @@ from rlhf_compare.ppo.setup import (
     require_apart,
     require_models,
     require_one_rollout,
-    require_positions,
-    safe_pad_id,
-    stop_ids_of,
 )
 from rlhf_compare.ppo.update import Updater
 from rlhf_compare.runs.resuming import is_ours
@@ -119,16 +123,16 @@ class PPOTrainer(SamplingTrainer):
     ) -> None:
         if train_dataset is None:
             raise ValueError("`train_dataset` is required")
-        if isinstance(model, str | Path):
-            model = load_policy(model, local=Path(model).is_dir())
+        model = open_policy(model)
         require_models(model=model, ref_model=ref_model)
         if ref_model is model:
             raise ValueError("ref_model must not be the model that is trained; None makes a copy")
         prompts = encode_prompts(train_dataset, processing_class)
         require_one_rollout(len(prompts), args)
+        require_known_ids(prompts, model)
         asked = encode_each(eval_dataset, processing_class)
         self.ppo, self.reward_model = args, reward_model
-        stop_ids = stop_ids_of(args, processing_class, model)
+        stop_ids = stop_tokens(args, processing_class, model)
         self.stop_token_id = next(iter(stop_ids), None)
         scoring = as_scalar_head(reward_model)
         self.hats = adapters_of(model, peft_config, args)

@@ -23,7 +23,7 @@ from rlhf_compare.models.fit import (
     float32_where_trained,
 )
 from rlhf_compare.models.policy import load_policy
-from rlhf_compare.ppo.setup import safe_pad_id
+from rlhf_compare.ppo.fitting import safe_pad_id
 
 from .families import LLAMA_3, byte_level
 
