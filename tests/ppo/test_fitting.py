@@ -22,20 +22,11 @@ from ..models.families import LLAMA_3, byte_level
 
 
 def settings(directory: Path, **fields: Any) -> PPOConfig:
-    return (
-        PPOConfig(
-            output_dir=str(directory),
-            per_device_train_batch_size=2,
-            total_episodes=4,
-            response_length=4,
-            num_sample_generations=0,
-            bf16=False,
-            report_to="none",
-            use_cpu=True,
-        )
-        if not fields
-        else PPOConfig(output_dir=str(directory), bf16=False, use_cpu=True, **fields)
-    )
+    given = {"per_device_train_batch_size": 2, "total_episodes": 4, "response_length": 4, **fields}
+    return PPOConfig(
+        output_dir=str(directory), num_sample_generations=0, bf16=False, report_to="none",
+        use_cpu=True, **given,
+    )  # fmt: skip
 
 
 def test_what_stops_a_response(tmp_path: Path) -> None:
