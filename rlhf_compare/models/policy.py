@@ -17,8 +17,10 @@ from rlhf_compare.models.fit import (
     float32_where_trained,
     state_ends,
 )
+from rlhf_compare.models.stepping import reads_left_padding
 from rlhf_compare.models.tokenizer import first_line
-from rlhf_compare.tensors.padding import attention_inputs
+from rlhf_compare.models.wrapping import causal_lm
+from rlhf_compare.tensors.padding import attention_inputs, to_the_left
 
 
 def build_policy(config: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
@@ -118,11 +120,6 @@ def fuse_activations(model: torch.nn.Module) -> None:
                 setattr(module, name, torch.nn.GELU(approximate="tanh"))
 
 
-def causal_lm(model: Any) -> PreTrainedModel:
-    """The transformers model itself, out of a PEFT wrapper where there is one."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
 def hidden_states(model: Any, input_ids: Tensor) -> Tensor:
     """What the language-model head reads: (B, T) ids, padding last -> (B, T, width)."""
     hidden: Tensor = causal_lm(model).base_model(input_ids=input_ids, use_cache=False)[0]
@@ -186,10 +183,18 @@ def response_logits(
     Returns:
         (B, R, V); row t predicts the t-th response token.
     """
-    logits: Tensor = model(
-        input_ids=input_ids,
-        logits_to_keep=response_length + 1,
-        use_cache=False,
-        **attention_inputs(mask),
-    ).logits[:, :-1]
+    if reads_left_padding(model):
+        logits: Tensor = model(
+            input_ids=input_ids,
+            logits_to_keep=response_length + 1,
+            use_cache=False,
+            **attention_inputs(mask),
+        ).logits[:, :-1]
+    else:  # padding last, which no causal model ever sees
+        ids, _ = to_the_left(input_ids, mask)
+        every: Tensor = model(input_ids=ids, use_cache=False).logits
+        prompt = mask[:, : mask.shape[1] - response_length].sum(1, keepdim=True)
+        place = prompt - 1 + torch.arange(response_length, device=ids.device)
+        place = place.clamp(max=ids.shape[1] - 1).unsqueeze(-1)
+        logits = every.gather(1, place.expand(-1, -1, every.shape[-1]))
     return logits if temperature == 1.0 else logits / temperature

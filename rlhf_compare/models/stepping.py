@@ -9,11 +9,13 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from rlhf_compare.models.policy import causal_lm
-from rlhf_compare.tensors.padding import pad_sequences, positions, to_the_left
+from rlhf_compare.models.wrapping import causal_lm
+from rlhf_compare.tensors.padding import attention_inputs, pad_sequences, positions, to_the_left
 
 _PLAIN = (DynamicLayer, DynamicSlidingWindowLayer)
-_trusted: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()  # model -> its cache can be used
+# model -> whether its cache can be used, whether it reads padding on the left as nothing
+_trusted: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+_masks: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
 
 class CachedSteps:
@@ -80,6 +82,40 @@ def steps_of(policy: Any, prompt_ids: Tensor, prompt_mask: Tensor) -> Steps:
     return kind(policy, prompt_ids, prompt_mask)
 
 
+def reads_left_padding(model: Any) -> bool:
+    """Whether a mask and positions of its caller's are all that ``model`` needs to read a row that
+    is padded on its left. Plain attention does; recurrent states may run through the padding, so a
+    model that has any is asked once, by trying."""
+    lm = causal_lm(model)
+    if lm not in _masks:
+        _masks[lm] = _is_plain(model) or _reads_left(model)
+    return _masks[lm]
+
+
+@torch.no_grad()
+def _reads_left(model: Any) -> bool:
+    was_training = model.training
+    model.eval()
+    rows = len(model.get_input_embeddings().weight)
+    prompts = [[(3 * i + n) % rows for i in range(n)] for n in (7, 3)]
+    ids, mask = (t.to(model.device) for t in pad_sequences(prompts, 0, "left"))
+    try:
+        padded = model(input_ids=ids, use_cache=False, **attention_inputs(mask)).logits[1, -3:]
+        alone = model(input_ids=ids[1:, -3:], use_cache=False).logits[0]
+    except Exception:  # it knows no mask, or no positions
+        return False
+    finally:
+        model.train(was_training)
+    return _close(padded, alone, model.dtype)
+
+
+def _close(given: Tensor, sure: Tensor, dtype: torch.dtype) -> bool:
+    """Equal but for rounding, of which half precision has much."""
+    room = 0.2 if dtype in (torch.float16, torch.bfloat16) else 1e-2
+    given, sure = given.float(), sure.float()
+    return bool(((given - sure).abs() <= room * sure.std()).all())
+
+
 def _cache_name(policy: Any) -> str | None:
     """What the model calls its cache: Mamba has another word than most."""
     parameters = inspect.signature(type(causal_lm(policy)).forward).parameters
@@ -117,9 +153,8 @@ def _agrees(policy: Any) -> bool:
     try:
         ways = CachedSteps(policy, ids, mask), WholeSteps(policy, ids, mask)
         for kept in ([1, 2], [0, 1], [0, 1]):
-            fast, sure = (way.logits().float() for way in ways)
-            room = 0.2 if policy.dtype in (torch.float16, torch.bfloat16) else 1e-2
-            if not bool(((fast - sure).abs() <= room * sure.std()).all()):
+            fast, sure = (way.logits() for way in ways)
+            if not _close(fast, sure, policy.dtype):
                 return False
             index = torch.tensor(kept, device=device)
             for way in ways:

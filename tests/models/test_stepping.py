@@ -7,6 +7,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from rlhf_compare.models.generation import generate
+from rlhf_compare.models.policy import response_logits
 from rlhf_compare.models.stepping import CachedSteps, WholeSteps, steps_of
 from rlhf_compare.tensors.padding import pad_sequences
 
@@ -84,6 +85,20 @@ def test_answers_to_a_padded_batch_are_those_to_each_prompt_alone(kind: str) -> 
     assert answers.to_lists() == want
     assert answers.ended.tolist() == [row[-1] in ends for row in want]
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_logits_of_padded_rows_are_those_of_each_row_alone(kind: str) -> None:
+    model, responses = model_of(kind), [[7, 8, 9], [7], [1, 2], [9, 9, 9], [4]]
+    ids, mask = pad_sequences(PROMPTS, 0, "left")
+    said, real = pad_sequences(responses, 0, "right")
+    whole, both = torch.cat([ids, said], 1), torch.cat([mask, real], 1)
+    with torch.no_grad():
+        logits = response_logits(model, whole, both, 3)
+        for row, (prompt, response) in enumerate(zip(PROMPTS, responses, strict=True)):
+            single = model(torch.tensor([prompt + response]), use_cache=False).logits[0]
+            expected = single[len(prompt) - 1 : -1]
+            torch.testing.assert_close(logits[row, : len(response)], expected, rtol=0, atol=2e-3)
 
 
 def test_plain_attention_is_trusted_and_hybrids_keep_their_cache_where_it_is_right() -> None:
