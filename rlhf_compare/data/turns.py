@@ -36,7 +36,9 @@ def _with_and_without(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
 
 def _short_texts(tokenizer: Tokenizer) -> Iterator[str]:
     yield "x"
-    yield from islice(tokenizer.get_vocab(), _TRIED)
+    controls = set(control_tokens(tokenizer))  # one of these would be taken for the opening
+    words = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    yield from islice((word for word, _ in words if word not in controls), _TRIED)
 
 
 def template_end(tokenizer: Tokenizer) -> int | None:
