@@ -31,11 +31,10 @@ from rlhf_compare.inputs import (
     reward_inputs,
     sft_inputs,
 )
-from rlhf_compare.models.adapter_recipe import check_adapters
 from rlhf_compare.models.adapters import lora_config
 from rlhf_compare.models.tokenizer import get_tokenizer
 from rlhf_compare.ppo.stage import train_ppo
-from rlhf_compare.preflight import check_recipe
+from rlhf_compare.preflight import check_recipe, check_rows
 from rlhf_compare.recipe import Recipe
 from rlhf_compare.reward.ranked import Half
 from rlhf_compare.reward.stage import require_healthy, train_reward
@@ -287,10 +286,11 @@ class Pipeline:
             StageFailedError: the SFT model, which all share, or its measurement failed.
         """
         # fail before SFT has trained where a later stage has no rows
-        feeds = DataDirectory(self.data().directory.path).ledger()["feeds"]
+        data = DataDirectory(self.data().directory.path)
         bases = {self.recipe.base(method) for method in methods}
-        check_adapters(self.recipe.model, dpo="dpo" in bases)
-        require_rows(feeds, {stage for base in bases for stage in (*_BEFORE[base], base)})
+        stages = {stage for base in bases for stage in (*_BEFORE[base], base)}
+        require_rows(data.ledger()["feeds"], stages)
+        check_rows(self.recipe, data, methods, str(self.root / "check"))
         self.sft()
         evaluations: dict[str, dict[int, Stage]] = {method: {} for method in methods}
         for seed in seeds:

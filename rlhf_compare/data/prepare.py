@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from tqdm.auto import tqdm
 
+from rlhf_compare.bars import Bar, bar
 from rlhf_compare.data.chunks import ENCODED, FITTED, LENGTHS, map_rows
 from rlhf_compare.data.config import DataConfig, TaskConfig
 from rlhf_compare.data.control import unmarked
@@ -283,6 +283,6 @@ class _Preparation:
             yield from zip(prompts["prompt"], index.held_out[places[rows]].tolist(), strict=True)
 
 
-def _bar(what: str, total: int | None = None) -> tqdm:
+def _bar(what: str, total: int | None = None) -> Bar:
     """A bar, once it is worth one."""
-    return tqdm(desc=what, total=total, unit="row", delay=3.0, leave=False)
+    return bar(what, total, "row", delay=3.0, leave=False)

@@ -47,25 +47,6 @@ def require_rows(feeds: Mapping[str, int], stages: Collection[str]) -> None:
             )
 
 
-def require_prompts(data: Dataset, episodes: int) -> None:
-    """Assert that PPO has prompts for one rollout: known once the data are prepared.
-
-    Args:
-        data: the training side.
-        episodes: of one rollout, on all processes.
-
-    Raises:
-        DataError: it has fewer different prompts.
-    """
-    prompts = len(prompt_view(data, "ppo"))
-    if prompts < episodes:
-        raise DataError(
-            f"data: {prompts} different prompts feed ppo, fewer than one rollout of {episodes} "
-            "episodes; add rows, or lower ppo.per_device_train_batch_size or "
-            "ppo.gradient_accumulation_steps"
-        )
-
-
 def sft_view(data: Dataset) -> Dataset:
     """``input_ids`` and ``completion_mask`` (1 on the response, EOS included) for SFTTrainer."""
 

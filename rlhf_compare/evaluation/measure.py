@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from rlhf_compare.bars import bar
 from rlhf_compare.data.config import TaskConfig
 from rlhf_compare.data.encoding import decode_response, marker_ids, prefix_ids
 from rlhf_compare.data.tasks import has_marker
@@ -82,8 +82,7 @@ class Harness:
         answers: list[str] = []
         n, per_batch = self.config.samples_per_prompt, self.config.batch_size
         size = max(1, per_batch // n)
-        title, hidden = f"evaluate {label}", label is None
-        with tqdm(total=len(prompts), desc=title, unit="prompt", disable=hidden) as bar:
+        with bar(label or "", len(prompts), "prompt", hidden=label is None) as progress:
             for start in range(0, len(prompts), size):
                 part = list(prompts[start : start + size])
                 ids, mask = self._pad(part)
@@ -92,7 +91,7 @@ class Harness:
                 self._add_adoption(columns, policy, ids, mask, greedy)
                 repeated = [t.repeat_interleave(n, dim=0) for t in (ids, mask)]
                 self._add_sampled(columns, policy, *repeated)
-                bar.update(len(part))
+                progress.update(len(part))
         return Measurement(per_prompt=dict(columns), answers=answers)
 
     def answer(self, policy: PreTrainedModel, prompts: Sequence[list[int]]) -> list[str]:

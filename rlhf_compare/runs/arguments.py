@@ -3,6 +3,7 @@
 import dataclasses
 import typing
 from collections.abc import Callable, Collection
+from enum import Enum
 from typing import Any
 
 import torch
@@ -71,6 +72,29 @@ def section_of(config_class: type, name: str, without: Collection[str] = ()) -> 
 def owned_hint(field: str) -> str | None:
     """Why a recipe may not set a field that the trainer has; None if the field is not ours."""
     return _OWNED.get(field)
+
+
+def effective_settings(args: Any) -> dict[str, Any]:
+    """What a trainer was built with, its defaults included, under a recipe's names, as JSON.
+
+    The pipeline's own fields are left out, and tokens of accounts.
+    """
+    values = {
+        field.name: getattr(args, field.name)
+        for field in dataclasses.fields(args)
+        if field.init and field.name not in _OWNED and field.name != "hub_token"
+    }
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, dict):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def _bounds(name: str) -> dict[str, Any]:

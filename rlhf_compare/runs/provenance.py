@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,16 @@ def provenance() -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **versions},
         "device": _device(),
     }
+
+
+def commit() -> str | None:
+    """Of the checkout that runs; None outside one."""
+    return _git_once()[0]
+
+
+@cache
+def _git_once() -> tuple[str | None, bool | None]:
+    return _git()
 
 
 def _git() -> tuple[str | None, bool | None]:

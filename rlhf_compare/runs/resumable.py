@@ -12,15 +12,16 @@ from transformers.trainer_utils import TrainOutput
 from rlhf_compare.errors import StageStoppedError
 from rlhf_compare.runs import resuming
 from rlhf_compare.runs.checkpoints import Checkpoints, step_of
+from rlhf_compare.runs.progress import ProgressBar
 from rlhf_compare.runs.stopping import StopRequest, deferred_signals
-from rlhf_compare.runs.tracking import MetricsLog, ProgressBar, WandbCallback
+from rlhf_compare.runs.tracking import MetricsLog
 
 if TYPE_CHECKING:
     from transformers import Trainer
 else:  # the Trainer class comes after this one in the order of bases
     Trainer = object
 
-_SINKS = (MetricsLog, ProgressBar, WandbCallback)
+_SINKS = (MetricsLog, ProgressBar)  # the tracker ends with the stage
 _SHARE = 50  # a checkpoint that takes a second is due 50 seconds after the last at the earliest
 
 # what the Trainer and TRL's trainers add up between two log rows, or never save

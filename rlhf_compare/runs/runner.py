@@ -18,7 +18,7 @@ from rlhf_compare.runs.locks import claim, drop, move, share
 from rlhf_compare.runs.provenance import provenance
 from rlhf_compare.runs.stage import StageContext
 from rlhf_compare.runs.storage import is_storage_fault, storage_fault
-from rlhf_compare.runs.tracking import describe_tracking
+from rlhf_compare.runs.wandb_account import describe_tracking
 
 _ERROR = "error.txt"
 
@@ -88,7 +88,7 @@ class StageRunner:
         if self._find_done(stage) is None:
             if trains and not self._said_tracking:
                 self._said_tracking = True
-                self.say(describe_tracking(self._tracking))
+                self.say(describe_tracking(self._tracking, self.root))
             self._run(stage, label, identity, run)
         else:
             self.say(f"{label}: done before, kept ({stage.directory.path})")
@@ -203,12 +203,14 @@ class StageRunner:
             checkpoints=Checkpoints(
                 directory.path / FOLDER, label, self.say, self.checkpoint_seconds
             ),
+            say=self.say,
         )
         try:
-            with context.meter.stage():
-                run(context)
-            write_json(directory.path / "cost.json", context.meter.as_dict())
-            directory.finish(stage.inputs_hash)
+            with context:  # the tracker ends last, when all that the stage made is on disk
+                with context.meter.stage():
+                    run(context)
+                write_json(directory.path / "cost.json", context.meter.as_dict())
+                directory.finish(stage.inputs_hash)
         except (KeyboardInterrupt, SystemExit):
             self.say(f"{label}: {self._interrupted(directory)}")
             raise

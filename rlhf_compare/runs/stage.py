@@ -12,14 +12,16 @@ from rlhf_compare.runs.checkpoints import Checkpoints
 from rlhf_compare.runs.config import TrackingConfig
 from rlhf_compare.runs.directory import RunDirectory
 from rlhf_compare.runs.meter import DeviceMeter
-from rlhf_compare.runs.tracking import EvaluateEvenly, MetricsLog, ProgressBar, WandbCallback
+from rlhf_compare.runs.progress import ProgressBar
+from rlhf_compare.runs.tracking import EvaluateEvenly, MetricsLog
+from rlhf_compare.runs.wandb_run import StageRun, WandbCallback
 
 Probe = Callable[[Any], dict[str, float]]  # a policy in, numbers out; see StageTrainer
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageContext:
-    """One stage of one run.
+    """One stage of one run; as a context it ends the tracker's run when the stage is over.
 
     name        sft, reward, ppo, dpo, or a variant's
     seed        of this stage
@@ -28,6 +30,7 @@ class StageContext:
     cache       what runs of all recipes share, named by content
     recipe      the resolved recipe, for the tracker
     checkpoints where the stage goes on from after an interruption; None = it starts again
+    say         prints a line for the user
     """
 
     name: str
@@ -39,6 +42,16 @@ class StageContext:
     recipe: dict[str, Any]
     meter: DeviceMeter = field(default_factory=DeviceMeter)
     checkpoints: Checkpoints | None = None
+    say: Callable[[str], None] = print
+    _trackers: list[WandbCallback] = field(default_factory=list)
+
+    def __enter__(self) -> "StageContext":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """After the model is saved: a tracker that is gone may cost seconds, and no model."""
+        while self._trackers:
+            self._trackers.pop().close(exit_code=0 if kind is None else 1)
 
     @property
     def run_name(self) -> str:
@@ -46,15 +59,14 @@ class StageContext:
 
     def callbacks(self, metric: str, evaluations: int = 0) -> list[TrainerCallback]:
         """The log, the bar (showing ``metric``), the tracker, and who calls the evaluations."""
+        run = StageRun(
+            recipe=self.recipe, stage=self.name, seed=self.seed, directory=self.directory.path
+        )
+        tracker = WandbCallback(self.tracking, run, self.say)
+        self._trackers.append(tracker)
         return [
             *([EvaluateEvenly(evaluations)] if evaluations else []),
             MetricsLog(self.directory.path / "metrics.jsonl"),
-            ProgressBar(self.run_name, metric),
-            WandbCallback(
-                self.tracking,
-                directory=self.directory.path,
-                name=self.run_name,
-                group=str(self.recipe["name"]),
-                recipe=self.recipe,
-            ),
+            tracker,  # before the bar, so that its link does not cut the bar in two
+            ProgressBar(self.directory.path.name, metric),
         ]

@@ -13,7 +13,6 @@ from rlhf_compare.data.views import (
     prompt_view,
     ranked_pairs,
     ranked_view,
-    require_prompts,
     sft_view,
 )
 from rlhf_compare.errors import DataError
@@ -101,15 +100,3 @@ def test_pairs_are_ordered_and_complete(scores: list[float]) -> None:
     assert len(best_worst) == (len(set(scores)) > 1)
     assert all(scores[a] == max(scores) and scores[b] == min(scores) for a, b in best_worst)
     assert len(ranked_pairs(scores, "adjacent")) == max(len(set(scores)) - 1, 0)
-
-
-def test_fewer_prompts_than_one_rollout_are_counted_before_training() -> None:
-    rows = Dataset.from_list(
-        [
-            {"prompt": prompt, "prompt_ids": [1], "feeds": feeds}
-            for prompt, feeds in (("a", ["ppo"]), ("a", ["ppo"]), ("b", ["ppo"]), ("c", ["dpo"]))
-        ]
-    )
-    require_prompts(rows, 2)
-    with pytest.raises(DataError, match="2 different prompts feed ppo, fewer than one rollout of"):
-        require_prompts(rows, 3)

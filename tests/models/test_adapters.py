@@ -19,9 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from rlhf_compare.errors import RecipeError, StageFailedError
 from rlhf_compare.models import merging
-from rlhf_compare.models.adapter_recipe import check_adapters
 from rlhf_compare.models.adapters import Hats, lora_config, lora_fault, save_merged
-from rlhf_compare.models.config import ModelConfig
 from rlhf_compare.models.merging import write_adapter
 
 WORDS = 40
@@ -232,26 +230,3 @@ def test_adapter_alone_lies_where_peft_looks(name: str, tmp_path: Path) -> None:
     write_adapter(hats.model, name, tmp_path / "out")
     again = AutoPeftModelForCausalLM.from_pretrained(tmp_path / "out")
     assert torch.equal(logits(again), logits(hats.model))
-
-
-# --- a recipe's adapters on the recipe's model
-
-
-def shape(**lora_fields: Any) -> ModelConfig:
-    config = {"model_type": "gpt2", "n_layer": 2, "n_head": 2, "n_embd": 16}
-    return ModelConfig(config=config, lora={"r": 4, **lora_fields} if lora_fields else None)
-
-
-def test_targets_are_held_against_the_model_before_anything_trains() -> None:
-    state = torch.random.get_rng_state()
-    check_adapters(shape())
-    check_adapters(shape(target_modules=["c_attn"]), dpo=True)
-    check_adapters(shape(target_modules=["lm_head"]))
-    assert torch.equal(torch.random.get_rng_state(), state)
-    with pytest.raises(RecipeError, match=r"model\.lora\.target_modules: .*q_projj"):
-        check_adapters(shape(target_modules=["q_projj"]))
-    for targets in (["lm_head"], ".*head"):
-        with pytest.raises(RecipeError, match=r"model\.lora\.target_modules: lm_head: DPO reads"):
-            check_adapters(shape(target_modules=targets), dpo=True)
-    with pytest.raises(RecipeError, match=r"model\.lora\.r: 0"):
-        check_adapters(shape(r=0))
