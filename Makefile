@@ -5,6 +5,7 @@ RECIPE ?= recipes/tiny.yaml
 SEEDS  ?= 0
 ARGS   ?=
 PYTHON ?= python3
+export ARGS  # as one text, so that no shell splits model.lora={r: 16, lora_alpha: 32}
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -19,28 +20,28 @@ help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 compare: $(STAMP)  ## train PPO and DPO, measure both, write reports/<recipe>/
-	$(RUN) compare --recipe $(RECIPE) --seeds "$(SEEDS)" $(ARGS)
+	$(RUN) compare --recipe "$(RECIPE)" --seeds "$(SEEDS)" --args "$$ARGS"
 
 ppo: $(STAMP)  ## what PPO needs: SFT, reward model, PPO; ends with its row of the table
-	$(RUN) ppo --recipe $(RECIPE) --seeds "$(SEEDS)" $(ARGS)
+	$(RUN) ppo --recipe "$(RECIPE)" --seeds "$(SEEDS)" --args "$$ARGS"
 
 dpo: $(STAMP)  ## what DPO needs: SFT, DPO; ends with its row of the table
-	$(RUN) dpo --recipe $(RECIPE) --seeds "$(SEEDS)" $(ARGS)
+	$(RUN) dpo --recipe "$(RECIPE)" --seeds "$(SEEDS)" --args "$$ARGS"
 
-data: $(STAMP)  ## prepare the data and show them, before anyone trains
-	$(RUN) data --recipe $(RECIPE) $(ARGS)
+data: $(STAMP)  ## prepare the data and show them, before anyone trains (no SEEDS)
+	$(RUN) data --recipe "$(RECIPE)" --args "$$ARGS"
 
-sft: $(STAMP)  ## the SFT model that both start from
-	$(RUN) sft --recipe $(RECIPE) $(ARGS)
+sft: $(STAMP)  ## the SFT model that both start from (no SEEDS: its seed is ARGS=seed=N)
+	$(RUN) sft --recipe "$(RECIPE)" --args "$$ARGS"
 
 reward: $(STAMP)  ## the reward model, and what the doctor found in it
-	$(RUN) reward --recipe $(RECIPE) --seeds "$(SEEDS)" $(ARGS)
+	$(RUN) reward --recipe "$(RECIPE)" --seeds "$(SEEDS)" --args "$$ARGS"
 
 evaluate: $(STAMP)  ## measure every method with one harness, print the table
-	$(RUN) evaluate --recipe $(RECIPE) --seeds "$(SEEDS)" $(ARGS)
+	$(RUN) evaluate --recipe "$(RECIPE)" --seeds "$(SEEDS)" --args "$$ARGS"
 
-report: $(STAMP)  ## draw the report again from results.json
-	$(RUN) report --recipe $(RECIPE)
+report: $(STAMP)  ## draw the report again from results.json (no SEEDS, no ARGS)
+	$(RUN) report --recipe "$(RECIPE)"
 
 test: $(STAMP)  ## the fast tests
 	$(BIN)/python -m pytest

@@ -5,19 +5,24 @@ Exit codes: 0 done, 1 failed, 2 usage or recipe, 75 stopped with a checkpoint to
 """
 
 import logging
+import os
 import shlex
 import signal
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from rlhf_compare.data.config import MAX_SEED
+from rlhf_compare import __version__
 from rlhf_compare.errors import StageFailedError, StageStoppedError, UserError
+from rlhf_compare.plan import print_plan, seeds_of, stage_labels
+from rlhf_compare.recipe_text.overrides import expand
+from rlhf_compare.recipe_text.reading import check_names
 from rlhf_compare.runs.stopping import end_at_once
 
 app = typer.Typer(
@@ -25,16 +30,45 @@ app = typer.Typer(
     no_args_is_help=True,
     help="RLHF with PPO, or DPO? Train both from one SFT model, measure both, read one page.",
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 console = Console()
 
 RecipeOption = Annotated[Path, typer.Option("--recipe", help="YAML file: one experiment.")]
-SeedsOption = Annotated[str, typer.Option("--seeds", help='Seeds of the methods, "0 1 2".')]
+SeedsOption = Annotated[
+    str, typer.Option("--seeds", help='Seeds of the methods: "0 1 2", "0-4" or "0,3".')
+]
 RunsOption = Annotated[Path, typer.Option("--runs", help="Where stages write.")]
 ReportsOption = Annotated[Path, typer.Option("--reports", help="Where reports go.")]
-Overrides = Annotated[list[str] | None, typer.Argument(metavar="[SECTION.FIELD=VALUE]...")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check everything, print the resolved plan and stop.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[SECTION.FIELD=VALUE]...",
+        help="Fields that differ from the recipe, for instance ppo.kl_coef=0.1 "
+        "dpo.loss_type=ipo 'model.lora={r: 16, lora_alpha: 32}'. The value is YAML; null takes a "
+        "variant or a section away.",
+    ),
+]
 
 DEFAULT_RECIPE = Path("recipes/tiny.yaml")
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"rlhf-compare {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    """What stands before the verb."""
 
 
 @app.command()
@@ -43,15 +77,11 @@ def compare(
     seeds: SeedsOption = "0",
     runs: RunsOption = Path("runs"),
     reports: ReportsOption = Path("reports"),
-    dry_run: Annotated[bool, typer.Option(help="Print the resolved plan and stop.")] = False,
+    dry_run: DryRun = False,
     overrides: Overrides = None,
 ) -> None:
     """Train PPO and DPO from one SFT model, measure both, write the report."""
-    pipeline = _pipeline(recipe, overrides, runs)
-    if dry_run:
-        _print_plan(pipeline, _seeds(seeds))
-        return
-    _measure_and_report(pipeline, pipeline.recipe.methods, _seeds(seeds), reports)
+    _run_methods(recipe, overrides, runs, seeds, dry_run, reports=reports)
 
 
 @app.command()
@@ -59,11 +89,11 @@ def ppo(
     recipe: RecipeOption = DEFAULT_RECIPE,
     seeds: SeedsOption = "0",
     runs: RunsOption = Path("runs"),
+    dry_run: DryRun = False,
     overrides: Overrides = None,
 ) -> None:
     """Run what PPO needs (SFT, reward model, PPO) and print its row of the table."""
-    pipeline = _pipeline(recipe, overrides, runs)
-    _measure_and_report(pipeline, _methods(pipeline.recipe, "ppo"), _seeds(seeds), None)
+    _run_methods(recipe, overrides, runs, seeds, dry_run, base="ppo")
 
 
 @app.command()
@@ -71,11 +101,11 @@ def dpo(
     recipe: RecipeOption = DEFAULT_RECIPE,
     seeds: SeedsOption = "0",
     runs: RunsOption = Path("runs"),
+    dry_run: DryRun = False,
     overrides: Overrides = None,
 ) -> None:
     """Run what DPO needs (SFT, DPO) and print its row of the table."""
-    pipeline = _pipeline(recipe, overrides, runs)
-    _measure_and_report(pipeline, _methods(pipeline.recipe, "dpo"), _seeds(seeds), None)
+    _run_methods(recipe, overrides, runs, seeds, dry_run, base="dpo")
 
 
 @app.command()
@@ -83,10 +113,14 @@ def data(
     recipe: RecipeOption = DEFAULT_RECIPE,
     runs: RunsOption = Path("runs"),
     reports: ReportsOption = Path("reports"),
+    dry_run: DryRun = False,
     overrides: Overrides = None,
 ) -> None:
     """Prepare the data and show them: rows dropped and why, lengths, examples with their masks."""
     pipeline = _pipeline(recipe, overrides, runs)
+    if dry_run:
+        print_plan(pipeline, ["data"])
+        return
     from rlhf_compare.data.show import show_examples, show_report
     from rlhf_compare.data.store import DataDirectory
     from rlhf_compare.models.tokenizer import load_tokenizer
@@ -108,10 +142,15 @@ def data(
 def sft(
     recipe: RecipeOption = DEFAULT_RECIPE,
     runs: RunsOption = Path("runs"),
+    dry_run: DryRun = False,
     overrides: Overrides = None,
 ) -> None:
     """Train the SFT model that both methods start from."""
-    _pipeline(recipe, overrides, runs).sft()
+    pipeline = _pipeline(recipe, overrides, runs)
+    if dry_run:
+        print_plan(pipeline, ["data", "sft"])
+        return
+    pipeline.sft()
 
 
 @app.command()
@@ -119,14 +158,19 @@ def reward(
     recipe: RecipeOption = DEFAULT_RECIPE,
     seeds: SeedsOption = "0",
     runs: RunsOption = Path("runs"),
+    dry_run: DryRun = False,
     overrides: Overrides = None,
 ) -> None:
     """Train the reward model and print what the doctor found in it."""
+    wanted = seeds_of(seeds)
     pipeline = _pipeline(recipe, overrides, runs)
+    if dry_run:
+        print_plan(pipeline, ["data", "sft", *(f"reward-{seed}" for seed in wanted)])
+        return
     from rlhf_compare.reporting.terminal import print_doctor
     from rlhf_compare.reward.stage import read_diagnosis
 
-    for seed in _seeds(seeds):
+    for seed in wanted:
         diagnosis = read_diagnosis(pipeline.reward(seed).directory)
         print_doctor(diagnosis.as_dict()["checks"], seed, console=console)
 
@@ -136,11 +180,11 @@ def evaluate(
     recipe: RecipeOption = DEFAULT_RECIPE,
     seeds: SeedsOption = "0",
     runs: RunsOption = Path("runs"),
+    dry_run: DryRun = False,
     overrides: Overrides = None,
 ) -> None:
     """Measure SFT, PPO and DPO with one harness, training what is missing, and print the table."""
-    pipeline = _pipeline(recipe, overrides, runs)
-    _measure_and_report(pipeline, pipeline.recipe.methods, _seeds(seeds), None)
+    _run_methods(recipe, overrides, runs, seeds, dry_run)
 
 
 @app.command()
@@ -152,40 +196,61 @@ def report(
     reports: ReportsOption = Path("reports"),
 ) -> None:
     """Draw the report again from a results.json; trains and measures nothing."""
-    from rlhf_compare.recipe import load_recipe
     from rlhf_compare.reporting.report import write_report
     from rlhf_compare.reporting.results import load_results
 
-    source = results or reports / load_recipe(recipe).name / "results.json"
+    source = results or reports / check_names(recipe) / "results.json"
     page = write_report(load_results(source), source.parent)
     console.print(f"report: {page}", soft_wrap=True)
 
 
-def _methods(recipe: Any, base: str) -> list[str]:
-    """SFT, a method and its variants."""
-    return [name for name in recipe.methods if recipe.base(name) in ("sft", base)]
+def _run_methods(
+    recipe: Path,
+    overrides: Sequence[str] | None,
+    runs: Path,
+    seeds: str,
+    dry_run: bool,
+    base: str | None = None,
+    reports: Path | None = None,
+) -> None:
+    """What the verbs that train methods share.
 
-
-def _seeds(text: str) -> list[int]:
-    try:
-        seeds = [int(part) for part in text.replace(",", " ").split()]
-    except ValueError as error:
-        raise UserError(f'--seeds: {text!r}: write whole numbers, for instance "0 1 2"') from error
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise UserError(f"--seeds: {text!r}: give different whole numbers, none below 0")
-    if max(seeds) > MAX_SEED:
-        raise UserError(f"--seeds: {max(seeds)}: no seed may be over {MAX_SEED}")
-    return seeds
+    Args:
+        base: run this method and its variants alone; None = all methods.
+        reports: where the report goes; None = print the table alone.
+    """
+    wanted = seeds_of(seeds)
+    pipeline = _pipeline(recipe, overrides, runs)
+    ours = pipeline.recipe
+    methods = [m for m in ours.methods if base is None or ours.base(m) in ("sft", base)]
+    if dry_run:
+        print_plan(pipeline, stage_labels(pipeline, methods, wanted))
+        return
+    _measure_and_report(pipeline, methods, wanted, reports)
 
 
 def _pipeline(recipe: Path, overrides: Sequence[str] | None, runs: Path) -> Any:
-    # training libraries take seconds to load; `--help` and a mistyped verb should not
-    with console.status("loading"):
+    """The pipeline of a recipe that passed the preflight."""
+    check_names(recipe, overrides or ())  # training libraries take seconds to load; a typo none
+    with console.status("loading"), _without("WANDB_MODE"):
         from rlhf_compare.pipeline import Pipeline
         from rlhf_compare.recipe import load_recipe
 
     _quiet()
-    return Pipeline(load_recipe(recipe, overrides or ()), runs, say=_say)
+    pipeline = Pipeline(load_recipe(recipe, overrides or ()), runs, say=_say)
+    pipeline.check()
+    return pipeline
+
+
+@contextmanager
+def _without(variable: str) -> Iterator[None]:
+    """transformers prints a line as it is imported where WANDB_MODE says offline."""
+    value = os.environ.pop(variable, None)
+    try:
+        yield
+    finally:
+        if value is not None:
+            os.environ[variable] = value
 
 
 def _say(line: str) -> None:
@@ -212,7 +277,6 @@ def _measure_and_report(
     from rlhf_compare.reporting.terminal import print_table
     from rlhf_compare.results import collect_results
 
-    pipeline.check()
     evaluations = pipeline.compare(methods, seeds, with_reward="ppo" in methods)
     results = collect_results(pipeline, evaluations, shlex.join(["rlhf-compare", *sys.argv[1:]]))
     validate(results)
@@ -226,34 +290,12 @@ def _measure_and_report(
         raise StageFailedError(why)
 
 
-def _print_plan(pipeline: Any, seeds: Sequence[int]) -> None:
-    """The resolved recipe and what would run where; touches neither network nor disk."""
-    import yaml
-
-    recipe = pipeline.recipe
-    print(yaml.safe_dump(recipe.resolved(), sort_keys=False, allow_unicode=True))
-    hub = [f"{kind} {name}" for kind, name in _hub_ids(recipe)]
-    print(f"# from the hub: {', '.join(hub) or 'nothing'}")
-    print(f"# run directories, under {pipeline.root}:")
-    print("#   data")
-    for stage in dict.fromkeys(s for method in recipe.methods for s in pipeline.path(method)):
-        labels = [stage] if stage == "sft" else [f"{stage}-{seed}" for seed in seeds]
-        print(f"#   {' '.join(labels)}")
-    for method in recipe.methods:
-        print(f"#   {' '.join(f'evaluate-{method}-{seed}' for seed in seeds)}")
-
-
-def _hub_ids(recipe: Any) -> list[tuple[str, str]]:
-    sources = [("data", source.hub_id) for source in recipe.data.all_sources]
-    ids = [("model", recipe.model.hub_id), *sources]
-    return [(kind, name) for kind, name in ids if name]
-
-
 def main() -> None:
     """Entry point: turns errors that a person caused into one line and an exit code."""
     signal.signal(signal.SIGTERM, end_at_once)
     try:
-        app()
+        sys.argv[1:] = expand(sys.argv[1:])
+        app(prog_name="rlhf-compare")
     except StageStoppedError as stop:
         print(stop, file=sys.stderr)
         sys.exit(stop.exit_code)

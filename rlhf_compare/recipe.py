@@ -1,13 +1,10 @@
 """A recipe: one strict, typed object from a YAML file and overrides. One file = one experiment."""
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
-from yaml.constructor import ConstructorError
 
 from rlhf_compare.data.config import MAX_SEED, DataConfig, Section, SourceConfig, TaskConfig
 from rlhf_compare.dpo.config import DPOSection
@@ -15,8 +12,11 @@ from rlhf_compare.errors import RecipeError
 from rlhf_compare.evaluation.config import EvaluationConfig
 from rlhf_compare.models.config import ModelConfig
 from rlhf_compare.ppo.config import PPOSection
+from rlhf_compare.recipe_text.fields import owned_hint
+from rlhf_compare.recipe_text.reading import blame, read_recipe
+from rlhf_compare.recipe_text.suggestions import did_you_mean, nearest
 from rlhf_compare.reward.config import RewardSection
-from rlhf_compare.runs.arguments import StageSection, owned_hint
+from rlhf_compare.runs.arguments import StageSection, lists_from_scalars
 from rlhf_compare.runs.config import TrackingConfig
 from rlhf_compare.sft.config import SFTSection
 
@@ -49,6 +49,15 @@ class Recipe(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     tracking: TrackingConfig = TrackingConfig()
     variants: dict[VariantName, Variant] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_is_a_list_of_one(cls, values: Any) -> Any:
+        ours: dict[str, type[BaseModel]] = {"data": DataConfig, "evaluation": EvaluationConfig}
+        return {
+            name: lists_from_scalars(ours[name], value) if name in ours else value
+            for name, value in values.items()
+        }
 
     @model_validator(mode="after")
     def _variants_are_sections(self) -> "Recipe":
@@ -94,68 +103,21 @@ class Recipe(Section):
         }
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML in which a key may stand once: the last of two must not win in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for index, key in enumerate(keys):
-            if key in keys[:index]:
-                mark = node.value[index][0].start_mark
-                raise ConstructorError(None, None, f"key {key!r} stands twice", mark)
-        return super().construct_mapping(node, deep)
-
-
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply overrides of the form ``section.field=value``.
 
     Raises:
         RecipeError: one line per fault, each with the field, the value and the way out.
     """
-    values = _read(path)
-    for override in overrides:
-        _apply(values, override)
+    values, given = read_recipe(path, overrides)
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        lines = [_explain(fault) for fault in error.errors()]
-        raise RecipeError("\n".join(f"{path}: {line}" for line in dict.fromkeys(lines))) from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
-    except OSError as error:
-        known = ", ".join(sorted(str(p) for p in Path("recipes").glob("*.yaml")))
-        raise RecipeError(f"recipe {path}: {error.strerror}; recipes here: {known}") from error
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"recipe {path}: not UTF-8 text") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise RecipeError(f"recipe {path}{where}: {problem}") from error
-    if not isinstance(values, dict):
-        raise RecipeError(f"recipe {path}: expected sections, got {type(values).__name__}")
-    # a section with nothing in it is a section with its defaults
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _apply(values: dict[str, Any], override: str) -> None:
-    field, equals, text = override.partition("=")
-    if not equals or not all(field.split(".")):
-        raise RecipeError(f"override {override!r}: write section.field=value")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"override {override!r}: the value is not YAML") from error
-    *parents, leaf = field.split(".")
-    target = values
-    for parent in parents:
-        target = target.setdefault(parent, {})
-        if not isinstance(target, dict):
-            raise RecipeError(f"override {override!r}: {parent} has no fields")
-    target[leaf] = value
+        lines = [
+            blame(path, given, [str(part) for part in fault["loc"]], _explain(fault))
+            for fault in error.errors()
+        ]
+        raise RecipeError("\n".join(dict.fromkeys(lines))) from error
 
 
 def _explain(fault: Any) -> str:
@@ -167,8 +129,8 @@ def _explain(fault: Any) -> str:
     if fault["type"] == "extra_forbidden":
         if location == ["data", "sources"]:
             key = str(fault["loc"][-1])
-            near = difflib.get_close_matches(key, list(SourceConfig.model_fields), n=1, cutoff=0.0)
-            return f"{field}: unknown key {key}; did you mean {', '.join(near)}?"
+            near = nearest(key, SourceConfig.model_fields)
+            return f"{field}: unknown key {key}" + (f"; did you mean {near}?" if near else "")
         return f"{field}: unknown key{_suggest(location)}"
     if fault["type"] == "missing":
         return f"{field}: missing"
@@ -181,12 +143,10 @@ def _explain(fault: Any) -> str:
 
 
 def _suggest(location: list[str]) -> str:
-    fields = Recipe.model_fields
+    fields: Any = Recipe.model_fields
     if len(location) == 2:
-        hint = owned_hint(location[1])
+        hint = owned_hint(*location)
         if hint:
             return f": {hint}"
-        annotation: Any = fields[location[0]].annotation
-        fields = annotation.model_fields
-    near = difflib.get_close_matches(location[-1], list(fields), n=1, cutoff=0.0)
-    return f"; did you mean {'.'.join([*location[:-1], *near])}?"
+        fields = fields[location[0]].annotation.model_fields
+    return did_you_mean(tuple(location), fields)

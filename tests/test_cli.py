@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import os
 import socket
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rlhf_compare import cli
+from rlhf_compare import __version__, cli
 from rlhf_compare.errors import StageFailedError
 
 from .conftest import RECIPES
@@ -85,6 +87,7 @@ def test_help_names_every_verb(run: Any) -> None:
         ("a b", "--seeds: 'a b': write whole numbers"),
         ("1.5", "write whole numbers"),
         ("", "give different whole numbers, none below 0"),
+        ("3-1", "give different whole numbers"),
         ("1 1", "give different whole numbers"),
         ("0 -1", "none below 0"),
         ("4294967296", "--seeds: 4294967296: no seed may be over 4294967295"),
@@ -119,7 +122,7 @@ def test_a_failed_stage_is_1(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("override", "parts"),
     [
-        ("dpo.bata=1", ["tiny.yaml: dpo.bata: unknown key; did you mean dpo.beta?"]),
+        ("dpo.bata=1", ["override 'dpo.bata=1'", "dpo.bata: unknown key; did you mean dpo.beta?"]),
         ("sft.learning_rate=abc", ["sft.learning_rate: input should be a valid number", "'abc'"]),
         ("ppo.per_device_train_batch_size=-1", ["ppo.per_device_train_batch_size", "got -1"]),
         ("model.hub_id=gpt2", ["give exactly one, got config and hub_id"]),
@@ -176,6 +179,126 @@ def test_dry_run_prints_the_plan_and_opens_no_socket(
     if recipe.stem == "tiny":
         assert "# from the hub: nothing" in outcome.out
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", ["compare", "ppo", "dpo", "sft", "reward", "data", "evaluate"])
+def test_every_verb_checks_first_and_can_be_tried(run: Any, verb: str, tmp_path: Path) -> None:
+    dry = (verb, "--recipe", TINY, "--dry-run")
+    outcome = run(*dry)
+    assert (outcome.code, outcome.err) == (0, "") and "# run directories" in outcome.out
+    for refused in (dry, dry[:-1]):
+        assert_one_line(run(*refused, "dpo.optim=nope"), "dpo: nope is not a valid OptimizerNames")
+        assert_one_line(run(*refused, "model.lora={r: 0}"), "model.lora.r: 0")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_overrides_as_users_of_other_tools_write_them(run: Any) -> None:
+    written = ("--dpo.beta=0.2", "--ppo.kl_coef", "0.3", "dpo.loss_type=ipo", "dpo.loss_weights=1")
+    outcome = run("compare", "--recipe", TINY, "--dry-run", *written)
+    plan = yaml.safe_load(outcome.out)
+    assert (plan["dpo"]["beta"], plan["ppo"]["kl_coef"]) == (0.2, 0.3)
+    assert (plan["dpo"]["loss_type"], plan["dpo"]["loss_weights"]) == (["ipo"], [1.0])
+    assert_one_line(run("compare", "--recipe", TINY, "--dpo.beta"), "--dpo.beta", "dpo.beta=value")
+
+
+def test_arguments_in_one_text(run: Any) -> None:
+    text = "model.lora={r: 16, lora_alpha: 32} task.prefix='Let me explain: ' --seeds 0-2"
+    outcome = run("compare", "--recipe", TINY, "--dry-run", "--args", text)
+    plan = yaml.safe_load(outcome.out)
+    assert plan["model"]["lora"] == {"r": 16, "lora_alpha": 32}
+    assert plan["task"]["prefix"] == "Let me explain: " and "ppo-0 ppo-1 ppo-2" in outcome.out
+
+
+def test_make_hands_its_arguments_over_whole(tmp_path: Path) -> None:
+    root = TINY.parents[1]
+    shown = tmp_path / "show"
+    shown.write_text('#!/bin/sh\nfor word; do echo "$word"; done\n')
+    shown.chmod(0o755)
+    lora = "model.lora={r: 16, lora_alpha: 32}"
+    done = subprocess.run(
+        ["make", "-s", "-o", ".venv/.installed", "sft", f"RUN={shown}", f"ARGS={lora}"],
+        cwd=root, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-2:] == ["--args", lora]
+
+
+def test_null_takes_a_variant_or_a_section_away(run: Any) -> None:
+    away = ("variants.dpo_chapter=null", "sft=null")
+    outcome = run("compare", "--recipe", TINY, "--dry-run", *away)
+    plan = yaml.safe_load(outcome.out)
+    assert plan["variants"] == {} and plan["sft"] == {}
+
+
+@pytest.mark.parametrize(
+    ("override", "meant"),
+    [
+        ("ppo.beta=1", "did you mean ppo.kl_coef?"),
+        ("dpo.kl_coef=1", "did you mean dpo.beta?"),
+        ("wandb.project=x", "did you mean tracking?"),
+        ("sft.lr=1", "did you mean sft.learning_rate?"),
+        ("lr=1", "did you mean sft.learning_rate?"),
+        ("dpo.epochs=1", "did you mean dpo.num_train_epochs?"),
+        ("reward.batch_size=1", "did you mean reward.per_device_train_batch_size?"),
+    ],
+)
+def test_names_of_other_libraries_are_known(run: Any, override: str, meant: str) -> None:
+    assert_one_line(run("compare", "--recipe", TINY, override), f"override {override!r}", meant)
+
+
+def test_nothing_is_suggested_where_nothing_is_near(run: Any) -> None:
+    assert "did you mean" not in run("compare", "--recipe", TINY, "foo=1").err
+
+
+@pytest.mark.parametrize(
+    ("written", "mode"), [("on", "auto"), ("true", "auto"), ("off", "disabled"), ("no", "disabled")]
+)
+def test_tracking_is_on_or_off(run: Any, written: str, mode: str) -> None:
+    outcome = run("compare", "--recipe", TINY, "--dry-run", f"tracking.wandb={written}")
+    assert yaml.safe_load(outcome.out)["tracking"]["wandb"] == mode
+
+
+def test_a_project_that_wandb_would_refuse(run: Any) -> None:
+    assert_one_line(run("compare", "--recipe", TINY, "tracking.project=a/b"), "project", "'a/b'")
+
+
+def test_short_help_and_version(run: Any) -> None:
+    assert "compare" in run("-h").out
+    assert run("--version").out == f"rlhf-compare {__version__}\n"
+    shown = run("compare", "--help").out
+    assert "kl_coef=0.1" in shown and "no-dry-run" not in shown
+
+
+QUICK = """
+import sys, time
+sys.argv[1:] = {arguments!r}
+from rlhf_compare import __version__, cli
+try:
+    cli.main()
+except SystemExit:
+    pass
+print(time.process_time() < 1.0, [m for m in ("torch", "transformers", "trl") if m in sys.modules])
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["compare", "--recipe", str(TINY), "ppo.kl_coeff=1"],
+        ["compare", "--recipe", str(TINY), "ppoo.kl_coef=1"],
+        ["compare", "--recipe", str(TINY), "sft.output_dir=x"],
+        ["dpo", "--recipe", "none.yaml"],
+        ["sft", "--recipe", str(TINY), "nonsense"],
+        ["report", "--recipe", str(TINY)],
+        ["--version"],
+    ],
+)
+def test_a_typo_costs_no_training_library(arguments: list[str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", QUICK.format(arguments=arguments)],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(TINY.parents[1])},
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "True []", done
 
 
 # --- data

@@ -7,6 +7,8 @@ import pytest
 
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.recipe import Recipe, load_recipe
+from rlhf_compare.recipe_text.fields import SECTIONS, known_fields
+from rlhf_compare.recipe_text.overrides import split
 
 from .conftest import RECIPES
 
@@ -222,3 +224,45 @@ def test_a_variant_is_its_method_with_its_own_settings_on_top(load: Any) -> None
 def test_what_is_wrong_with_a_variant_is_named(load: Any, variant: str, parts: list[str]) -> None:
     message = fault_of(load, BASE + f"variants: {variant}\n")
     assert all(part in message for part in parts), message
+
+
+@pytest.mark.parametrize("section", ["sft", "reward", "ppo", "dpo", "data", "task", "model"])
+def test_the_names_read_from_the_sources_are_those_of_the_types(section: str) -> None:
+    annotation: Any = Recipe.model_fields[section].annotation
+    assert known_fields(section) == set(annotation.model_fields)
+    assert tuple(Recipe.model_fields) == SECTIONS
+
+
+def test_a_fault_is_blamed_on_who_made_it(load: Any) -> None:
+    text = BASE + "dpo: {beta: -1}\n"
+    assert fault_of(load, text).split(": ")[0].endswith("r.yaml")
+    assert fault_of(load, BASE, "dpo.beta=-1").startswith("override 'dpo.beta=-1' of ")
+    assert fault_of(load, text, "ppo.gamma=1").split(": ")[0].endswith("r.yaml")
+    assert fault_of(load, text, "dpo.learning_rate=1").split(": ")[0].endswith("r.yaml")
+
+
+def test_one_is_a_list_of_one(load: Any) -> None:
+    recipe = load(BASE, "dpo.loss_type=ipo", "data.feeds=sft", "evaluation.questions='Why?'")
+    assert recipe.dpo.given() == {"loss_type": ["ipo"]}
+    assert recipe.data.feeds == ("sft",) and recipe.evaluation.questions == ("Why?",)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a.b=1 c.d=2", ["a.b=1", "c.d=2"]),
+        ("m.l={r: 16, a: [1, 2]}  x.y=z", ["m.l={r: 16, a: [1, 2]}", "x.y=z"]),
+        ("t.p='a b' t.q=\"c d\"", ["t.p='a b'", 't.q="c d"']),
+        ("t.p={a: 'x } y'} b.c=1", ["t.p={a: 'x } y'}", "b.c=1"]),
+        ("--seeds '0 1' a.b=", ["--seeds", "0 1", "a.b="]),
+        ("\"t.p='a: b'\" c.d=1", ["t.p='a: b'", "c.d=1"]),
+        ("", []),
+    ],
+)
+def test_arguments_are_split_as_a_person_reads_them(text: str, words: list[str]) -> None:
+    assert split(text) == words
+
+
+def test_a_bracket_that_never_closes() -> None:
+    with pytest.raises(RecipeError, match="} is missing at the end"):
+        split("m.l={r: 16 a.b=1")

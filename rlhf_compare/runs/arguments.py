@@ -1,18 +1,19 @@
 """A recipe's stage sections take the fields of a trainer's own config class, under their names."""
 
 import dataclasses
+import types
 import typing
 from collections.abc import Callable, Collection
 from enum import Enum
 from typing import Any
 
-import torch
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic.fields import FieldInfo
 
 from rlhf_compare.errors import RecipeError
 
 # Set by the pipeline, so a recipe may not: where to find what replaces each.
-_OWNED = {
+OWNED = {
     "output_dir": "the run directory is runs/<recipe>/<stage>",
     "seed": "use SEEDS or --seeds",
     "data_seed": "use SEEDS or --seeds",
@@ -49,9 +50,36 @@ class StageSection(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_is_a_list_of_one(cls, values: Any) -> Any:
+        return lists_from_scalars(cls, values)
+
     def given(self) -> dict[str, Any]:
         """The fields that the recipe sets."""
         return {name: getattr(self, name) for name in sorted(self.model_fields_set)}
+
+
+def lists_from_scalars(section: type[BaseModel], values: Any) -> Any:
+    """``loss_type: ipo`` where a list is meant is a list of one."""
+    if not isinstance(values, dict):
+        return values
+    fields = section.model_fields
+    return {
+        name: [value]
+        if name in fields and isinstance(value, str | int | float) and _is_list(fields[name])
+        else value
+        for name, value in values.items()
+    }
+
+
+def _is_list(field: FieldInfo) -> bool:
+    """Whether a field takes lists and nothing else but None."""
+    annotation = field.annotation
+    united = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    parts = typing.get_args(annotation) if united else (annotation,)
+    kinds = [typing.get_origin(part) or part for part in parts if part is not type(None)]
+    return bool(kinds) and all(kind in (list, tuple) for kind in kinds)
 
 
 def section_of(config_class: type, name: str, without: Collection[str] = ()) -> type[StageSection]:
@@ -63,15 +91,10 @@ def section_of(config_class: type, name: str, without: Collection[str] = ()) -> 
     hints = typing.get_type_hints(config_class)
     fields: dict[str, Any] = {}
     for field in dataclasses.fields(config_class):
-        if not field.init or field.name in _OWNED or field.name in without:
+        if not field.init or field.name in OWNED or field.name in without:
             continue
         fields[field.name] = (hints[field.name], Field(default=None, **_bounds(field.name)))
     return create_model(name, __base__=StageSection, **fields)
-
-
-def owned_hint(field: str) -> str | None:
-    """Why a recipe may not set a field that the trainer has; None if the field is not ours."""
-    return _OWNED.get(field)
 
 
 def effective_settings(args: Any) -> dict[str, Any]:
@@ -82,7 +105,7 @@ def effective_settings(args: Any) -> dict[str, Any]:
     values = {
         field.name: getattr(args, field.name)
         for field in dataclasses.fields(args)
-        if field.init and field.name not in _OWNED and field.name != "hub_token"
+        if field.init and field.name not in OWNED and field.name != "hub_token"
     }
     return {name: _plain(value) for name, value in values.items()}
 
@@ -128,6 +151,8 @@ def build_arguments(
     Raises:
         RecipeError: the config class refuses the values.
     """
+    import torch  # here: the names of a recipe are checked before any training library loads
+
     values: dict[str, Any] = {
         # TRL's own default is bf16 wherever fp16 is off, which on a CPU is slow and inexact
         "bf16": torch.cuda.is_available() and torch.cuda.is_bf16_supported(),

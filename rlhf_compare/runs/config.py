@@ -28,8 +28,10 @@ def _accepted(name: str) -> str:
 
 def _as_mode(value: object) -> object:
     """YAML reads a bare ``on`` or ``off`` as a truth value."""
-    words = {True: "auto", False: "disabled", "on": "auto", "off": "disabled"}
-    return words.get(value, value) if isinstance(value, bool | str) else value
+    if isinstance(value, bool):
+        return "auto" if value else "disabled"
+    words = {"on": "auto", "true": "auto", "off": "disabled", "false": "disabled"}
+    return words.get(value.lower(), value) if isinstance(value, str) else value
 
 
 Name = Annotated[str, AfterValidator(_accepted)]
