@@ -139,7 +139,7 @@ def speeds(tokenizer: Any, num_proc: int, repeats: int) -> dict[str, list[tuple[
     }
     texts = [*prompts, *(text for pair in responses for text in pair)]
     chunk = datasets.Dataset.from_dict(columns)
-    encode = EncodeRows(tokenizer, config(_CORPUS, num_proc))
+    encode = EncodeRows(tokenizer, config(_CORPUS, num_proc), TASK)
 
     def ours() -> None:
         with tempfile.TemporaryDirectory() as folder:

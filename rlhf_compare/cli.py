@@ -1,11 +1,13 @@
 """The command line: ``rlhf-compare <verb> --recipe FILE section.field=value ...``.
 
-Exit codes: 0 done, 1 failed, 2 usage or recipe, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 usage or recipe, 75 stopped with a checkpoint to go on from,
+130 and 143 ended by Ctrl-C and SIGTERM.
 """
 
 import logging
 import os
 import shlex
+import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -17,10 +19,11 @@ import typer
 from rich.console import Console
 
 from rlhf_compare import __version__
-from rlhf_compare.errors import UserError
+from rlhf_compare.errors import StageFailedError, StageStoppedError, UserError
 from rlhf_compare.plan import print_plan, seeds_of, stage_labels
 from rlhf_compare.recipe_text.overrides import expand
 from rlhf_compare.recipe_text.reading import check_names
+from rlhf_compare.runs.stopping import end_at_once
 
 app = typer.Typer(
     add_completion=False,
@@ -256,8 +259,10 @@ def _say(line: str) -> None:
 
 def _quiet() -> None:
     """Leave the screen to one bar a stage and to our own lines."""
+    from datasets import disable_progress_bars
     from transformers.utils import logging as transformers_logging
 
+    disable_progress_bars()  # "Map", "Filter": one bar a stage is ours
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
     warnings.filterwarnings("ignore", category=FutureWarning)
@@ -281,18 +286,26 @@ def _measure_and_report(
     if reports is not None:
         page = write_report(results, reports / pipeline.recipe.name)
         _say(f"report: {page}")
+    lost = [method for method in methods if method not in evaluations]
+    if lost:
+        why = "; ".join(f"{method} failed: {pipeline.reasons[method]}" for method in lost)
+        raise StageFailedError(why)
 
 
 def main() -> None:
     """Entry point: turns errors that a person caused into one line and an exit code."""
+    signal.signal(signal.SIGTERM, end_at_once)
     try:
         sys.argv[1:] = expand(sys.argv[1:])
         app(prog_name="rlhf-compare")
+    except StageStoppedError as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(stop.exit_code)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except SystemExit as stop:
-        if stop.code == 130:  # what typer makes of a KeyboardInterrupt
+        if stop.code in (130, 143):  # 130: what typer makes of a KeyboardInterrupt
             print(
                 "interrupted: finished stages are kept, the same command goes on", file=sys.stderr
             )

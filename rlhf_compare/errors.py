@@ -19,3 +19,15 @@ class StageFailedError(UserError):
     """A stage stopped: its inputs were fine, its outcome was not."""
 
     exit_code = 1
+
+
+class StorageError(UserError):
+    """A file could not be written: the disk is full, read-only, or not ours."""
+
+    exit_code = 1
+
+
+class StageStoppedError(UserError):
+    """A stage was stopped from outside and left a checkpoint: the same command goes on from it."""
+
+    exit_code = 75

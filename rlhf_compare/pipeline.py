@@ -17,7 +17,6 @@ from typing import Any
 import datasets
 from peft import LoraConfig
 
-from rlhf_compare.data.sources import fingerprint
 from rlhf_compare.data.stage import prepare_data
 from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.data.views import dpo_view, prompt_view, require_rows
@@ -25,18 +24,28 @@ from rlhf_compare.dpo.trainer import train_dpo
 from rlhf_compare.errors import StageFailedError
 from rlhf_compare.evaluation.probe import Probe
 from rlhf_compare.evaluation.stage import evaluate_policy, evaluation_prompts, pairs_of
+from rlhf_compare.inputs import (
+    data_inputs,
+    evaluation_inputs,
+    method_inputs,
+    reward_inputs,
+    sft_inputs,
+)
 from rlhf_compare.models.adapters import lora_config
-from rlhf_compare.models.tokenizer import get_tokenizer, tokenizer_fingerprint
+from rlhf_compare.models.tokenizer import get_tokenizer
 from rlhf_compare.ppo.stage import train_ppo
 from rlhf_compare.preflight import check_recipe, check_rows
 from rlhf_compare.recipe import Recipe
 from rlhf_compare.reward.ranked import Half
 from rlhf_compare.reward.stage import require_healthy, train_reward
+from rlhf_compare.runs.checkpoints import SECONDS
 from rlhf_compare.runs.runner import Stage, StageRunner
 from rlhf_compare.runs.stage import StageContext
 from rlhf_compare.sft.trainer import train_sft
 
 logger = logging.getLogger(__name__)
+
+_REWARD: dict[Half, str] = {"proxy": "reward", "held_out": "reward_held_out"}
 
 # The stages that each method needs before its own; what a path costs is their sum.
 _BEFORE = {"sft": (), "ppo": ("sft", "reward"), "dpo": ("sft",)}
@@ -55,14 +64,21 @@ class Pipeline:
     recipe: Recipe
     runs: Path = Path("runs")
     say: Callable[[str], None] = print
+    checkpoint_seconds: float = SECONDS  # between two checkpoints of a stage that trains
     failed: dict[str, list[int]] = field(default_factory=dict)  # method -> seeds that failed
+    reasons: dict[str, str] = field(default_factory=dict)  # method -> why the first of them did
 
     def __post_init__(self) -> None:
         # a run directory is the cache; a hidden one would make a second run's stages look cheaper
         datasets.disable_caching()
         self._resolved = self.recipe.resolved()
         self._runner = StageRunner(
-            self.root, self._resolved, self.recipe.seed, self.recipe.tracking, self.say
+            self.root,
+            self._resolved,
+            self.recipe.seed,
+            self.recipe.tracking,
+            self.say,
+            self.checkpoint_seconds,
         )
 
     def check(self) -> None:
@@ -81,16 +97,7 @@ class Pipeline:
     # --- the stages
 
     def data(self) -> Stage:
-        recipe = self.recipe
-        # neither changes a prepared row: how many processes, and what DPO takes of K responses
-        rows = recipe.data.model_dump(mode="json", exclude={"num_proc", "pairs"})
-        inputs = {
-            **self._sections("task"),
-            "data": rows,
-            "questions": recipe.evaluation.questions,
-            "tokenizer": {**self._start("dtype"), "files": tokenizer_fingerprint(recipe.model)},
-            "source": fingerprint(recipe.data),
-        }
+        recipe, inputs = self.recipe, data_inputs(self.recipe)
 
         def run(context: StageContext) -> None:
             with context.meter.phase("data"):
@@ -108,7 +115,7 @@ class Pipeline:
 
     def sft(self) -> Stage:
         data = self.data()
-        inputs = {**self._sections("sft"), "model": self._start(), "data": data.inputs_hash}
+        inputs = sft_inputs(self.recipe, data.inputs_hash)
         return self._runner.run(
             "sft", None, inputs, lambda c: train_sft(c, self.recipe.sft, self.recipe.model)
         )
@@ -116,21 +123,10 @@ class Pipeline:
     def reward(self, seed: int, half: Half = "proxy") -> Stage:
         """The reward model that PPO is trained against or, of the other half of the prompts, the
         one that no policy sees: equipment of the evaluation, charged to no path."""
-        recipe, data = self.recipe, self.data()
-        section = self._sections("reward")["reward"]
-        # permission to go on is no part of what the model is
-        inputs: dict[str, Any] = {
-            "reward": {k: v for k, v in section.items() if k != "accept_failed_doctor"},
-            "task": self._sections("task")["task"],
-        }
-        sft = None
-        if section.get("backbone") is None:
-            sft = self.sft()
-            inputs |= {"lora": recipe.model.lora, "sft": sft.inputs_hash}
-        else:
-            inputs |= {"data": data.inputs_hash}
+        recipe, inputs = self.recipe, self._reward_inputs()
+        sft = self.sft() if "sft" in inputs else None
         return self._runner.run(
-            "reward" if half == "proxy" else "reward_held_out",
+            _REWARD[half],
             seed,
             inputs,
             lambda c: train_reward(
@@ -143,22 +139,17 @@ class Pipeline:
             ),
         )
 
-    def held_out_reward(self, seed: int) -> Stage | None:
-        """None where the recipe does not ask for one."""
-        wanted = self._resolved["reward"].get("held_out", False)
-        return self.reward(seed, "held_out") if wanted else None
+    def _reward_inputs(self) -> dict[str, Any]:
+        if self._resolved["reward"].get("backbone") is None:
+            return reward_inputs(self.recipe, {"sft": self.sft().inputs_hash})
+        return reward_inputs(self.recipe, {"data": self.data().inputs_hash})
 
     def ppo(self, seed: int, name: str = "ppo") -> Stage:
         """PPO, or the variant of that name."""
         sft, reward, section = self.sft(), self.reward(seed), self.recipe.section(name)
         require_healthy(reward.directory, self._resolved["reward"])
-        inputs = {
-            "ppo": section.model_dump(mode="json", exclude_unset=True),
-            "lora": self.recipe.model.lora,
-            "sft": sft.inputs_hash,
-            "reward": reward.inputs_hash,
-            "probe": self._probe_inputs(),
-        }
+        before = {"sft": sft.inputs_hash, "reward": reward.inputs_hash}
+        inputs = method_inputs(self.recipe, name, before)
 
         def run(context: StageContext) -> None:
             with context.meter.phase("evaluate"):
@@ -182,13 +173,7 @@ class Pipeline:
     def dpo(self, seed: int, name: str = "dpo") -> Stage:
         """DPO, or the variant of that name."""
         sft, section = self.sft(), self.recipe.section(name)
-        inputs = {
-            "dpo": section.model_dump(mode="json", exclude_unset=True),
-            "pairs": self.recipe.data.pairs,
-            "lora": self.recipe.model.lora,
-            "sft": sft.inputs_hash,
-            "probe": self._probe_inputs(),
-        }
+        inputs = method_inputs(self.recipe, name, {"sft": sft.inputs_hash})
 
         def run(context: StageContext) -> None:
             rule, held_out = self.recipe.data.pairs, context.data.eval()
@@ -217,11 +202,6 @@ class Pipeline:
         prompts = list(asked["prompt_ids"])
         return Probe(recipe.evaluation, recipe.task, sft.directory.model, prompts, context.seed)
 
-    def _probe_inputs(self) -> dict[str, Any]:
-        """What of the evaluation a training stage depends on: a checkpoint may be chosen by it."""
-        fields = {"during_training", "probe_prompts", "max_new_tokens", "batch_size"}
-        return self.recipe.evaluation.model_dump(mode="json", include=fields)
-
     def policy(self, method: str, seed: int) -> Stage:
         """The stage whose model is a method's policy."""
         if method == "sft":
@@ -233,20 +213,24 @@ class Pipeline:
         return (*_BEFORE[self.recipe.base(method)], method)
 
     def evaluate(self, method: str, seed: int, with_reward: bool = True) -> Stage:
-        """Measure a method's policy; without a reward model its reward stays unmeasured."""
+        """Measure a method's policy.
+
+        Args:
+            with_reward: train the reward models for it where they are not there. Without, the
+                reward is measured where they are, or was measured before; so that a command for
+                one method and the comparison of all take each other's measurements.
+        """
         sft, policy = self.sft(), self.policy(method, seed)
-        rewards = {}
-        if with_reward:
-            rewards["proxy"] = self.reward(seed)
-            if held_out := self.held_out_reward(seed):
-                rewards["held_out"] = held_out
-        inputs = {
-            **self._sections("evaluation", "task"),
-            "policy": policy.inputs_hash,
-            "reward": {name: reward.inputs_hash for name, reward in rewards.items()},
-        }
+        rewards = self._rewards(seed) if with_reward else self._rewards_at_hand(seed)
+        name = f"evaluate-{method}"
+        more = evaluation_inputs(self.recipe, policy.inputs_hash, self._reward_hashes(seed))
+        if rewards is None and self._runner.find(name, seed, more) is not None:
+            inputs = more
+        else:
+            hashes = {str(half): stage.inputs_hash for half, stage in (rewards or {}).items()}
+            inputs = evaluation_inputs(self.recipe, policy.inputs_hash, hashes)
         return self._runner.run(
-            f"evaluate-{method}",
+            name,
             seed,
             inputs,
             lambda c: evaluate_policy(
@@ -255,20 +239,51 @@ class Pipeline:
                 self.recipe.task,
                 policy.directory.model,
                 sft.directory.model,
-                {name: reward.directory.model for name, reward in rewards.items()},
+                {half: stage.directory.model for half, stage in (rewards or {}).items()},
             ),
             trains=False,
         )
+
+    @property
+    def _halves(self) -> tuple[Half, ...]:
+        wanted = self._resolved["reward"].get("held_out", False)
+        return ("proxy", "held_out") if wanted else ("proxy",)
+
+    def _rewards(self, seed: int) -> dict[str, Stage]:
+        """The reward models that an evaluation asks; without those whose training failed."""
+        rewards: dict[str, Stage] = {}
+        for half in self._halves:
+            try:
+                rewards[half] = self.reward(seed, half)
+            except StageFailedError as error:
+                self.say(f"{_REWARD[half]}-{seed} failed, so it measures nothing: {error}")
+        return rewards
+
+    def _rewards_at_hand(self, seed: int) -> dict[str, Stage] | None:
+        """Finished reward models; None where one is missing."""
+        inputs = self._reward_inputs()
+        done: dict[str, Stage] = {}
+        for half in self._halves:
+            stage = self._runner.find(_REWARD[half], seed, inputs)
+            if stage is None:
+                return None
+            done[half] = stage
+        return done
+
+    def _reward_hashes(self, seed: int) -> dict[str, str]:
+        inputs = self._reward_inputs()
+        return {h: self._runner.inputs_hash(_REWARD[h], seed, inputs) for h in self._halves}
 
     def compare(
         self, methods: Sequence[str], seeds: Sequence[int], with_reward: bool = True
     ) -> dict[str, dict[int, Stage]]:
         """Train and measure methods under the same seeds: method -> seed -> its evaluation.
 
-        A method that fails under one seed is counted and the others go on.
+        A method that fails under a seed is counted in ``failed`` and the others go on; one that
+        failed under every seed is not in what is returned.
 
         Raises:
-            StageFailedError: a method failed under every seed.
+            StageFailedError: the SFT model, which all share, or its measurement failed.
         """
         # fail before SFT has trained where a later stage has no rows
         data = DataDirectory(self.data().directory.path)
@@ -276,28 +291,24 @@ class Pipeline:
         stages = {stage for base in bases for stage in (*_BEFORE[base], base)}
         require_rows(data.ledger()["feeds"], stages)
         check_rows(self.recipe, data, methods, str(self.root / "check"))
+        self.sft()
         evaluations: dict[str, dict[int, Stage]] = {method: {} for method in methods}
         for seed in seeds:
             for method in methods:
                 try:
                     evaluations[method][seed] = self.evaluate(method, seed, with_reward)
                 except StageFailedError as error:
-                    if method == "sft" or len(seeds) == 1:
-                        raise
                     self.failed.setdefault(method, []).append(seed)
+                    self.reasons.setdefault(method, str(error))
                     self.say(f"{method}, seed {seed} failed: {error}")
-        for method, done in evaluations.items():
-            if not done:
-                raise StageFailedError(f"{method} failed under every seed")
-        return evaluations
+        if "sft" in methods and not evaluations["sft"]:
+            raise StageFailedError(f"sft failed under every seed: {self.reasons['sft']}")
+        done = {method: by_seed for method, by_seed in evaluations.items() if by_seed}
+        if not done:
+            method = next(iter(self.reasons))
+            raise StageFailedError(f"{method} failed under every seed: {self.reasons[method]}")
+        return done
 
     def finished(self, label: str) -> Stage | None:
         """A stage that this pipeline ran or found done, by its directory's name."""
         return self._runner.finished(label)
-
-    def _start(self, *without: str) -> dict[str, Any]:
-        """The model that SFT starts from; how later stages train it is no matter of SFT's."""
-        return self.recipe.model.model_dump(mode="json", exclude={"lora", *without})
-
-    def _sections(self, *names: str) -> dict[str, Any]:
-        return {name: self._resolved[name] for name in names}

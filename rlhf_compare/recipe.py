@@ -89,12 +89,6 @@ class Recipe(Section):
             return base
         return type(base).model_validate({**base.given(), **self.variants[method].settings})
 
-    @property
-    def reward_backbone(self) -> Any:
-        """What the reward model starts from: None = the SFT model."""
-        section: Any = self.reward
-        return section.given().get("backbone")
-
     def resolved(self) -> dict[str, Any]:
         """As plain JSON: all our own fields, and the trainers' fields that the recipe sets."""
         values = {name: getattr(self, name) for name in type(self).model_fields}

@@ -7,6 +7,7 @@ from typing import Any
 
 from rlhf_compare.evaluation.stage import read_measurement, read_samples
 from rlhf_compare.evaluation.summary import collapsed, compare, summarise
+from rlhf_compare.metrics import PROBED
 from rlhf_compare.pipeline import Pipeline, Stage
 from rlhf_compare.reward.stage import read_diagnosis
 from rlhf_compare.runs.directory import read_json
@@ -31,7 +32,9 @@ def collect_results(
         fell = [
             seed
             for seed, m in by_seed.items()
-            if method != "sft" and "sft" in measurements and collapsed(m, measurements["sft"][seed])
+            if method != "sft"
+            and seed in measurements.get("sft", {})
+            and collapsed(m, measurements["sft"][seed])
         ]
         methods[method] = {
             **summarise(list(by_seed.values())),
@@ -44,16 +47,23 @@ def collect_results(
             },
         }
     shared = sorted(set.intersection(*(set(by_seed) for by_seed in measurements.values())))
+    measured = sorted(set().union(*measurements.values()))
     return {
         "schema_version": 1,
         "recipe": pipeline.recipe.resolved(),
-        "provenance": _provenance(pipeline, command, shared),
+        "provenance": _provenance(pipeline, command, shared or measured),
         "methods": methods,
         "comparisons": compare(
             {m: [by_seed[seed] for seed in shared] for m, by_seed in measurements.items()}
-        ),
+        )
+        if shared
+        else [],
         "reward_models": _reward_models(pipeline, shared),
-        "samples": _samples(evaluations, shared[0]),
+        "samples": _samples(evaluations, shared),
+        "failures": [
+            {"method": method, "seeds": seeds, "reason": pipeline.reasons[method]}
+            for method, seeds in pipeline.failed.items()
+        ],
     }
 
 
@@ -109,10 +119,7 @@ def _padding_share(tokens: list[dict[str, int]]) -> float | None:
 # what an evaluation inside a run logged -> its name in the results
 _POINT = {
     "eval_loss": "held_out_loss",
-    "eval_adoption_exact": "adoption_exact",
-    "eval_adoption_greedy": "adoption_greedy",
-    "eval_kl_exact": "kl_exact",
-    "eval_efficiency": "efficiency",
+    **{f"eval_{metric.probe}": metric.probe for metric in PROBED},
     "eval_logratios/chosen": "logratio_chosen",
     "eval_logratios/rejected": "logratio_rejected",
 }
@@ -150,10 +157,13 @@ def _provenance(pipeline: Pipeline, command: str, seeds: list[int]) -> dict[str,
     }
 
 
-def _samples(evaluations: dict[str, dict[int, Stage]], seed: int) -> list[dict[str, Any]]:
-    """Greedy answers of all methods to the same prompts, under the first seed."""
+def _samples(
+    evaluations: dict[str, dict[int, Stage]], shared: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Greedy answers of all methods to the same prompts, under the first seed that all share."""
     rows: dict[str, dict[str, Any]] = {}
     for method, by_seed in evaluations.items():
+        seed = shared[0] if shared else min(by_seed)
         for prompt, answer in read_samples(by_seed[seed].directory):
             rows.setdefault(prompt, {"prompt": prompt, "held_out": True})[method] = answer
     return list(rows.values())

@@ -25,7 +25,14 @@ FATE = Features(
 )
 ENCODED = {**TEXTS, "prompt_ids": _IDS, "response_ids": List(_IDS), "demonstration_ids": _IDS}
 LENGTHS = ("prompt_tokens", "longest_tokens")
-FITTED = Features({"reason": _STRING, **ENCODED, **dict.fromkeys(LENGTHS, Value("int32"))})
+FITTED = Features(
+    {
+        "reason": _STRING,
+        "spelled": Value("bool"),
+        **ENCODED,
+        **dict.fromkeys(LENGTHS, Value("int32")),
+    }
+)
 _BATCH = 500  # rows that a process parses or encodes at once
 
 

@@ -1,6 +1,7 @@
 """The ``data:`` and ``task:`` sections of a recipe."""
 
-from typing import Literal
+import difflib
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -9,6 +10,11 @@ from rlhf_compare.data.splits import place_of
 
 PairRule = Literal["best_worst", "all", "adjacent"]
 Feed = Literal["sft", "reward", "ppo", "dpo"]
+# What a column can be, in the order in which a row is read.
+Role = Literal[
+    "system", "history", "messages", "prompt", "input", "chosen", "rejected", "completion",
+    "responses", "scores", "better", "score_chosen", "score_rejected", "label", "topic",
+]  # fmt: skip
 
 MAX_SEED = 2**32 - 1  # numpy takes no larger one
 
@@ -23,13 +29,16 @@ class SourceConfig(Section):
     """One source of rows."""
 
     source: Literal["embedded", "file", "hub"] = "embedded"
-    # source file: .jsonl .json .csv (each also .gz), .parquet, or a folder of save_to_disk
+    # source file: .jsonl .json .csv .tsv (each also .gz), .parquet, or a folder of such files or of
+    # save_to_disk
     path: str | None = None
     hub_id: str | None = None  # source hub: a dataset id
     revision: str | None = None  # source hub: a commit, tag or branch; None = newest
-    split: str = "train"  # source hub, or a folder with several: which published split to read
+    split: str = "train"  # source hub, or a file or folder with several: which of them to read
     streaming: bool = False  # source hub: read row by row, so that max_rows stops the download
     format: Literal["auto", "hh", "preference", "ranked", "prompts", "demonstrations"] = "auto"
+    # our name for a column: its name in the source, or several for responses and scores
+    columns: dict[Role, str | tuple[str, ...]] = Field(default_factory=dict)
     max_rows: int | None = Field(default=None, gt=0)  # read no more rows than this; None = all
     # stages that may use the rows; each takes those that hold what it needs
     feeds: tuple[Feed, ...] = ("sft", "reward", "ppo", "dpo")
@@ -37,8 +46,23 @@ class SourceConfig(Section):
     # of the rows kept, in proportion to the other sources' weights; None = all rows
     weight: float | None = Field(default=None, gt=0)
 
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _columns_have_roles(cls, value: object) -> object:
+        for role in value if isinstance(value, dict) else ():
+            if role not in get_args(Role):
+                near = difflib.get_close_matches(str(role), get_args(Role), n=1, cutoff=0.0)
+                raise ValueError(
+                    f"unknown name {str(role)!r}; did you mean {near[0]}? write our name for a "
+                    f"column left of the colon, the source's right; ours are "
+                    f"{', '.join(get_args(Role))}"
+                )
+        return value
+
     @model_validator(mode="after")
     def _source_is_complete(self) -> "SourceConfig":
+        if getattr(self, "sources", ()):  # each of them is asked; fields beside them are refused
+            return self
         needs = {"file": "path", "hub": "hub_id"}
         for source, field in needs.items():
             if self.source == source and not getattr(self, field):
@@ -89,7 +113,10 @@ class DataConfig(SourceConfig):
             return self
         twice = sorted(set(SourceConfig.model_fields) & self.model_fields_set)
         if twice:
-            raise ValueError(f"{twice[0]}: belongs into each of data.sources where that is given")
+            raise ValueError(
+                f"{twice[0]}: belongs into each of data.sources where that is given; take it out "
+                "of the recipe, or replace the whole section: data={sources: [...]}"
+            )
         weighted = [source.weight is not None for source in self.sources]
         if any(weighted) and not all(weighted):
             raise ValueError("sources: give all of them a weight, or none")

@@ -9,12 +9,44 @@ Turn = tuple[str, str]  # role (system, user, assistant) and text
 
 # hh-rlhf marks turns like this, each after a blank line. A marker inside a line is content.
 _TURN = re.compile(r"(?:^|\n\n)(Human|Assistant): ?")
-_ROLES = {"Human": "user", "Assistant": "assistant"}
+_SPEAKERS = {
+    **dict.fromkeys(("system", "developer"), "system"),
+    **dict.fromkeys(("user", "human", "prompter"), "user"),
+    **dict.fromkeys(("assistant", "gpt", "chatgpt", "bot", "model"), "assistant"),
+}
+# The fields of a message: who speaks, and what. OpenAI's and TRL's, ShareGPT's, and mixtures.
+_FIELDS = (
+    ("role", "content"),
+    ("from", "value"),
+    ("role", "value"),
+    ("role", "text"),
+    ("from", "content"),
+    ("speaker", "text"),
+)
+_PART_TEXTS = ("text", "value", "content")
+_CALLS = ("tool_calls", "function_call")
 
 
 def is_transcript(text: object) -> bool:
-    """Whether a text is written as an hh-rlhf transcript."""
-    return isinstance(text, str) and any(m[1] == "Human" for m in _TURN.finditer(text))
+    """Whether a text is an hh-rlhf transcript: its first turn is marked, and a human speaks."""
+    if not isinstance(text, str):
+        return False
+    preamble, *pieces = _TURN.split(text)
+    return not preamble.strip() and "Human" in pieces[::2]
+
+
+def is_message(value: object) -> bool:
+    """Whether a value is one message: a dict of a speaker and a text."""
+    return isinstance(value, dict) and any(who in value and what in value for who, what in _FIELDS)
+
+
+def is_message_list(value: object) -> bool:
+    """Whether a value is a list of messages, none of them necessarily sound."""
+    return (
+        isinstance(value, list)
+        and len(value) > 0
+        and all(isinstance(m, dict) and any(who in m for who, _ in _FIELDS) for m in value)
+    )
 
 
 def parse_turns(transcript: str) -> tuple[Turn, ...]:
@@ -30,25 +62,51 @@ def parse_turns(transcript: str) -> tuple[Turn, ...]:
     if preamble.strip() and pieces:
         raise RowDropError("roles_out_of_order", "text before the first turn")
     roles, texts = pieces[::2], pieces[1::2]
-    return tuple((_ROLES[role], text.strip()) for role, text in zip(roles, texts, strict=True))
+    return tuple(
+        (_SPEAKERS[role.lower()], text.strip()) for role, text in zip(roles, texts, strict=True)
+    )
 
 
 def parse_messages(value: list[Any], field: str) -> tuple[Turn, ...]:
-    """The turns of a list of ``{"role", "content"}`` messages.
+    """The turns of a list of messages, ``{"role", "content"}`` or ShareGPT's ``{"from", "value"}``.
 
     Raises:
-        RowDropError: a message is none, or has a role that no chat format knows.
+        RowDropError: a message is none, has a role that no chat format knows, or holds something
+            that is no text.
     """
     turns = []
     for place, message in enumerate(value):
         where = f"'{field}', message {place + 1}"
-        if not isinstance(message, dict) or not {"role", "content"} <= set(message):
+        fields = isinstance(message, dict) and next(
+            ((who, what) for who, what in _FIELDS if who in message and what in message), None
+        )
+        if not fields:
             raise RowDropError("missing_field", f"{where}: needs role and content")
-        role = message["role"]
-        if role not in ("system", "user", "assistant"):
+        role = message[fields[0]]
+        if not isinstance(role, str) or role.lower() not in _SPEAKERS:
             raise RowDropError("roles_out_of_order", f"{where}: unknown role {str(role)[:40]!r}")
-        turns.append((str(role), check_text(message["content"], f"content of {where}")))
+        call = next((name for name in _CALLS if message.get(name)), None)
+        if call:
+            raise RowDropError("not_only_text", f"{where}: {call}")
+        turns.append((_SPEAKERS[role.lower()], _content(message[fields[1]], f"content of {where}")))
     return tuple(turns)
+
+
+def _content(value: object, where: str) -> str:
+    """The text of a message. Typed parts of text are joined as chat templates join them."""
+    if not isinstance(value, list):
+        return check_text(value, where)
+    texts = []
+    for part in value:
+        if isinstance(part, str):
+            texts.append(check_text(part, where))
+            continue
+        kind = part.get("type", "text") if isinstance(part, dict) else type(part).__name__
+        text = next((part[k] for k in _PART_TEXTS if k in part), None) if kind == "text" else None
+        if text is None:
+            raise RowDropError("not_only_text", f"{where}: a part of type {str(kind)[:40]!r}")
+        texts.append(check_text(text, where))
+    return "".join(texts)
 
 
 def check_text(value: object, field: str) -> str:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlhf_compare.data.config import DataConfig, SourceConfig, TaskConfig
-from rlhf_compare.data.formats import Example, Row, parse_row
+from rlhf_compare.data.formats import Example, Layout, Row, parse_row
+from rlhf_compare.data.lines import EXTRA_CELLS
 from rlhf_compare.data.reasons import RowDropError
 from rlhf_compare.data.splits import normalise, place_of
 from rlhf_compare.data.tasks import rank, render_prompt
@@ -22,7 +23,7 @@ _EXCERPT = 160  # characters of a dropped row that the report shows
 class Rules:
     """What decides a row's fate beside the row."""
 
-    format: str
+    layout: Layout
     feeds: tuple[str, ...]
     keep_multi_turn: bool
     task: TaskConfig
@@ -30,10 +31,10 @@ class Rules:
 
     @classmethod
     def of(
-        cls, data: DataConfig, source: SourceConfig, format_name: str, task: TaskConfig, tok: Any
+        cls, data: DataConfig, source: SourceConfig, layout: Layout, task: TaskConfig, tok: Any
     ) -> "Rules":
         multi_turn = data.multi_turn == "last"
-        return cls(format_name, source.feeds, multi_turn, task, tok if task.chat_template else None)
+        return cls(layout, source.feeds, multi_turn, task, tok if task.chat_template else None)
 
 
 def row_fate(raw: bytes | Row, rules: Rules) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def row_fate(raw: bytes | Row, rules: Rules) -> dict[str, Any]:
     content     hash of all that was read; equal = duplicate
     """
     try:
-        example = parse_row(parse_json(raw), rules.format, rules.keep_multi_turn)
+        example = parse_row(parse_json(raw), rules.layout, rules.keep_multi_turn)
         prompt = render_prompt(example.turns, rules.task, rules.tokenizer)
         ranked = rank(example, rules.task, prompt)
         feeds = [stage for stage in ranked.feeds if stage in rules.feeds]
@@ -105,6 +106,8 @@ def parse_json(raw: bytes | Row) -> Row:
         raise RowDropError("invalid_json", str(error).split(";")[0][:120]) from error
     if not isinstance(row, dict):
         raise RowDropError("not_an_object", f"it is {type(row).__name__}")
+    if EXTRA_CELLS in row:
+        raise RowDropError("extra_cells", f"{len(row[EXTRA_CELLS] or ())} more")
     return row
 
 

@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rlhf_compare.data.reasons import FAULT_LIMIT, FAULTS, REASONS
+from rlhf_compare.data.reasons import FAULT_LIMIT, FAULTS, REASONS, WAYS_OUT
 from rlhf_compare.errors import DataError
 
 EXAMPLES, NAMED = 3, 20  # of each reason: rows shown with their text, rows named by their place
+_NEARLY_ALL = 0.9  # of the rows failing in one way: that is the format, not the rows
+_SHOWN = 100  # characters of a row in a message
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Ledger:
     pairs: int = 0  # of two responses to one prompt that were scored differently
     ties: int = 0  # of two that were scored alike: they rank nothing
     places: dict[str, list[Place]] = field(default_factory=dict)
+    # of each source: its name, format, columns (role -> names), not_read, and all that in words
+    sources: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def kept(self) -> int:
@@ -67,12 +71,33 @@ class Ledger:
             }
             count = sum(lost.values())
             if self.read and count / self.read > limit:
+                self._check_format(lost, source)
                 first = "; ".join(f"{n} {r}, first {self._first(r)}" for r, n in lost.items())
                 raise DataError(
                     f"{source}: {count} of {self.read} rows dropped for {name} "
                     f"({count / self.read:.1%}, data.max_dropped_share allows {limit:.1%}): "
                     f"{first}; mend the rows, or raise data.max_dropped_share"
                 )
+
+    def _check_format(self, lost: dict[str, int], source: str) -> None:
+        """Where nearly all rows fail in one way, the format is wrong and no row is to be mended.
+
+        Raises:
+            DataError: says how the rows were read, and shows one.
+        """
+        reason, count = max(lost.items(), key=lambda pair: pair[1])
+        if reason not in FAULTS or count < _NEARLY_ALL * self.read:
+            return
+        place = self.places[reason][0]
+        row = " ".join(place.excerpt.split())
+        shown = f"; the row: {row[:_SHOWN]}{' ...' if len(row) > _SHOWN else ''}" if row else ""
+        raise DataError(
+            f"{source}: {count} of {self.read} rows fail in one way, {reason} "
+            f"({REASONS[reason]}), so the format may be another: "
+            f"{'; '.join(entry['words'] for entry in self.sources)}; first "
+            f"{self._first(reason)}{shown}; say what the columns are in data.columns, or name the "
+            "format in data.format"
+        )
 
     def _first(self, reason: str) -> str:
         place = self.places[reason][0]
@@ -91,6 +116,7 @@ class Ledger:
             "responses": self.responses,
             "pairs": self.pairs,
             "ties": self.ties,
+            "sources": self.sources,
             "named": {r: [p.where for p in self.places.get(r, [])] for r in self.dropped},
         }
 
@@ -111,10 +137,12 @@ class Ledger:
     def summary(self) -> str:
         """Rows read and why they were dropped, in one line."""
         reasons = [f"{n} {reason} ({REASONS[reason]})" for reason, n in self.dropped.items()]
-        return f"{self.read} rows read, {self.kept} kept, dropped: {', '.join(reasons) or 'none'}"
+        text = f"{self.read} rows read, {self.kept} kept, dropped: {', '.join(reasons) or 'none'}"
+        return "; ".join([text, *(WAYS_OUT[r] for r in self.dropped if r in WAYS_OUT)])
 
     def __str__(self) -> str:
-        lines = [f"rows read {self.read}, kept {self.kept}"]
+        lines = [f"{entry['name']}: {entry['words']}" for entry in self.sources]
+        lines += [f"rows read {self.read}, kept {self.kept}"]
         lines += [
             f"  dropped {n}: {REASONS[reason]} ({reason})" for reason, n in self.dropped.items()
         ]

@@ -8,33 +8,43 @@ import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
+from rlhf_compare.data.beginnings import refuse_other_kinds
+from rlhf_compare.data.objects import is_whole, rows_of
 from rlhf_compare.errors import DataError
 
-SUFFIXES = (".jsonl", ".json", ".csv")
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
+EXTRA_CELLS = "\0cells"  # the key under which a row keeps the cells that no header names
 _BOM = b"\xef\xbb\xbf"
+_TABLES = {".csv": (",", ";", "\t", "|"), ".tsv": ("\t", ",", ";")}
+
+Lines = Iterator[tuple[int, bytes]]
 
 
 def kind_of(path: Path) -> str | None:
     """The suffix of a text file, without .gz; None if it is not one of ours."""
-    name = path.name.removesuffix(".gz")
+    name = path.name.lower().removesuffix(".gz")
     return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """(line number from 1, one JSON object as bytes) of every row; blank lines count, but are none.
+def read_lines(path: Path, split: str = "train") -> Lines:
+    """(number from 1, one JSON object as bytes) of every row; blank lines count, but are none.
 
-    A row of a CSV file has the number of its first line; an element of a .json file that is one
-    array has its place in it (such a file is read as a whole).
+    A row of a CSV file has the number of its first line; a row of a .json file that is one array,
+    or an object around one, has its place in it (such a file is read as a whole).
+
+    Args:
+        split: which list is meant where the file is an object with several.
 
     Raises:
         DataError: the file cannot be read to its end; names the last good line.
     """
+    refuse_other_kinds(path)
     number = 0
     try:
         with _open(path) as stream:
-            for number, raw in _rows(stream, kind_of(path)):
+            for number, raw in _rows(stream, kind_of(path), split):
                 yield number, raw
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
@@ -44,42 +54,97 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise DataError(f"{path}: cannot be read after line {number}: {error}") from error
 
 
+def unit_of(path: Path) -> str:
+    """What the number of a row counts: ``line``, or ``element`` of an array.
+
+    Raises:
+        DataError: the file is damaged at its beginning.
+    """
+    refuse_other_kinds(path)
+    kind = kind_of(path)
+    if kind in _TABLES:
+        return "line"
+    try:
+        with _open(path) as stream:
+            first, second, _ = _opening(stream)
+    except (OSError, EOFError, zlib.error):  # reading the rows says what is wrong
+        return "line"
+    return "element" if is_whole(first, second, kind == ".json") else "line"
+
+
 def _open(path: Path) -> BinaryIO:
     return gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb")  # type: ignore[return-value]
 
 
-def _rows(stream: BinaryIO, kind: str | None) -> Iterator[tuple[int, bytes]]:
-    if kind == ".csv":
-        yield from _csv_rows(stream)
+def _rows(stream: BinaryIO, kind: str | None, split: str) -> Lines:
+    if kind in _TABLES:
+        yield from _table_rows(stream, _TABLES[kind])
         return
-    first = stream.readline().removeprefix(_BOM)
-    if kind == ".json" and first.lstrip().startswith(b"["):
-        yield from _array_rows(first + stream.read())
-        return
-    line, number = first, 1
-    while line:
+    first, second, lines = _opening(stream)
+    if is_whole(first, second, kind == ".json"):
+        try:
+            rows = rows_of(b"".join(lines) + stream.read(), split)
+        except ValueError as error:
+            if kind == ".json" or not first.lstrip().startswith(b"{"):
+                raise OSError(str(error)) from error
+            stream.seek(0)  # lines after all, the first of them bad
+            lines = []
+        else:
+            for number, row in enumerate(rows, start=1):
+                yield number, json.dumps(row).encode()
+            return
+    for number, line in enumerate(_again(lines, stream), start=1):
+        line = line.removeprefix(_BOM) if number == 1 else line
         if line.strip():
             yield number, line.rstrip(b"\r\n")
-        line, number = stream.readline(), number + 1
 
 
-def _array_rows(raw: bytes) -> Iterator[tuple[int, bytes]]:
-    try:
-        rows: list[Any] = json.loads(raw.decode("utf-8", errors="surrogateescape"))
-    except ValueError as error:
-        message = f"it begins as a JSON array, but is none ({error}); write one object a line"
-        raise OSError(message) from error
-    for number, row in enumerate(rows, start=1):
-        yield number, json.dumps(row).encode()
+def _opening(stream: BinaryIO) -> tuple[bytes, bytes, list[bytes]]:
+    """The first two lines that are not blank, and all lines read to find them."""
+    lines: list[bytes] = []
+    found: list[bytes] = []
+    while len(found) < 2:
+        line = stream.readline()
+        if not line:
+            break
+        line = line.removeprefix(_BOM) if not lines else line
+        lines.append(line)
+        if line.strip():
+            found.append(line.strip())
+    first, second = [*found, b"", b""][:2]
+    return first, second, lines
 
 
-def _csv_rows(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def _again(lines: list[bytes], stream: BinaryIO) -> Iterator[bytes]:
+    """The lines read so far, then the rest."""
+    yield from lines
+    while line := stream.readline():
+        yield line
+
+
+def _table_rows(stream: BinaryIO, delimiters: tuple[str, ...]) -> Lines:
     csv.field_size_limit(sys.maxsize)
     # bytes that are no UTF-8 become half characters, which the row's checks find
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    reader = csv.DictReader(text)
-    reader.fieldnames  # noqa: B018 - reads the header, so that line_num is its last line
+    header = text.readline()
+    delimiter = next((mark for mark in delimiters if mark in header), delimiters[0])
+    text.seek(0)
+    reader = csv.DictReader(text, delimiter=delimiter, restkey=EXTRA_CELLS)
+    names = reader.fieldnames or []  # reads the header, so that line_num is its last line
+    twice = next((name for name in names if list(names).count(name) > 1), None)
+    if any(not name.isascii() and not _is_text(name) for name in names):
+        raise OSError("its header is no UTF-8; write the file as UTF-8, from its own encoding")
+    if twice is not None:
+        raise OSError(f"two columns are named {twice!r}; rename one of them")
     start = reader.line_num + 1
     for row in reader:
         yield start, json.dumps({str(name): value for name, value in row.items()}).encode()
         start = reader.line_num + 1
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

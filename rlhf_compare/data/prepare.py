@@ -11,16 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, disable_progress_bars, enable_progress_bars
+from datasets import Dataset
 
 from rlhf_compare.bars import Bar, bar
 from rlhf_compare.data.chunks import ENCODED, FITTED, LENGTHS, map_rows
 from rlhf_compare.data.config import DataConfig, TaskConfig
+from rlhf_compare.data.control import unmarked
 from rlhf_compare.data.encoding import EncodeRows, Tokenizer
 from rlhf_compare.data.fate import key_of
 from rlhf_compare.data.ledger import NAMED, Ledger, Place
 from rlhf_compare.data.lengths import Lengths
 from rlhf_compare.data.near_duplicates import by_letters, by_minhash, require_library
+from rlhf_compare.data.outcome import require_both_sides, require_usable_sources
+from rlhf_compare.data.quiet import no_bars
 from rlhf_compare.data.reading import Chunks, read_rows, where
 from rlhf_compare.data.selection import (
     RowIndex,
@@ -98,30 +101,12 @@ class _Preparation:
         self.chunks = Chunks(work)
         self.sources: list[Source] = []
         self.tokenizer: Tokenizer = None
+        self.spelled = 0  # rows kept whose text is spelled like a control token somewhere
 
     def run(self, questions: Sequence[str], folder: Any) -> PreparedData:
-        disable_progress_bars()  # one bar of ours, not one a chunk
-        try:
-            if self.data.near_duplicates == "minhash":
-                require_library()
-            if self.task.chat_template:
-                self.tokenizer = self._chat_tokenizer()
-            index = self._read()
-            self.ledger.check_limits(self.data.limits, self.name)
-            if self.data.duplicates == "drop":
-                drop_duplicates(index)
-            asked = [render_question(q, self.task, self.tokenizer) for q in questions]
-            choose_sides(index, self.data, set(map(key_of, asked)))
-            keep_weights(index, self.data)
-            if not index.kept.any():
-                self._enter_drops(index, ("duplicate", "leaked", "outweighed"))
-                raise DataError(f"{self.name}: nothing left to train on: {self.ledger.summary()}")
-            self._enter_drops(index, ("duplicate", "leaked", "outweighed"))
-            if self.tokenizer is None:
-                self.tokenizer = self.get_tokenizer(self._training_texts(index))
+        with no_bars():
+            index = self._select(questions)
             self._encode(index)
-        finally:
-            enable_progress_bars()
         self._check_sides(index)
         return PreparedData(
             train=open_parts(self.target / "train"),
@@ -129,18 +114,43 @@ class _Preparation:
             ledger=self.ledger,
             report={
                 "sources": [
-                    {"name": s.name, "format": s.format, "feeds": list(s.config.feeds)}
-                    for s in self.sources
+                    {**entry, "feeds": list(s.config.feeds)}
+                    for entry, s in zip(self.ledger.sources, self.sources, strict=True)
                 ],
                 "near_duplicates": self._near_duplicates(index),
                 "lengths": self.lengths.as_dict(),
+                "rows_with_control_tokens_as_text": self.spelled,
             },
             tokenizer=self.tokenizer,
             _folder=folder,
         )
 
+    def _select(self, questions: Sequence[str]) -> RowIndex:
+        """Read all rows, and leave out what other rows decide; the tokenizer is there after it."""
+        if self.data.near_duplicates == "minhash":
+            require_library()
+        if self.task.chat_template:
+            self.tokenizer = self._chat_tokenizer()
+        index = self._read()
+        require_usable_sources(index, self.sources, self.data)
+        self.ledger.check_limits(self.data.limits, self.name)
+        if self.data.duplicates == "drop":
+            drop_duplicates(index)
+        asked = [render_question(q, self.task, self.tokenizer) for q in questions]
+        choose_sides(index, self.data, set(map(key_of, asked)))
+        keep_weights(index, self.data)
+        self._enter_drops(index, ("duplicate", "leaked", "outweighed"))
+        if not index.kept.any():
+            raise DataError(f"{self.name}: nothing left to train on: {self.ledger.summary()}")
+        if self.tokenizer is None:
+            self.tokenizer = self.get_tokenizer(self._training_texts(index))
+        return index
+
     def _read(self) -> RowIndex:
         self.sources = open_sources(self.data)
+        self.ledger.sources = [
+            {"name": s.name, **s.layout.as_dict(), "words": str(s.layout)} for s in self.sources
+        ]
         with _bar("reading") as bar:
             return read_rows(
                 self.data,
@@ -182,19 +192,20 @@ class _Preparation:
             train = chunk.select(np.flatnonzero(~index.held_out[places]))
             for row in train.select_columns(["prompt", "responses", "demonstration"]):
                 for text in (row["prompt"], *(row["responses"] or [row["demonstration"]])):
-                    yield text
+                    yield unmarked(text)
                     left -= len(text)
                 if left < 0:
                     return
 
     def _encode(self, index: RowIndex) -> None:
         """Write the encoded rows of both sides, one part a chunk."""
-        encode = EncodeRows(self.tokenizer, self.data)
+        encode = EncodeRows(self.tokenizer, self.data, self.task)
         with _bar("encoding", int(index.kept.sum())) as bar:
             for part, (chunk, places) in enumerate(self.chunks.kept(index)):
                 path = self.work / f"encoded-{part:05}.arrow"
                 encoded = map_rows(chunk, encode, FITTED, self.data.num_proc, path)
                 reasons = np.array(encoded["reason"][:])
+                self.spelled += int(np.array(encoded["spelled"][:])[reasons == ""].sum())
                 for reason in sorted(set(reasons) - {""}):
                     index.drop(places[reasons == reason], reason)
                     self._enter_drop(index, places, reasons, reason, encoded)
@@ -213,7 +224,7 @@ class _Preparation:
             detail = (
                 f"prompt {row['prompt_tokens']}, longest response {row['longest_tokens']} tokens"
             )
-            entered.append(Place(where, detail, row["prompt"][:160]))
+            entered.append(Place(where, detail, unmarked(row["prompt"])[:160]))
         self.ledger.drop(reason, len(chosen), entered)
 
     def _write(
@@ -253,9 +264,7 @@ class _Preparation:
         both = np.intersect1d(train, held)
         assert len(both) == 0, f"{len(both)} prompts on both sides"
         self.ledger.check_limits(self.data.limits, self.name)
-        for side, rows in (("training", train), ("evaluation", held)):
-            if len(rows) == 0:
-                raise DataError(f"{self.name}: no {side} rows left: {self.ledger.summary()}")
+        require_both_sides(len(train), len(held), self.ledger, self.lengths, self.data, self.name)
 
     def _near_duplicates(self, index: RowIndex) -> dict[str, Any]:
         if self.data.near_duplicates == "normalised":

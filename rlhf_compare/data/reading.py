@@ -60,7 +60,7 @@ def read_rows(
     """
     columns: dict[str, list[Any]] = {name: [] for name in ("source", "number", "code", *KEYS)}
     for place, source in enumerate(sources):
-        rules = Rules.of(data, source.config, source.format, task, tokenizer)
+        rules = Rules.of(data, source.config, source.layout, task, tokenizer)
         fates_of, before = _Fates(rules, by_line=source.rows is None), 0
         for chunk in source.chunks():
             fates = chunks.add(chunk, fates_of, data.num_proc)

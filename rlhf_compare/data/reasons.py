@@ -8,6 +8,10 @@ FAULTS = {
     "not_an_object": "the line is JSON, but no object with fields",
     "missing_field": "a field of the format is missing",
     "not_text": "a field that should be text is something else",
+    "not_only_text": "a turn holds something that is not text (an image, a tool call)",
+    "invalid_cell": "a cell that should hold a list begins as one, but is none",
+    "extra_cells": "the row has more cells than the header",
+    "new_column": "a prompt or response stands in a column that the first rows do not have",
     "nul_character": "a text holds a NUL character",
     "bad_scores": "scores are not one finite number for each response",
     "too_few_responses": "fewer than two responses to rank",
@@ -18,21 +22,31 @@ FAULTS = {
     "empty_rejected": "there is no second answer that is not empty",
     "prompts_differ": "chosen and rejected answer different prompts",
     "equal_sides": "all responses are the same text",
+    "bad_label": "the label is neither good nor bad",
     "template_refused": "the chat template refuses the conversation",
-    "end_token_inside": "a response holds the end-of-sequence token as text",
+    "end_token_inside": "a response holds the token that ends responses as text",
 }
 
 RULES = {
     "multi_turn": "the conversation has two or more human turns (data.multi_turn)",
     "already_prefixed": "the answer starts with the marker already",
+    "marked_bad": "the response is marked as bad, so it is no demonstration",
     "feeds_nothing": "no stage that the source feeds can use it (feeds)",
-    "duplicate": "the same row came before (data.duplicates)",
+    "duplicate": "a row with the same in every column read came before (data.duplicates)",
     "leaked": "the prompt is on the evaluation side (data.leaks)",
     "outweighed": "left out to keep the sources' weights",
     "too_long": "prompt or response is over the maximum length",
 }
 
 REASONS = {**FAULTS, **RULES}
+
+# What a recipe can do where a rule leaves too little.
+WAYS_OUT = {
+    "multi_turn": "data.multi_turn=last takes conversations up to their last human turn",
+    "marked_bad": "rows marked bad can only be the rejected side of a pair",
+    "duplicate": "data.duplicates=keep keeps rows that say the same",
+    "too_long": "raise data.max_prompt_length or data.max_length",
+}
 
 
 class RowDropError(Exception):

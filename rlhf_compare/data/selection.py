@@ -7,6 +7,7 @@ import numpy as np
 
 from rlhf_compare.data.config import DataConfig
 from rlhf_compare.data.reasons import REASONS
+from rlhf_compare.data.splits import is_held_out
 from rlhf_compare.errors import DataError
 
 _CODES = ("", *REASONS)
@@ -55,6 +56,11 @@ def reason_codes(reasons: list[str]) -> Array:
     return np.array([_CODES.index(reason) for reason in reasons], np.uint8)
 
 
+def reason_of(index: RowIndex, row: int) -> str:
+    """Why a row is dropped; empty = kept."""
+    return _CODES[int(index.code[row])]
+
+
 def drop_duplicates(index: RowIndex) -> None:
     """Of rows that say the same the first stays."""
     rows = np.flatnonzero(index.kept)
@@ -78,7 +84,7 @@ def choose_sides(index: RowIndex, data: DataConfig, asked: Collection[int]) -> N
     split = index.kept & (side == "split")
     keys, prompts = index.key[split], index.prompt_key[split]
     wanted = np.fromiter(asked, np.uint64, len(asked))
-    drawn = keys / 2.0**64 < data.eval_share
+    drawn = is_held_out(keys, data.eval_share)
     given = np.concatenate([wanted, index.prompt_key[index.kept & (side == "eval")]])
     held = np.unique(keys[drawn | np.isin(prompts, given)])
     while True:

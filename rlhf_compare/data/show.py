@@ -8,14 +8,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rlhf_compare.data.encoding import Tokenizer
+from rlhf_compare.data.control import Tokenizer, unmarked
 
 _CHARACTERS, _TOKENS = 600, 120  # of an example; what is left out is said
 _PROMPT, _RESPONSE, _EOS = "dim", "green", "bold red"
 
 
 def show_report(report: dict[str, Any], console: Console) -> None:
-    """The ledger with the first rows of each reason, lengths and near-duplicates."""
+    """How each source was read, the ledger with the first rows of each reason, lengths and
+    near-duplicates."""
+    for source in report["sources"]:
+        console.print(Text(f"{source['name']}: {source['words']}"))
     table = Table(title=f"{report['read']:,} rows read, {report['kept']:,} kept")
     for column, justify in (("dropped for", "left"), ("rows", "right"), ("first of them", "left")):
         table.add_column(column, justify=justify, overflow="fold")  # type: ignore[arg-type]
@@ -56,7 +59,7 @@ def show_examples(
     for number, place in enumerate(sorted(map(int, chosen)), start=1):
         row = rows[place]
         console.rule(f"example {number}: row {place} to train on, feeds {', '.join(row['feeds'])}")
-        console.print(Text(_cut(row["prompt"]), style=_PROMPT))
+        console.print(Text(_cut(unmarked(row["prompt"])), style=_PROMPT))
         for label, text, ids in _sequences(row):
             console.print(Text(f"{label}: ", style="bold") + Text(_cut(text), style=_RESPONSE))
             console.print(_tokens(row["prompt_ids"], ids, tokenizer))

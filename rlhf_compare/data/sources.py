@@ -16,28 +16,29 @@ from typing import Any
 from datasets import (
     Dataset,
     DatasetDict,
-    disable_progress_bars,
-    enable_progress_bars,
     load_dataset,
     load_from_disk,
 )
 from datasets import logging as datasets_logging
 
+from rlhf_compare.data.beginnings import refuse_other_kinds
 from rlhf_compare.data.config import DataConfig, SourceConfig
 from rlhf_compare.data.fate import parse_json
-from rlhf_compare.data.formats import Row, recognise
-from rlhf_compare.data.lines import kind_of, read_lines
-from rlhf_compare.data.reasons import RowDropError
+from rlhf_compare.data.formats import Layout, LayoutError, Row, recognise
+from rlhf_compare.data.lines import SUFFIXES, kind_of, read_lines, unit_of
+from rlhf_compare.data.quiet import no_bars
+from rlhf_compare.data.reasons import REASONS, RowDropError
+from rlhf_compare.data.shards import shards_of
 from rlhf_compare.errors import DataError
 
 # A chunk is what is in memory at once; large enough that starting processes for it costs little.
 CHUNK_BYTES = 64 * 2**20
 CHUNK_ROWS = 100_000
 _SAMPLE = 100  # rows whose columns tell the format
-_FORMATS = (
-    "chosen + rejected (hh transcripts; or TRL's preference format, with or without prompt), "
-    "prompt + responses + scores, prompt + completion, question + answer, messages, prompt"
-)
+_WAYS_OUT = {
+    "invalid_utf8": "write the file as UTF-8 (iconv -f GB18030 -t UTF-8, or from its encoding)",
+    "not_an_object": "write one JSON object a line, with a name for each text",
+}
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,10 @@ class Source:
 
     config: SourceConfig
     name: str
-    unit: str  # what the number of a row counts: line, or row
-    format: str
+    unit: str  # what the number of a row counts: line, row, or element of an array
+    layout: Layout  # which column is what
     rows: Dataset | None = None
+    files: tuple[Path, ...] = ()  # read line by line, one after the other
 
     def chunks(self) -> Iterator[Dataset]:
         """All rows in their order. Columns: ``number`` and ``raw`` (bytes of a JSON object), or
@@ -63,7 +65,7 @@ class Source:
         numbers: list[int] = []
         raws: list[bytes] = []
         size = 0
-        for number, raw in _lines(self.config):
+        for number, raw in _lines(self.config, self.files):
             numbers.append(number)
             raws.append(raw)
             size += len(raw)
@@ -86,49 +88,74 @@ def open_sources(config: DataConfig) -> list[Source]:
 def _open(config: SourceConfig) -> Source:
     name = describe(config)
     rows = None
+    files: tuple[Path, ...] = ()
     if config.source == "file":
-        _require_file(Path(str(config.path)))
+        files = _files(Path(str(config.path)), config.split)
+        for file in files:
+            refuse_other_kinds(file)
+    elif config.source == "embedded":
+        files = (_embedded_path(),)
     if config.source == "hub" and not config.streaming:
         rows = _hub(config)
-    elif config.source == "file" and kind_of(Path(str(config.path))) is None:
-        rows = _columns(config)
+    elif config.source == "file" and (not files or kind_of(files[0]) is None):
+        rows, files = _columns(config, files), ()
     if rows is not None and config.max_rows is not None:
         rows = rows.select(range(min(config.max_rows, len(rows))))
     sample = list(rows.select(range(min(_SAMPLE, len(rows))))) if rows is not None else None
+    unit = "line" if files else "row"
+    if len(files) == 1:
+        unit = unit_of(files[0])
+    elif files:
+        unit = "row"
     if sample is None:
-        sample = _sample(config)
-    if not sample and next(iter(rows if rows is not None else _lines(config)), None) is None:
-        raise DataError(f"{name}: no rows")
-    format_name = config.format if config.format != "auto" else recognise(sample)
-    if format_name is None:
-        columns = ", ".join(sorted({str(c) for row in sample for c in row})[:20]) or "none"
-        raise DataError(
-            f"{name}: columns {columns}: no known format; known are {_FORMATS}; rename the "
-            "columns, or name a format in data.format"
-        )
-    unit = "row" if rows is not None or config.source == "hub" else "line"
-    return Source(config, name, unit, format_name, rows)
+        sample = _sample(config, files, name, unit)
+    if not sample:
+        raise DataError(f"{name}: no rows; it is empty")
+    try:
+        layout = recognise(sample, config.format, {str(r): n for r, n in config.columns.items()})
+    except LayoutError as error:
+        raise DataError(f"{name}: {_printable(str(error))}") from error
+    return Source(config, name, unit, layout, rows, files)
 
 
-def _lines(config: SourceConfig) -> Iterator[tuple[int, bytes]]:
+def _lines(config: SourceConfig, files: tuple[Path, ...]) -> Iterator[tuple[int, bytes]]:
     if config.source == "hub":
         stream = _hub(config)
         lines = (
             (i, json.dumps(row, default=str).encode()) for i, row in enumerate(stream, start=1)
         )
         return islice(lines, config.max_rows)
-    path = _embedded_path() if config.source == "embedded" else Path(str(config.path))
-    return islice(read_lines(path), config.max_rows)
+    rows: Iterator[tuple[int, bytes]] = (
+        read_lines(files[0], config.split)
+        if len(files) == 1
+        else enumerate((raw for file in files for _, raw in read_lines(file, config.split)), 1)
+    )
+    return islice(rows, config.max_rows)
 
 
-def _sample(config: SourceConfig) -> list[Row]:
-    rows = []
-    for _, raw in islice(_lines(config), _SAMPLE):
+def _sample(config: SourceConfig, files: tuple[Path, ...], name: str, unit: str) -> list[Row]:
+    """The first rows that can be parsed.
+
+    Raises:
+        DataError: there are rows, but none of the first can be parsed: no column is known then.
+    """
+    rows: list[Row] = []
+    fault = ""
+    for number, raw in islice(_lines(config, files), _SAMPLE):
         try:
             rows.append(parse_json(raw))
-        except RowDropError:  # counted when all rows are read
-            continue
+        except RowDropError as drop:  # counted when all rows are read
+            detail = f" ({drop.detail})" if drop.detail else ""
+            fault = fault or f"{unit} {number}: {drop.reason}, {REASONS[drop.reason]}{detail}"
+    if fault and not rows:
+        hint = _WAYS_OUT.get(fault.split(": ")[1].split(",")[0], "write one JSON object a line")
+        raise DataError(f"{name}: none of the first rows can be read, {_printable(fault)}; {hint}")
     return rows
+
+
+def _printable(text: str) -> str:
+    """Half characters, of a file in another encoding, as escapes."""
+    return text.encode(errors="backslashreplace").decode().replace("\n", " ")
 
 
 def describe(config: SourceConfig) -> str:
@@ -177,32 +204,37 @@ def _require_file(path: Path) -> None:
         raise DataError(f"data.path: no such file: {path}; set it with data.path=FILE")
     if not os.access(path, os.R_OK):
         raise DataError(f"data.path: {path} is not readable")
-    known = path.name.endswith(".parquet") or kind_of(path) is not None
-    if path.is_dir():
-        if not any((path / name).is_file() for name in ("state.json", "dataset_dict.json")):
-            raise DataError(f"data.path: {path} is a folder, but none that save_to_disk wrote")
-    elif not known:
+    if path.is_file() and not path.name.endswith(".parquet") and kind_of(path) is None:
         raise DataError(
-            f"data.path: {path.name}: expected .jsonl, .json, .csv (each also .gz), .parquet, or a "
-            "folder of save_to_disk"
+            f"data.path: {path.name}: expected {', '.join(SUFFIXES)} (each also .gz), .parquet, "
+            "or a folder of such files or of save_to_disk"
         )
 
 
-def _columns(config: SourceConfig) -> Dataset:
-    """Parquet, or a folder of ``save_to_disk``."""
+def _files(path: Path, split: str) -> tuple[Path, ...]:
+    """The files to read; none for a folder of ``save_to_disk``."""
+    _require_file(path)
+    if path.is_file():
+        return (path,)
+    if any((path / name).is_file() for name in ("state.json", "dataset_dict.json")):
+        return ()
+    return tuple(shards_of(path, split))
+
+
+def _columns(config: SourceConfig, files: tuple[Path, ...]) -> Dataset:
+    """Parquet files, or a folder of ``save_to_disk``."""
     path = str(config.path)
     verbosity = datasets_logging.get_verbosity()
     datasets_logging.set_verbosity(datasets_logging.CRITICAL)  # what is wrong is said below, once
-    disable_progress_bars()
     try:
-        if path.endswith(".parquet"):
-            return load_dataset("parquet", data_files=path, split="train")
-        loaded = load_from_disk(path)
+        with no_bars():
+            if files:
+                return load_dataset("parquet", data_files=list(map(str, files)), split="train")
+            loaded = load_from_disk(path)
     except Exception as error:  # datasets wraps every cause in its own generic error
         raise DataError(f"{path}: cannot be read: {_root_cause(error)}") from error
     finally:
         datasets_logging.set_verbosity(verbosity)
-        enable_progress_bars()
     if not isinstance(loaded, DatasetDict):
         return loaded
     if config.split not in loaded:

@@ -1,6 +1,7 @@
 """Which side a prompt lives on. The same for every stage, method, seed and machine."""
 
 import hashlib
+from typing import Any
 
 
 def normalise(text: str) -> str:
@@ -14,9 +15,9 @@ def place_of(key: str) -> int:
     return int.from_bytes(digest[:8], "big")
 
 
-def is_eval(key: str, eval_share: float) -> bool:
-    """Whether a group is held out.
+def is_held_out(place: Any, eval_share: float) -> Any:
+    """Whether a group is held out, by its place; or which are, by an array of places.
 
     Hashed, not drawn: adding rows moves no other row, and duplicates stay together.
     """
-    return place_of(key) / 2**64 < eval_share
+    return place / 2.0**64 < eval_share

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import TemplateError
 
 from rlhf_compare.data.config import TaskConfig
+from rlhf_compare.data.control import control_tokens, mark_typed, spelled_in, unmarked
 from rlhf_compare.data.conversation import Turn
 from rlhf_compare.data.formats import Example
 from rlhf_compare.data.reasons import RowDropError
@@ -69,14 +70,20 @@ def has_marker(response: str, marker: str, match_case: bool = False) -> bool:
 
 
 def render_prompt(turns: Sequence[Turn], task: TaskConfig, tokenizer: Any = None) -> str:
-    """A conversation up to the last user turn as the text that the model continues.
+    """A conversation up to the last user turn as the text that the model continues. What people
+    typed that is spelled like a control token is marked: see :mod:`rlhf_compare.data.control`.
 
     Args:
-        tokenizer: needed with ``task.chat_template``.
+        tokenizer: needed with ``task.chat_template``; else None = only spellings that stand in the
+            template too are marked, :class:`EncodeRows` marks the others.
 
     Raises:
         RowDropError: the chat template refuses the conversation (a system turn, for instance).
     """
+    controls = spelled_in(task.templates)
+    if tokenizer is not None:
+        controls.update(control_tokens(tokenizer))
+    turns = [(role, mark_typed(unmarked(text), tuple(sorted(controls)))) for role, text in turns]
     if task.chat_template:
         messages = [{"role": role, "content": text} for role, text in turns]
         try:
@@ -85,7 +92,7 @@ def render_prompt(turns: Sequence[Turn], task: TaskConfig, tokenizer: Any = None
             )
         except TemplateError as error:
             raise RowDropError("template_refused", str(error).split("\n")[0][:120]) from error
-    template = task.template_for(next(text for role, text in turns if role == "user"))
+    template = task.template_for(unmarked(next(text for role, text in turns if role == "user")))
     # the template's own shape goes on: each earlier answer closes with a line break
     ends = {"system": "\n", "user": "", "assistant": "\n"}
     return "".join(

@@ -14,6 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from rlhf_compare.runs.fingerprints import content_of
+
 COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")
 
 
@@ -75,9 +77,5 @@ def with_logps(pairs: Dataset, logps: CachedLogps) -> Dataset:
 
 
 def hash_weights(model: Path) -> str:
-    """SHA-256 of a saved model's weights and configuration."""
-    digest = hashlib.sha256((model / "config.json").read_bytes())
-    for file in sorted(model.glob("*.safetensors")):
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
+    """SHA-256 of a saved model's files."""
+    return content_of(model)

@@ -16,17 +16,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
-from peft import LoraConfig
-from torch import Tensor
+from datasets import Dataset, IterableDataset
+from peft import LoraConfig, PeftModel
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
 from trl import DPOTrainer
 
+from rlhf_compare.bars import bar
 from rlhf_compare.dpo.config import DPOConfig
 from rlhf_compare.dpo.forward import logprobs_alone, use_pair_forward
 from rlhf_compare.dpo.reference import CachedLogps, ReferenceCache, hash_weights, with_logps
-from rlhf_compare.models.adapters import save_merged
+from rlhf_compare.models.adapter_trial import (
+    adapter_fault,
+    kind_fault,
+    short_logits,
+    undisturbed,
+)
+from rlhf_compare.models.adapters import Hats, require_lora, save_merged
 from rlhf_compare.models.policy import fuse_activations, load_policy
 from rlhf_compare.models.tokenizer import load_tokenizer
 from rlhf_compare.runs.arguments import NEVER, StageSection, build_arguments, refused_as
@@ -40,18 +46,41 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
     """DPOTrainer that takes ``prompt_ids``, ``chosen_ids``, ``rejected_ids`` as they are.
 
     Args:
+        model, ...: as of TRL's trainer; ``args`` may be TRL's own DPOConfig too.
         reference_cache: where reference log-probabilities are kept; None = nowhere.
+        peft_config: of low-rank adapters on ``model``, which with them off is the reference.
+
+    Raises:
+        TypeError: adapters of another kind.
+        ValueError: adapters that cannot be taken off, and what TRL's trainer refuses.
     """
 
     args: DPOConfig
+    loss_weights: list[float]
 
-    def __init__(self, *args: Any, reference_cache: ReferenceCache | None = None, **kwargs: Any):
-        self._cache = reference_cache
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        model: Any,
+        *args: Any,
+        reference_cache: ReferenceCache | None = None,
+        peft_config: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        self._cache, self._in_one_of_several = reference_cache, False
+        self._sft_tokens_of_a_part: float | None = None  # mean over the parts of the step
+        before = _before_adapters(model, peft_config)
+        super().__init__(model, *args, peft_config=peft_config, **kwargs)
         self._use_pair_forward()
-        if self.args.kl_budget is not None and self.probe is None:
+        if before is not None and (
+            fault := adapter_fault(Hats(self.model, "default"), "default", before)
+        ):
+            raise ValueError(f"peft_config: {fault}")
+        # of ours, which TRL's config has not
+        self._kl_budget: float | None = getattr(self.args, "kl_budget", None)
+        self._keeps_best = getattr(self.args, "keep", "last") == "best"
+        if self._kl_budget is not None and self.probe is None:
             raise ValueError("kl_budget needs a probe: nothing else here measures the KL")
-        if self.args.keep == "best" and self.eval_dataset is None:
+        if self._keeps_best and self.eval_dataset is None:
             raise ValueError("keep: best needs an eval_dataset to choose by")
 
     def _use_pair_forward(self) -> None:
@@ -64,6 +93,13 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
     def _prepare_dataset(
         self, dataset: Dataset, processing_class: Any, args: DPOConfig, dataset_name: str
     ) -> Dataset:
+        if isinstance(dataset, IterableDataset):
+            if args.train_sampling_strategy == "group_by_length":
+                raise ValueError(
+                    "train_sampling_strategy: group_by_length needs all lengths, and a stream has "
+                    "none; use random, or a Dataset"
+                )
+            return dataset
         lengths = [
             len(prompt) + max(len(chosen), len(rejected))
             for prompt, chosen, rejected in zip(
@@ -82,6 +118,8 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
     def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
         """Once for all runs: whoever finds them on disk is charged what they once took, so that no
         run looks cheaper for coming second; those of held-out pairs belong to the evaluation."""
+        if isinstance(dataset, IterableDataset):
+            return super()._precompute_ref_logps(dataset, name, batch_size)  # says why it cannot
         phase, cache, args = "reference" if name == "train" else "evaluate", self._cache, self.args
         if cache is None:
             with self.meter.phase(phase):
@@ -114,12 +152,12 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
                     dataset.select(order.tolist()), batch_size, collate_fn=self.data_collator
                 )
             )
-            parts = [
-                self.accelerator.gather_for_metrics(
-                    self.compute_ref_log_probs(self.ref_model or self.model, batch)
-                )
-                for batch in tqdm(loader, "reference", unit="batch", delay=3.0, leave=False)
-            ]
+            parts = []
+            with bar("reference", len(loader), "batch", delay=3.0, leave=False) as progress:
+                for batch in loader:
+                    logps = self.compute_ref_log_probs(self.ref_model or self.model, batch)
+                    parts.append(self.accelerator.gather_for_metrics(logps))
+                    progress.update()
         chosen, rejected = (
             torch.cat(side).float().cpu()[order.argsort()] for side in zip(*parts, strict=True)
         )
@@ -127,8 +165,24 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
 
     # --- what is logged
 
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """The micro-batches of an optimizer step; the ``sft`` loss is a mean over their tokens."""
+        samples, items = super().get_batch_samples(*args, **kwargs)
+        if "sft" in self.loss_types:
+            tokens = torch.tensor(sum(_sft_tokens(batch) for batch in samples))
+            total = self.accelerator.gather(tokens.to(self.args.device)).sum()
+            parts = len(samples) * self.accelerator.num_processes
+            self._sft_tokens_of_a_part = float(total) / max(parts, 1)
+        return samples, items
+
     def _compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool) -> Any:
-        loss = super()._compute_loss(model, inputs, return_outputs)
+        weights = self.loss_weights
+        if self.model.training:
+            self.loss_weights = self._weights_of(inputs)
+        try:
+            loss = super()._compute_loss(model, inputs, return_outputs)
+        finally:
+            self.loss_weights = weights
         log = self._metrics["train" if self.model.training else "eval"]
         for side in _SIDES:  # in nats per response: TRL's "rewards" are these times beta
             log[f"logratios/{side}"].append(log[f"rewards/{side}"][-1] / self.beta)
@@ -139,23 +193,80 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
             self.meter.count(trained=trained, padding=padding)
         return loss
 
-    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """TRL's metrics on held-out pairs and the probe's; ends training over ``kl_budget``."""
-        metrics = super().evaluate(*args, **kwargs)
-        kl, budget = metrics.get("eval_kl_exact"), self.args.kl_budget
-        if kl is not None and budget is not None and kl > budget:
-            metrics["eval_selection"] = -kl
-            self.control.should_training_stop = True
-        else:
-            metrics["eval_selection"] = self._reached(metrics)
-        self.log({"eval_selection": metrics["eval_selection"]})
+    def _weights_of(self, inputs: dict[str, Tensor]) -> list[float]:
+        """Weights of the losses on one micro-batch.
+
+        TRL divides its ``sft`` loss by the tokens of the micro-batch and the Trainer takes the mean
+        over micro-batches and processes, so that a token in a short batch counts for more. Weighed
+        by its share of the step's tokens, the gradient is that of the uncut batch. The other
+        losses are means over pairs, and ``aot`` compares the pairs of a micro-batch by design.
+        """
+        if "sft" not in self.loss_types or self._sft_tokens_of_a_part is None:
+            return list(self.loss_weights)
+        share = _sft_tokens(inputs) / self._sft_tokens_of_a_part
+        return [
+            weight * share if name == "sft" else weight
+            for name, weight in zip(self.loss_types, self.loss_weights, strict=True)
+        ]
+
+    def evaluate(
+        self,
+        eval_dataset: Any = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        """TRL's metrics on held-out pairs (one set, or several by name) and the probe's. Where
+        ``keep`` is best, what the choice is made by, and the end of training over ``kl_budget``."""
+        asked = (eval_dataset, ignore_keys, metric_key_prefix)
+        if self._in_one_of_several:  # the whole evaluation asks the probe, once
+            return dict(super(StageTrainer, self).evaluate(*asked))
+        sets = self.eval_dataset if eval_dataset is None else eval_dataset
+        self._in_one_of_several, before = isinstance(sets, dict), len(self.state.log_history)
+        try:
+            metrics = super().evaluate(*asked)
+        finally:
+            self._in_one_of_several = False
+        if self._keeps_best:
+            metrics["eval_selection"] = self._selection(metrics, self.state.log_history[before:])
+            self.log({"eval_selection": metrics["eval_selection"]})
         return metrics
 
-    def _reached(self, metrics: dict[str, float]) -> float:
+    def _selection(self, metrics: dict[str, float], rows: list[dict[str, float]]) -> float:
+        """What ``keep: best`` maximises: of several sets their mean."""
+        kl, budget = metrics.get("eval_kl_exact"), self._kl_budget
+        if kl is not None and budget is not None and kl > budget:
+            self.control.should_training_stop = True
+            return -kl
         if "eval_adoption_exact" in metrics:
             return metrics["eval_adoption_exact"]
-        logged = [row for row in self.state.log_history if "eval_rewards/accuracies" in row]
-        return float(logged[-1]["eval_rewards/accuracies"]) if logged else 0.0
+        accuracies = [
+            value
+            for row in rows
+            for name, value in row.items()
+            if name.startswith("eval_") and name.endswith("rewards/accuracies")
+        ]
+        return sum(accuracies) / len(accuracies)
+
+
+def _before_adapters(model: Any, peft_config: Any) -> Tensor | None:
+    """Logits of a model that is to get adapters; None where none are added here."""
+    given = list(model.peft_config.values()) if isinstance(model, PeftModel) else []
+    for config in given:
+        if fault := kind_fault(config):
+            raise TypeError(fault)
+    if peft_config is None:
+        return None
+    require_lora(peft_config)
+    if given or not isinstance(model, nn.Module):
+        return None  # a path: TRL loads it; a PEFT model: TRL refuses it
+    with undisturbed(model):
+        return short_logits(model)
+
+
+def _sft_tokens(batch: dict[str, Tensor]) -> int:
+    """Tokens that TRL's ``sft`` loss counts: those of the chosen responses, which come first."""
+    chosen, _ = batch["completion_mask"][:, 1:].chunk(2, dim=0)
+    return int(chosen.sum())
 
 
 def dpo_arguments(
@@ -214,6 +325,7 @@ def train_dpo(
             processing_class=tokenizer,
             peft_config=lora,
             meter=context.meter,
+            checkpoints=context.checkpoints,
             probe=probe,
             callbacks=context.callbacks("rewards/accuracies", evaluations),
             reference_cache=ReferenceCache(context.cache, hash_weights(sft_model)),

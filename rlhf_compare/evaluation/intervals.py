@@ -38,6 +38,31 @@ def ratio_estimate(numerator: np.ndarray | None, denominator: np.ndarray | None)
     return _with_bootstrap(numerator.mean() / denominator.mean(), above / below, numerator)
 
 
+def ratio_difference(
+    first: tuple[np.ndarray | None, np.ndarray | None],
+    second: tuple[np.ndarray | None, np.ndarray | None],
+) -> dict | None:
+    """One ratio of means less another, over the same prompts and seeds.
+
+    Args:
+        first, second: (numerator, denominator), all of one shape (seeds, prompts).
+
+    Returns:
+        None where a part was not measured, shapes differ, or a denominator may be 0.
+    """
+    parts = [part for part in (*first, *second) if part is not None]
+    if len(parts) < 4 or len({part.shape for part in parts}) > 1 or parts[0].size == 0:
+        return None
+    above, below, other_above, other_below = parts
+    if min(abs(below.mean()), abs(other_below.mean())) < 1e-9:
+        return None
+    drawn = [_resampled_means(part) for part in parts]
+    if min(abs(drawn[1]).min(), abs(drawn[3]).min()) < 1e-12:
+        return None  # some draws hold no KL at all: the ratio has no interval
+    mean = above.mean() / below.mean() - other_above.mean() / other_below.mean()
+    return _with_bootstrap(mean, drawn[0] / drawn[1] - drawn[2] / drawn[3], above)
+
+
 def verdict(difference: dict[str, Any], a: str, b: str) -> str:
     """Who is higher, or that no difference was shown: the interval holds 0."""
     if difference["low"] > 0:

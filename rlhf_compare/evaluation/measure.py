@@ -14,6 +14,7 @@ from rlhf_compare.bars import bar
 from rlhf_compare.data.config import TaskConfig
 from rlhf_compare.data.encoding import decode_response, marker_ids, prefix_ids
 from rlhf_compare.data.tasks import has_marker
+from rlhf_compare.data.turns import turn_ends
 from rlhf_compare.evaluation.config import EvaluationConfig
 from rlhf_compare.models.generation import Responses, generate
 from rlhf_compare.models.policy import response_logits
@@ -107,9 +108,10 @@ class Harness:
     def _generate(
         self, policy: PreTrainedModel, ids: Tensor, mask: Tensor, temperature: float | None
     ) -> Responses:
-        eos_id, pad_id = self.tokenizer.eos_token_id, self.tokenizer.pad_token_id
+        # the reference's ends for every policy: all are asked the same
+        ends, pad_id = turn_ends(self.tokenizer, self.reference), self.tokenizer.pad_token_id
         length = self.config.max_new_tokens
-        return generate(policy, ids, mask, length, eos_id, pad_id, temperature)
+        return generate(policy, ids, mask, length, ends, pad_id, temperature)
 
     def _texts(self, responses: Responses) -> list[str]:
         return [decode_response(self.tokenizer, ids) for ids in responses.to_lists()]

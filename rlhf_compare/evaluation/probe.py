@@ -9,19 +9,9 @@ from typing import Any
 from rlhf_compare.data.config import TaskConfig
 from rlhf_compare.evaluation.config import EvaluationConfig
 from rlhf_compare.evaluation.measure import Harness
+from rlhf_compare.metrics import PROBED
 from rlhf_compare.models.policy import load_policy
 from rlhf_compare.models.tokenizer import load_tokenizer
-
-# metric of the harness -> its name in the log, where slashes and dots mean other things
-_SHOWN = {
-    "adoption.exact": "adoption_exact",
-    "adoption.greedy": "adoption_greedy",
-    "kl_to_reference.exact": "kl_exact",
-    "kl_to_reference.style": "kl_style",
-    "kl_to_reference.content": "kl_content",
-    "kl_to_reference.floor": "kl_floor",
-    "eos_rate": "eos_rate",
-}
 
 
 class Probe:
@@ -62,7 +52,7 @@ class Probe:
         reference = self._harness.reference.to(policy.device)
         columns = self._harness.measure(policy, self.prompts, self.seed).per_prompt
         reference.to("cpu")  # training has the device to itself between two calls
-        means = {name: fmean(columns[key]) for key, name in _SHOWN.items() if key in columns}
+        means = {m.probe: fmean(columns[m.path]) for m in PROBED if m.path in columns}
         if means.get("kl_exact", 0.0) > 0.0 and "kl_floor" in means:
             means["efficiency"] = means["kl_floor"] / means["kl_exact"]
         return means

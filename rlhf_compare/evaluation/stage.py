@@ -8,6 +8,7 @@ import torch
 from datasets import Dataset
 
 from rlhf_compare.data.config import PairRule, TaskConfig
+from rlhf_compare.data.control import unmarked
 from rlhf_compare.data.encoding import encode_prompt
 from rlhf_compare.data.tasks import render_question
 from rlhf_compare.data.views import dpo_view, prompt_view
@@ -64,8 +65,12 @@ def evaluate_policy(
                 "per_prompt": measured.per_prompt,
                 "answers": measured.answers,
                 "samples": [
-                    *zip(asked, shown, strict=True),
-                    *zip(prompts["prompt"][:count], measured.answers[:count], strict=True),
+                    *zip(map(unmarked, asked), shown, strict=True),
+                    *zip(
+                        map(unmarked, prompts["prompt"][:count]),
+                        measured.answers[:count],
+                        strict=True,
+                    ),
                 ],
             },
         )

@@ -18,6 +18,7 @@ class ModelConfig(Section):
     # fields of peft.LoraConfig: reward model, PPO, its critic and DPO train adapters; None = they
     # train all weights, as SFT always does
     lora: dict[str, Any] | None = None
+    # what the weights are read as; those that train are float32 from then on
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
 
     @model_validator(mode="after")

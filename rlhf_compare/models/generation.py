@@ -1,22 +1,22 @@
 """Sampling responses: one function for PPO's rollouts and for the evaluation."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
-from rlhf_compare.tensors.padding import positions
+from rlhf_compare.models.stepping import steps_of
 
 
 @dataclass(frozen=True)
 class Responses:
     """Responses to a batch of prompts.
 
-    ids  (B, R): right-padded, EOS included where the policy said it.
-    mask (B, R): True on real tokens, EOS included.
-    ended (B,): whether the response ends in EOS; False = cut at the length limit.
+    ids  (B, R): right-padded, the end token included where the policy said one.
+    mask (B, R): True on real tokens, the end token included.
+    ended (B,): whether the response ends in such a token; False = cut at the length limit.
     """
 
     ids: Tensor
@@ -36,7 +36,7 @@ def generate(
     prompt_ids: Tensor,
     prompt_mask: Tensor,
     max_new_tokens: int,
-    eos_id: int,
+    end_ids: int | Collection[int],
     pad_id: int,
     temperature: float | None = 1.0,
 ) -> Responses:
@@ -50,37 +50,26 @@ def generate(
     Args:
         prompt_ids: (B, P), left-padded.
         prompt_mask: (B, P).
+        end_ids: what ends a response: a token, or any of several.
         temperature: None = greedy.
     """
     was_training = policy.training
     policy.eval()
     device = prompt_ids.device
     said = torch.full((len(prompt_ids), max_new_tokens), pad_id, device=device)
-    speaking = torch.arange(len(prompt_ids), device=device)  # rows that have not said EOS
-    cache = DynamicCache(config=policy.config)
-    ids, mask, places = prompt_ids, prompt_mask.long(), positions(prompt_mask)
+    speaking = torch.arange(len(prompt_ids), device=device)  # rows that have not said an end
+    steps = steps_of(policy, prompt_ids, prompt_mask)
     for step in range(max_new_tokens):
-        logits = policy(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=places,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]
-        token = _next_token(logits, temperature)
+        token = _next_token(steps.logits(), temperature)
         said[speaking, step] = token
-        going_on = (token != eos_id).nonzero().squeeze(1)
+        going_on = (~_is_end(token, end_ids)).nonzero().squeeze(1)
         if len(going_on) == 0:
             said = said[:, : step + 1]
             break
-        if len(going_on) < len(speaking):
-            cache.batch_select_indices(going_on)
         speaking = speaking[going_on]
-        ids, places = token[going_on].unsqueeze(1), places[going_on, -1:] + 1
-        mask = torch.cat([mask[going_on], torch.ones_like(ids)], dim=1)
+        steps.go_on(going_on, token[going_on])
     policy.train(was_training)
-    return mask_after_eos(said, eos_id)
+    return mask_after_end(said, end_ids)
 
 
 def _next_token(logits: Tensor, temperature: float | None) -> Tensor:
@@ -96,9 +85,16 @@ def _next_token(logits: Tensor, temperature: float | None) -> Tensor:
     return token.clamp(max=logits.shape[-1] - 1)
 
 
-def mask_after_eos(ids: Tensor, eos_id: int) -> Responses:
-    """Real tokens run up to and including the first EOS: counted, not told from padding by id."""
-    is_eos = ids == eos_id
-    before = is_eos.long().cumsum(-1) - is_eos.long()  # EOS tokens strictly before each position
+def mask_after_end(ids: Tensor, end_ids: int | Collection[int]) -> Responses:
+    """Real tokens run up to and including the first end: counted, not told from padding by id."""
+    is_end = _is_end(ids, end_ids)
+    before = is_end.long().cumsum(-1) - is_end.long()  # ends strictly before each position
     mask = before == 0
-    return Responses(ids=ids, mask=mask, ended=is_eos.any(-1))
+    return Responses(ids=ids, mask=mask, ended=is_end.any(-1))
+
+
+def _is_end(ids: Tensor, end_ids: int | Collection[int]) -> Tensor:
+    ends = [end_ids] if isinstance(end_ids, int) else list(end_ids)
+    if len(ends) == 1:
+        return ids == ends[0]
+    return torch.isin(ids, torch.tensor(ends, dtype=ids.dtype, device=ids.device))

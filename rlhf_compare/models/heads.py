@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedModel
@@ -168,16 +169,14 @@ class ScalarHeadModel(nn.Module):
 
     @classmethod
     def from_classifier(cls, model: Any) -> "ScalarHeadModel":
-        """A transformers sequence classifier's backbone and head, shared, not copied.
+        """A transformers sequence classifier's backbone and head, shared, not copied; of a PEFT
+        model of one, with its adapter.
 
         Raises:
-            ValueError: the classifier has more than one label.
+            ValueError: the classifier has more than one label, or its own forward gives another
+                score than its head on its last token.
         """
-        if model.config.num_labels != 1:
-            raise ValueError(f"a reward model has one label, this one {model.config.num_labels}")
-        scalar = cls(getattr(model, model.base_model_prefix))
-        scalar.head = model.score
-        return scalar
+        return ClassifierHeadModel(model)
 
     @classmethod
     def on_backbone_of(
@@ -189,3 +188,50 @@ class ScalarHeadModel(nn.Module):
         except (OSError, ValueError) as error:
             raise RecipeError(f"no model in {origin}: {first_line(error)}") from error
         return cls(backbone, init_std, pooling)
+
+
+class ClassifierHeadModel(ScalarHeadModel):
+    """A sequence classifier read as a scalar-head model; its weights keep the classifier's names.
+
+    Args:
+        model: a transformers sequence classifier with one label, or a PEFT model of one.
+    """
+
+    def __init__(self, model: Any) -> None:
+        classifier = model.get_base_model() if isinstance(model, PeftModel) else model
+        if classifier.config.num_labels != 1:
+            labels = classifier.config.num_labels
+            raise ValueError(f"a reward model has one label, this one {labels}")
+        with torch.random.fork_rng():  # the head that is drawn here is replaced at once
+            super().__init__(getattr(classifier, classifier.base_model_prefix))
+        trunk = self._modules.pop("backbone")
+        self._modules.pop("head")
+        self._trunk = classifier.base_model_prefix
+        self._modules[self._trunk], self._modules["score"] = trunk, classifier.score
+        if isinstance(model, PeftModel):
+            self._require_own_score(model)
+
+    @property
+    def backbone(self) -> Any:
+        return self._modules[self._trunk]
+
+    @property
+    def head(self) -> Any:  # type: ignore[override]
+        return self._modules["score" if "score" in self._modules else "head"]
+
+    def _require_own_score(self, model: Any) -> None:
+        """An adapter may act outside the layers (learnt prompts): asked by trying."""
+        pad, words = self.config.pad_token_id, self.backbone.get_input_embeddings().weight.shape[0]
+        ids = torch.tensor([[i for i in range(min(8, words)) if i != pad]], device=model.device)
+        modes = [(module, module.training) for module in model.modules()]
+        model.eval()
+        with torch.no_grad():
+            theirs = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[:, 0].float()
+            ours = self.scores(ids, torch.ones_like(ids).bool())
+        for module, training in modes:
+            module.training = training
+        if not torch.allclose(ours, theirs, rtol=0.05, atol=0.05 * float(theirs.abs().max())):
+            raise ValueError(
+                f"{type(model).__name__}: its own forward scores {float(theirs[0]):.4g} where its "
+                f"adapted layers give {float(ours[0]):.4g}; merge the adapter, or give LoRA layers"
+            )

@@ -8,18 +8,35 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.activations import NewGELUActivation
 
+from rlhf_compare.data.turns import turn_ends
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.models.config import ModelConfig
+from rlhf_compare.models.fit import (
+    fit_generation_config,
+    fit_tokenizer,
+    float32_where_trained,
+    state_ends,
+)
+from rlhf_compare.models.stepping import reads_left_padding
 from rlhf_compare.models.tokenizer import first_line
-from rlhf_compare.tensors.padding import attention_inputs
+from rlhf_compare.models.wrapping import causal_lm
+from rlhf_compare.tensors.padding import attention_inputs, to_the_left
 
 
 def build_policy(config: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     """The policy that SFT starts from: from a configuration (random weights, drawn with torch's
-    global generator), a local directory or a hub id."""
+    global generator), a local directory or a hub id. Its weights are float32 whatever
+    ``model.dtype`` they were read in, because they train; a pad token that its embedding does not
+    hold is taken from the tokenizer.
+
+    Raises:
+        RecipeError: nothing loadable is there, or the tokenizer belongs to another model.
+    """
     if config.config is None:
         origin = str(config.path or config.hub_id)
-        return load_policy(origin, config.revision, local=bool(config.path), dtype=config.dtype)
+        policy = load_policy(origin, config.revision, local=bool(config.path), dtype=config.dtype)
+        fit_tokenizer(tokenizer, policy, origin)
+        return _to_train(policy, tokenizer)
     values = dict(config.config)
     try:
         model_config = AutoConfig.for_model(values.pop("model_type"), **values)
@@ -28,7 +45,15 @@ def build_policy(config: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> Pre
     model_config.vocab_size = len(tokenizer)
     model_config.bos_token_id = model_config.eos_token_id = tokenizer.eos_token_id
     model_config.pad_token_id = tokenizer.pad_token_id
-    return AutoModelForCausalLM.from_config(model_config, dtype=getattr(torch, config.dtype))
+    drawn = AutoModelForCausalLM.from_config(model_config, dtype=getattr(torch, config.dtype))
+    return _to_train(drawn, tokenizer)
+
+
+def _to_train(policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """The policy in float32, its generation settings stopping where its answers end."""
+    float32_where_trained(policy)
+    state_ends(policy, turn_ends(tokenizer, policy))
+    return policy
 
 
 def load_policy(
@@ -45,12 +70,38 @@ def load_policy(
     Raises:
         RecipeError: nothing loadable is there.
     """
+    model = open_model(AutoModelForCausalLM, origin, "model", revision, local, dtype)
+    fit_generation_config(model, origin)
+    return model
+
+
+def open_model(
+    kind: Any,
+    origin: str | Path,
+    field: str,
+    revision: str | None = None,
+    local: bool = True,
+    dtype: str = "auto",
+) -> PreTrainedModel:
+    """``kind.from_pretrained``, with the faults of what lies there named.
+
+    Args:
+        kind: one of transformers' Auto classes.
+        field: of the recipe, for messages.
+
+    Raises:
+        RecipeError: nothing loadable is there.
+    """
+    where = {"revision": revision, "local_files_only": local}
     try:
-        return AutoModelForCausalLM.from_pretrained(
-            str(origin), revision=revision, local_files_only=local, dtype=dtype
-        )
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"model: no causal model in {origin}: {first_line(error)}") from error
+        config = AutoConfig.from_pretrained(str(origin), **where)
+        text = config.get_text_config()
+        pad, rows = getattr(text, "pad_token_id", None), getattr(text, "vocab_size", None)
+        if pad is not None and rows is not None and pad >= rows:
+            text.pad_token_id = None  # torch makes no embedding whose padding it does not hold
+        return kind.from_pretrained(str(origin), config=config, dtype=dtype, **where)
+    except (OSError, ValueError, KeyError, AssertionError) as error:
+        raise RecipeError(f"{field}: no model in {origin}: {first_line(error)}") from error
 
 
 def disable_dropout(model: torch.nn.Module) -> None:
@@ -67,11 +118,6 @@ def fuse_activations(model: torch.nn.Module) -> None:
         for name, child in module.named_children():
             if isinstance(child, NewGELUActivation):
                 setattr(module, name, torch.nn.GELU(approximate="tanh"))
-
-
-def causal_lm(model: Any) -> PreTrainedModel:
-    """The transformers model itself, out of a PEFT wrapper where there is one."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def hidden_states(model: Any, input_ids: Tensor) -> Tensor:
@@ -137,10 +183,18 @@ def response_logits(
     Returns:
         (B, R, V); row t predicts the t-th response token.
     """
-    logits: Tensor = model(
-        input_ids=input_ids,
-        logits_to_keep=response_length + 1,
-        use_cache=False,
-        **attention_inputs(mask),
-    ).logits[:, :-1]
+    if reads_left_padding(model):
+        logits: Tensor = model(
+            input_ids=input_ids,
+            logits_to_keep=response_length + 1,
+            use_cache=False,
+            **attention_inputs(mask),
+        ).logits[:, :-1]
+    else:  # padding last, which no causal model ever sees
+        ids, _ = to_the_left(input_ids, mask)
+        every: Tensor = model(input_ids=ids, use_cache=False).logits
+        prompt = mask[:, : mask.shape[1] - response_length].sum(1, keepdim=True)
+        place = prompt - 1 + torch.arange(response_length, device=ids.device)
+        place = place.clamp(max=ids.shape[1] - 1).unsqueeze(-1)
+        logits = every.gather(1, place.expand(-1, -1, every.shape[-1]))
     return logits if temperature == 1.0 else logits / temperature

@@ -5,12 +5,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from torch import Tensor, nn
 
-from rlhf_compare.data.encoding import decode_response, encode_prompt, encode_response
+from rlhf_compare.data.control import unmarked
+from rlhf_compare.data.encoding import (
+    decode_prompt,
+    decode_response,
+    encode_prompt,
+    encode_response,
+    prompt_for_another,
+)
+from rlhf_compare.data.turns import opening_of
 from rlhf_compare.models.adapters import load_reward_model
 from rlhf_compare.models.generation import Responses
 from rlhf_compare.models.heads import ScalarHeadModel
+from rlhf_compare.models.positions import text_limit
 from rlhf_compare.models.tokenizer import load_tokenizer
 from rlhf_compare.tensors.padding import micro_batches, pad_sequences, to_the_left
 
@@ -18,11 +28,15 @@ TextReward = Callable[[list[str], list[str]], Sequence[float]]
 RewardModel = ScalarHeadModel | nn.Module | TextReward
 
 
-def as_scalar_head(model: Any) -> ScalarHeadModel | None:
+def as_scalar_head(model: Any, role: str = "reward_model") -> ScalarHeadModel | None:
     """A model that scores by a linear head, as ours; None if it is a plain function.
 
     A transformers sequence classifier is read by mask: its own forward finds the last token by id,
     which with pad = EOS is the token before EOS.
+
+    Args:
+        model: a :class:`ScalarHeadModel`, a sequence classifier, a PEFT model of one, a function.
+        role: the argument's name, for messages.
 
     Raises:
         TypeError: neither a model with one score nor a function.
@@ -30,26 +44,17 @@ def as_scalar_head(model: Any) -> ScalarHeadModel | None:
     if isinstance(model, ScalarHeadModel):
         return model
     if isinstance(model, nn.Module):
-        if not hasattr(model, "score") or not hasattr(model, "base_model_prefix"):
+        classifier = model.get_base_model() if isinstance(model, PeftModel) else model
+        if not hasattr(classifier, "score") or not hasattr(classifier, "base_model_prefix"):
             raise TypeError(
-                f"reward_model: {type(model).__name__} has no scalar head; give a ScalarHeadModel, "
-                "a sequence classifier with num_labels=1, or a function of prompts and responses"
+                f"{role}: {type(classifier).__name__} has no scalar head; give a ScalarHeadModel, "
+                "a sequence classifier with num_labels=1, or, as a reward, a function of prompts "
+                "and responses"
             )
         return ScalarHeadModel.from_classifier(model)
     if not callable(model):
-        raise TypeError(f"reward_model: {type(model).__name__} is neither a model nor a function")
+        raise TypeError(f"{role}: {type(model).__name__} is neither a model nor a function")
     return None
-
-
-def encode_prompt_of(tokenizer: Any, prompt: str) -> list[int]:
-    """Token ids of a prompt for a reward model of any kind: an encoder's text opens with its CLS
-    token, where it has one."""
-    return opening_of(tokenizer) + encode_prompt(tokenizer, prompt)
-
-
-def opening_of(tokenizer: Any) -> list[int]:
-    """What every text of this tokenizer's model opens with: a CLS token, or nothing."""
-    return [] if tokenizer.cls_token_id is None else [tokenizer.cls_token_id]
 
 
 class TextRewardModel:
@@ -64,12 +69,14 @@ class TextRewardModel:
     @torch.no_grad()
     def __call__(self, prompts: Sequence[str], responses: Sequence[str]) -> list[float]:
         """r(x, y) of every prompt with its response; of longer texts than the model has positions
-        the front of the prompt is cut, so that the response is read whole."""
-        longest = getattr(self.model.config, "max_position_embeddings", None)
+        the front of the prompt is cut, so that the response is read whole. What is marked in a
+        prompt is text (:mod:`rlhf_compare.data.control`); a response is all text."""
+        longest = text_limit(self.model, self.tokenizer)
         opening = opening_of(self.tokenizer)
         sequences = []
         for x, y in zip(prompts, responses, strict=True):
-            ids = encode_prompt(self.tokenizer, x) + encode_response(self.tokenizer, y)
+            prompt = encode_prompt(self.tokenizer, x)[len(opening) :]
+            ids = prompt + encode_response(self.tokenizer, y)
             room = len(ids) if longest is None else max(longest - len(opening), 0)
             sequences.append(opening + ids[max(len(ids) - room, 0) :])
         return score_sequences(self.model, sequences, self.batch_size)
@@ -135,12 +142,17 @@ class Scorer:
                 width = int(lengths[rows].max())
                 scores[rows] = self.model.scores(ids[rows, :width], mask[rows, :width])
             return scores
-        prompts = [
-            self._tokenizer.decode(ids[real])
-            for ids, real in zip(prompt_ids, prompt_mask, strict=True)
-        ]
+        pairs = zip(prompt_ids, prompt_mask, strict=True)
+        prompts = [self._text(ids[real].tolist()) for ids, real in pairs]
         texts = [decode_response(self._tokenizer, ids) for ids in responses.to_lists()]
         given = list(self._function(prompts, texts))
         if len(given) != len(texts):
             raise ValueError(f"reward_model gave {len(given)} scores for {len(texts)} responses")
         return torch.tensor([float(s) for s in given], device=prompt_ids.device)
+
+    def _text(self, prompt: list[int]) -> str:
+        """A prompt as the function reads it: without BOS, which is the policy's own."""
+        text = decode_prompt(self._tokenizer, prompt)
+        if isinstance(self._function, TextRewardModel):
+            return prompt_for_another(text, self._tokenizer, self._function.tokenizer)
+        return unmarked(text)

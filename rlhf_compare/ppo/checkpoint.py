@@ -8,7 +8,7 @@ from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import Tensor
 
 from rlhf_compare.errors import StageFailedError
-from rlhf_compare.models.adapters import POLICY
+from rlhf_compare.models.merging import write_adapter
 from rlhf_compare.ppo.models import PolicyAndValue
 from rlhf_compare.runs.directory import read_json, write_json
 
@@ -16,15 +16,18 @@ _STATE, _BESIDE, _REFERENCE = "ppo_state.json", "critic.safetensors", "reference
 
 
 def save(directory: Path, model: PolicyAndValue, reference: Any, state: dict[str, Any]) -> None:
-    """The policy where ``from_pretrained`` finds it, the rest beside it.
+    """The policy where ``from_pretrained`` finds it (of adapters, ``AutoPeftModelForCausalLM``'s),
+    the rest beside it.
 
     Args:
         reference: the reference model where it moves; None where it is what the run began with.
         state: JSON; what of the algorithm is no weight.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    adapters = {"selected_adapters": [POLICY]} if isinstance(model.policy, PeftModel) else {}
-    model.policy.save_pretrained(directory, **adapters)
+    if model.hats is not None:
+        write_adapter(model.hats.model, model.hats.first, directory)
+    else:
+        model.policy.save_pretrained(directory)
     save_file(_beside(model), directory / _BESIDE)
     if reference is not None:
         save_model(reference, str(directory / _REFERENCE))

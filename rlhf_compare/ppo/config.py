@@ -1,16 +1,31 @@
 """PPO's settings, under the names of TRL 1.12, the last TRL that had PPO."""
 
+import logging
+import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from transformers import TrainingArguments
 
-from rlhf_compare.ppo.loss import KLEstimator
+from rlhf_compare.ppo.loss import ESTIMATORS, KLEstimator
+from rlhf_compare.ppo.unread import UNREAD, UnreadFields
 from rlhf_compare.runs.arguments import section_of
+
+_log = logging.getLogger(__name__)
+
+
+class _Unsaid:
+    """Where nobody said how a response ends, an id that is given wins over EOS."""
+
+    def __repr__(self) -> str:
+        return "eos"
+
+
+_UNSAID: Any = _Unsaid()
 
 
 @dataclass
-class PPOConfig(TrainingArguments):
+class PPOConfig(UnreadFields, TrainingArguments):
     """Arguments of :class:`PPOTrainer`; all of ``transformers.TrainingArguments`` besides.
 
     One step (``logging_steps``, ``save_steps``, ``max_steps``) is one PPO iteration: a rollout of
@@ -30,10 +45,13 @@ class PPOConfig(TrainingArguments):
     response_length: int = field(default=53, metadata={"help": "new tokens at most"})
     temperature: float = field(default=0.7, metadata={"help": "of sampling; divides all logits"})
     stop_token: Literal["eos"] | None = field(
-        default="eos", metadata={"help": "a response ends at EOS; None = see stop_token_id"}
+        default=_UNSAID,
+        metadata={
+            "help": "eos = ends at EOS (default); None = at stop_token_id, or at full length"
+        },
     )
     stop_token_id: int | None = field(
-        default=None, metadata={"help": "ends a response instead of EOS; None = EOS"}
+        default=None, metadata={"help": "ends a response instead of EOS; None = see stop_token"}
     )
     local_rollout_forward_batch_size: int = field(
         default=64, metadata={"help": "responses per forward of the reward model"}
@@ -96,18 +114,52 @@ class PPOConfig(TrainingArguments):
         default=0, metadata={"help": "first iterations that train the value model alone"}
     )
 
+    # --- adapters
+    model_adapter_name: str | None = field(
+        default=None,
+        metadata={"help": "of a PEFT model's adapters the one that trains; None = the only one"},
+    )
+    ref_adapter_name: str | None = field(
+        default=None,
+        metadata={"help": "of a PEFT model's adapters the reference; None = all of them off"},
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check("total_episodes", self.total_episodes is None or self.total_episodes >= 1)
-        self._check("temperature", self.temperature > 0)
-        self._check("response_length", self.response_length >= 1)
-        self._check("kl_coef", self.kl_coef >= 0)
-        self._check("kl_target", self.kl_target is None or self.kl_target > 0)
-        self._check("kl_horizon", self.kl_horizon >= 1)
-        self._check("target_kl", self.target_kl is None or self.target_kl > 0)
-        self._check("reference_ema", self.reference_ema is None or 0 <= self.reference_ema < 1)
+        if self.stop_token is _UNSAID:
+            self.stop_token = "eos" if self.stop_token_id is None else None
+        if self.stop_token not in ("eos", None):
+            raise ValueError(f"stop_token: {self.stop_token!r} is not known; give 'eos' or None")
+        if self.stop_token is not None and self.stop_token_id is not None:
+            raise ValueError(
+                f"stop_token: {self.stop_token!r} and stop_token_id: {self.stop_token_id} are both "
+                "given; leave one out"
+            )
+        if self.kl_estimator not in ESTIMATORS:
+            known = " or ".join(ESTIMATORS)
+            raise ValueError(f"kl_estimator: {self.kl_estimator!r} is not known; give {known}")
+        self._check_ranges()
+        self._check_combinations()
+        if self.unread():
+            _log.warning("PPOTrainer does not read %s of PPOConfig", ", ".join(self.unread()))
+
+    def _check_ranges(self) -> None:
+        for name in _FROM_1:
+            value = getattr(self, name)
+            self._check(name, value is None or value >= 1, "at least 1")
+        for name in _FROM_0:
+            value = getattr(self, name)
+            self._check(name, value is None or 0 <= value < math.inf, "at least 0, and finite")
+        for name in _ABOVE_0:
+            value = getattr(self, name)
+            self._check(name, value is None or value > 0, "above 0")
+        for name in ("gamma", "lam"):
+            self._check(name, 0 <= getattr(self, name) <= 1, "from 0 to 1")
+        share = self.reference_ema
+        self._check("reference_ema", share is None or 0 <= share < 1, "from 0 to below 1")
+
+    def _check_combinations(self) -> None:
         self._refuse("fp16", self.fp16, "its loss scaler skips steps; use bf16")
-        self._refuse("gradient_checkpointing", self.gradient_checkpointing, "not supported here")
         best = self.load_best_model_at_end
         self._refuse("load_best_model_at_end", best, "pick a checkpoint by its eval_ metrics")
         alone = self.critic_warmup_steps > 0 and self.value_trunk == "shared"
@@ -115,7 +167,7 @@ class PPOConfig(TrainingArguments):
         self._refuse("critic_warmup_steps", alone, why)
         dead = self.kl_target is not None and self.kl_coef == 0
         self._refuse("kl_target", dead, "a kl_coef of 0 stays 0; start above it")
-        episodes = self.local_batch_size
+        episodes = self.episodes_per_process
         if episodes % self.num_mini_batches:
             raise ValueError(
                 f"a rollout of {episodes} episodes ({self.per_device_train_batch_size} "
@@ -128,19 +180,26 @@ class PPOConfig(TrainingArguments):
         if given:
             raise ValueError(f"{name}: {getattr(self, name)} is refused: {why}")
 
-    def _check(self, name: str, holds: bool) -> None:
+    def _check(self, name: str, holds: bool, wanted: str) -> None:
         if not holds:
-            raise ValueError(f"{name}: {getattr(self, name)} is out of range")
+            raise ValueError(f"{name}: {getattr(self, name)} is out of range: it must be {wanted}")
 
     @property
-    def local_batch_size(self) -> int:
-        """Episodes of one rollout in one process."""
+    def episodes_per_process(self) -> int:
+        """Episodes of one rollout in one process; ``local_batch_size`` in TRL."""
         return self.per_device_train_batch_size * self.gradient_accumulation_steps
 
-    @property
-    def local_mini_batch_size(self) -> int:
-        """Episodes of one optimizer step in one process."""
-        return self.local_batch_size // self.num_mini_batches
 
+_FROM_1 = (
+    "total_episodes", "response_length", "num_ppo_epochs", "num_mini_batches", "kl_horizon",
+    "local_rollout_forward_batch_size", "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+)  # fmt: skip
+_FROM_0 = (
+    "kl_coef", "vf_coef", "entropy_coef", "missing_eos_penalty", "learning_rate",
+    "value_learning_rate", "center_scores_on", "num_sample_generations", "critic_warmup_steps",
+    "stop_token_id",
+)  # fmt: skip
+_ABOVE_0 = ("temperature", "cliprange", "cliprange_value", "kl_target", "target_kl")
 
-PPOSection = section_of(PPOConfig, "PPOSection")
+PPOSection = section_of(PPOConfig, "PPOSection", without=UNREAD)

@@ -1,6 +1,6 @@
 """Collecting a rollout: sample, score, and ask policy, value model and reference of every token."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -27,7 +27,7 @@ class Collector:
         scorer: gives r(x, y).
         reference: a context in which ``reference_model()`` answers as the reference: for a frozen
             copy nothing happens, for adapters they are off.
-        stop_id, pad_id: what ends a response, what fills the rest.
+        stop_ids, pad_id: what ends a response, what fills the rest.
     """
 
     def __init__(
@@ -35,12 +35,12 @@ class Collector:
         config: PPOConfig,
         scorer: Scorer,
         reference: Callable[[], AbstractContextManager[Any]],
-        stop_id: int,
+        stop_ids: Collection[int],
         pad_id: int,
         meter: DeviceMeter,
     ) -> None:
         self.config, self.scorer, self.meter = config, scorer, meter
-        self.reference, self.stop_id, self.pad_id = reference, stop_id, pad_id
+        self.reference, self.stop_ids, self.pad_id = reference, stop_ids, pad_id
         self.score_offset: float | None = None  # see center
 
     @torch.no_grad()
@@ -113,8 +113,8 @@ class Collector:
         config = self.config
         with self.meter.phase("generate"):
             responses = generate(
-                policy, prompt_ids, prompt_mask, config.response_length, self.stop_id, self.pad_id,
-                config.temperature,
+                policy, prompt_ids, prompt_mask, config.response_length, self.stop_ids,
+                self.pad_id, config.temperature,
             )  # fmt: skip
             self.meter.count(generated=int(responses.mask.sum()))
         return responses

@@ -27,8 +27,9 @@ class IterationTrainer(StageTrainer, Trainer):
     ppo: PPOConfig
     pad_id: int
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, data_collator: Any = None, **kwargs: Any) -> None:
         self._history: dict[str, list[float]] = defaultdict(list)
+        self._users_collator = data_collator
         super().__init__(data_collator=self._collate, **kwargs)
 
     def _critic_parameters(self) -> list[Any]:
@@ -36,6 +37,14 @@ class IterationTrainer(StageTrainer, Trainer):
         raise AssertionError("a subclass says which weights are the critic's")
 
     # --- the log
+
+    def memory(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        values, tensors = super().memory()
+        return {**values, "history": dict(self._history)}, tensors
+
+    def remember(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        super().remember(values, tensors)
+        self._history = defaultdict(list, values["history"])
 
     def _record(self, metrics: dict[str, float]) -> None:
         for name, value in metrics.items():
@@ -46,23 +55,49 @@ class IterationTrainer(StageTrainer, Trainer):
         if "loss" in logs:
             logs.pop("grad_norm", None)
             logs.update({name: sum(v) / len(v) for name, v in self._history.items()})
-            episodes = self.ppo.local_batch_size * self.args.world_size
+            episodes = self.ppo.episodes_per_process * self.args.world_size
             logs["episode"] = self.state.global_step * episodes
             self._history.clear()
         super().log(logs, start_time)
 
+    # --- the pad id
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            self.keep_pad_inside()
+
+    def keep_pad_inside(self) -> None:
+        """The Trainer copies the tokenizer's pad id into the model's configuration; an id that the
+        embedding has not would make the saved model unloadable."""
+        for config in (self.policy.config, self.policy.generation_config):
+            if config is not None and config.pad_token_id == self.processing_class.pad_token_id:
+                config.pad_token_id = self.pad_id
+
     # --- prompts and optimizer
 
     def _collate(self, rows: list[dict[str, list[int]]]) -> dict[str, Tensor]:
-        ids, mask = pad_sequences([row["input_ids"] for row in rows], self.pad_id, "left")
+        prompts = [row["input_ids"] for row in rows]
+        if self._users_collator is not None:
+            prompts = self._as_collated(self._users_collator(rows))
+        ids, mask = pad_sequences(prompts, self.pad_id, "left")
         return {"prompt_ids": ids, "prompt_mask": mask}
+
+    def _as_collated(self, batch: Any) -> list[list[int]]:
+        """The prompts of a collator's batch, out of its padding: by its mask, or, where it has
+        none, by the tokenizer's pad id, as TRL read it."""
+        ids = torch.as_tensor(batch["input_ids"])
+        mask = batch.get("attention_mask")
+        real = ids != self.processing_class.pad_token_id if mask is None else torch.as_tensor(mask)
+        return [row[keep].tolist() for row, keep in zip(ids, real.bool(), strict=True)]
 
     def get_train_dataloader(self) -> DataLoader:
         """Batches of prompts, one whole rollout each."""
         return self._get_dataloader(
             dataset=self.train_dataset,
             description="Training",
-            batch_size=self.ppo.local_batch_size,
+            batch_size=self.ppo.episodes_per_process,
             sampler_fn=self._get_train_sampler,
             is_training=True,
         )

@@ -1,12 +1,18 @@
 """Policy and value model as one module, so that one optimizer, one backward and one wrapper for
 several processes serve both."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 
+from rlhf_compare.models.adapters import Hats
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.policy import (
     causal_lm,
@@ -21,10 +27,17 @@ class PolicyAndValue(nn.Module):
     Args:
         policy: a causal language model, or a PEFT model of one.
         value_model: a critic of its own; None = a value head on the policy's trunk.
+        hats: the policy's adapters, where it has any.
     """
 
-    def __init__(self, policy: PreTrainedModel, value_model: ScalarHeadModel | None) -> None:
+    def __init__(
+        self,
+        policy: PreTrainedModel,
+        value_model: ScalarHeadModel | None,
+        hats: Hats | None = None,
+    ) -> None:
         super().__init__()
+        self.hats = hats
         self.policy: Any = policy
         self.value_model = value_model
         self.config = policy.config
@@ -62,15 +75,39 @@ class PolicyAndValue(nn.Module):
         values = self.value_model.token_values(sequences)[:, :-1][predicted[:, 1:]]
         return logits / temperature, values
 
-    def gradient_checkpointing_enable(self, **kwargs: Any) -> None:
-        self.policy.gradient_checkpointing_enable(**kwargs)
-        if self.value_model is not None:
-            self.value_model.gradient_checkpointing_enable(**kwargs)
+    def activation_checkpointing_enable(self, **_: Any) -> None:
+        """Hold fewer activations and compute them again in the backward, inside
+        :func:`recomputed`; whichever of torch's ways is asked for, the exact one is taken."""
+        again = partial(checkpoint, use_reentrant=False)
+        if self.hats is not None:
+            self.hats.checkpoint_activations()
+        else:
+            self.policy._set_gradient_checkpointing(True, again)
+        trunk = None if self.value_model is None else self.value_model.backbone
+        if isinstance(trunk, PreTrainedModel):
+            trunk._set_gradient_checkpointing(True, again)
 
-    def gradient_checkpointing_disable(self) -> None:
-        self.policy.gradient_checkpointing_disable()
-        if self.value_model is not None:
-            self.value_model.gradient_checkpointing_disable()
+
+@contextmanager
+def recomputed(model: nn.Module) -> Iterator[None]:
+    """Inside, layers that were told to checkpoint do so. Transformers' layers do it in training
+    mode alone; here everything else stays in evaluation mode, so that the forward is that of the
+    rollout, to the bit."""
+    layers = [
+        module
+        for module in model.modules()
+        if isinstance(module, GradientCheckpointingLayer) and module.gradient_checkpointing
+    ]
+    for layer in layers:
+        layer.training = True
+        for name, value in vars(layer).items():
+            if "dropout" in name and isinstance(value, float):
+                setattr(layer, name, 0.0)  # some layers drop out by themselves
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.training = False
 
 
 def chosen_logits(model: Any, sequences: Tensor, predicted: Tensor, plain_head: bool) -> Tensor:

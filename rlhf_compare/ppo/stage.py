@@ -80,6 +80,7 @@ def train_ppo(
             train_dataset=train,
             eval_dataset=asked,
             meter=context.meter,
+            checkpoints=context.checkpoints,
             probe=probe,
             callbacks=context.callbacks("objective/scores", evaluations),
         )

@@ -37,121 +37,164 @@ from peft import LoraConfig
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
-from rlhf_compare.models.adapters import VALUE, Hats
+from rlhf_compare.models.adapters import AdapterBackbone, Hats
+from rlhf_compare.models.fit import float32_where_trained
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.policy import disable_dropout, fuse_activations
 from rlhf_compare.models.scoring import RewardModel, Scorer, as_scalar_head
 from rlhf_compare.ppo import checkpoint
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.experience import Collector
-from rlhf_compare.ppo.iteration import IterationTrainer
+from rlhf_compare.ppo.fitting import (
+    open_policy,
+    require_known_ids,
+    require_positions,
+    safe_pad_id,
+    stop_tokens,
+)
 from rlhf_compare.ppo.kl_control import KLController
-from rlhf_compare.ppo.loss import KLEstimator, gae, token_rewards
-from rlhf_compare.ppo.metrics import append_samples, rollout_metrics
-from rlhf_compare.ppo.models import PolicyAndValue, blend, freeze
+from rlhf_compare.ppo.loss import gae, token_rewards
+from rlhf_compare.ppo.metrics import rollout_metrics
+from rlhf_compare.ppo.models import PolicyAndValue, blend, freeze, recomputed
 from rlhf_compare.ppo.prompts import encode_prompts
 from rlhf_compare.ppo.rollout import Rollout
+from rlhf_compare.ppo.sampling import SamplingTrainer
 from rlhf_compare.ppo.setup import (
     adapters_of,
+    encode_each,
     is_causal,
     iteration_arguments,
+    let_critic_train,
+    longest_prompt,
     new_critic,
+    require_apart,
+    require_models,
     require_one_rollout,
 )
 from rlhf_compare.ppo.update import Updater
+from rlhf_compare.runs.resuming import is_ours
 from rlhf_compare.tensors.masked import masked_whiten
 
 
-class PPOTrainer(IterationTrainer):
+class PPOTrainer(SamplingTrainer):
     """Trains ``model`` to maximise E[r(x, y)] - beta KL(pi || pi_ref).
+
+    Arguments stand in TRL 1.12's order and under its names.
 
     Args:
         args: the settings.
         processing_class: the tokenizer; gives EOS and pad ids.
-        model: the policy; trained in place.
+        model: the policy; trained in place. A directory or hub id is loaded.
         ref_model: the reference; None = a frozen copy of ``model`` as it is now, or, with adapters,
             the base with them off.
-        reward_model: a :class:`ScalarHeadModel`, a sequence classifier with one label, or a
-            function of prompts and responses (lists of texts) that gives a score for each; never
-            trained.
-        value_model: the critic; None = a copy of the reward model, or, where that is a function, a
-            new head on a copy of the policy's trunk.
+        reward_model: a :class:`ScalarHeadModel`, a sequence classifier with one label, a PEFT model
+            of one, or a function of prompts and responses (lists of texts) that gives a score for
+            each; never trained.
         train_dataset: prompts: column ``input_ids``, or ``prompt`` as text or conversation.
-        eval_dataset: likewise; :meth:`evaluate` samples responses to it.
-        peft_config: train LoRA adapters for policy and value on ``model``, which stays frozen; a
-            ``model`` that is a PEFT model with an adapter "policy" already says the same.
+        value_model: the critic, a model as ``reward_model`` may be; None = a copy of the reward
+            model, or, where that is a function, a new head on a copy of the policy's trunk.
+        data_collator: makes a batch with ``input_ids`` of rows with ``input_ids``; None = our own.
+        eval_dataset: prompts, or several sets by name; :meth:`evaluate` samples responses to them.
+        optimizers: an optimizer and a schedule to use instead of those that ``args`` describe.
         callbacks: transformers callbacks.
+        peft_config: train LoRA adapters for policy and value on ``model``, which stays frozen; a
+            ``model`` that is a PEFT model already says the same.
 
     Raises:
-        ValueError: fewer prompts than one rollout needs, or an empty prompt.
-        TypeError: ``reward_model`` is none of the above.
+        ValueError: fewer prompts than one rollout needs, an empty prompt, one that is too long for
+            a model, models that share weights, an adapter that cannot be taken off.
+        TypeError: a model is none of the above, or an adapter no low-rank one.
     """
 
     def __init__(
         self,
-        *,
         args: PPOConfig,
         processing_class: PreTrainedTokenizerBase,
-        model: PreTrainedModel,
+        model: PreTrainedModel | str | Path,
         ref_model: PreTrainedModel | None = None,
-        reward_model: RewardModel,
-        value_model: ScalarHeadModel | None = None,
-        train_dataset: Dataset,
-        eval_dataset: Dataset | None = None,
-        peft_config: LoraConfig | None = None,
+        reward_model: RewardModel | None = None,
+        train_dataset: Dataset | None = None,
+        value_model: Any = None,
+        data_collator: Any = None,
+        eval_dataset: Dataset | dict[str, Dataset] | None = None,
+        optimizers: tuple[Any, Any] = (None, None),
         callbacks: Sequence[TrainerCallback] | None = None,
+        peft_config: LoraConfig | None = None,
         **kwargs: Any,
     ) -> None:
+        if train_dataset is None:
+            raise ValueError("`train_dataset` is required")
+        model = open_policy(model)
+        require_models(model=model, ref_model=ref_model)
         if ref_model is model:
             raise ValueError("ref_model must not be the model that is trained; None makes a copy")
         prompts = encode_prompts(train_dataset, processing_class)
         require_one_rollout(len(prompts), args)
-        eos_id = processing_class.eos_token_id
-        self.ppo = args
-        self.pad_id = (
-            eos_id if processing_class.pad_token_id is None else processing_class.pad_token_id
-        )
-        self.hats = adapters_of(model, peft_config)
+        require_known_ids(prompts, model)
+        asked = encode_each(eval_dataset, processing_class)
+        self.ppo, self.reward_model = args, reward_model
+        stop_ids = stop_tokens(args, processing_class, model)
+        self.stop_token_id = next(iter(stop_ids), None)
+        scoring = as_scalar_head(reward_model)
+        self.hats = adapters_of(model, peft_config, args)
         if self.hats is not None:
             model = self.hats.model
+        # before the reference is copied: both must compute alike, or KL would not begin at 0
+        if float32_where_trained(model) and ref_model is not None and self.hats is None:
+            ref_model.float()
         self.ref_model: Any = None
         if ref_model is not None or self.hats is None:
-            self.ref_model = freeze(ref_model or copy.deepcopy(model))
-        if value_model is None and args.value_trunk == "separate":
-            value_model = new_critic(reward_model, model, self.hats)
-        for part in (model, self.ref_model, value_model, as_scalar_head(reward_model)):
+            self.ref_model = ref_model or copy.deepcopy(model)
+        critic = self._critic(value_model, scoring, model)
+        parts = (model, self.ref_model, critic, scoring)
+        roles = dict(zip(("model", "ref_model", "value_model", "reward_model"), parts, strict=True))
+        longest = longest_prompt(prompts, *asked.values())
+        require_positions(longest, args, **roles)
+        self.pad_id = safe_pad_id(processing_class, *parts)
+        for part in parts:
             if part is not None:
                 disable_dropout(part)
                 fuse_activations(part)
-        if value_model is not None and not is_causal(value_model):
+        if critic is not None and not is_causal(critic):
             raise ValueError("value_model: its values see the tokens after them; give a causal one")
-        if value_model is not None:
-            value_model.requires_grad_(True)  # a copy of a frozen reward model may not be
+        require_apart(
+            {"model": model, "value_model": critic},
+            {"ref_model": self.ref_model, "reward_model": scoring},
+        )
         if self.hats is not None and args.reference_ema is not None:
             raise ValueError("reference_ema moves a copy of the whole policy; leave adapters out")
         self.kl_control = KLController(args.kl_coef, args.kl_target, args.kl_horizon)
         super().__init__(
-            model=PolicyAndValue(model, value_model),
+            model=PolicyAndValue(model, critic, self.hats),
             args=iteration_arguments(args, len(prompts)),
             processing_class=processing_class,
+            data_collator=data_collator,
             train_dataset=prompts,
-            eval_dataset=None
-            if eval_dataset is None
-            else encode_prompts(eval_dataset, processing_class),
+            eval_dataset=asked if isinstance(eval_dataset, dict) else asked.get(""),
+            optimizers=optimizers,
             callbacks=callbacks,
             **kwargs,
         )
-        scorer = Scorer(reward_model, processing_class, args.local_rollout_forward_batch_size)
-        for frozen in (self.ref_model, scorer.model):
+        scorer = Scorer(
+            scoring or reward_model, processing_class, args.local_rollout_forward_batch_size
+        )
+        for frozen in (self.ref_model, scoring):
             if frozen is not None:
                 freeze(frozen).to(self.args.device)
-        stop_id = eos_id if args.stop_token_id is None else args.stop_token_id
-        self.collector = Collector(args, scorer, self._reference, stop_id, self.pad_id, self.meter)
+        self.collector = Collector(args, scorer, self._reference, stop_ids, self.pad_id, self.meter)
 
-    @property
-    def policy(self) -> Any:
-        """The policy alone, out of every wrapper."""
-        return self.accelerator.unwrap_model(self.model).policy
+    def _critic(self, given: Any, scoring: ScalarHeadModel | None, policy: Any) -> Any:
+        """The value model; None where it is a head on the policy's trunk."""
+        if self.ppo.value_trunk == "shared":
+            if given is not None:
+                raise ValueError("value_trunk: shared has no value_model of its own; leave one out")
+            return None
+        critic = new_critic(scoring, policy, self.hats) if given is None else None
+        critic = critic or as_scalar_head(given, "value_model")
+        if critic is None:
+            raise TypeError("value_model: a function has no weights to train; give a model or None")
+        let_critic_train(critic)
+        return critic
 
     def _reference(self) -> AbstractContextManager[Any]:
         plain_head = self.accelerator.unwrap_model(self.model).plain_head
@@ -161,7 +204,7 @@ class PPOTrainer(IterationTrainer):
 
     @contextmanager
     def _adapters_off(self, hats: Hats, plain_head: bool) -> Iterator[Any]:
-        with hats.wear(None) as base:
+        with hats.wear(self.ppo.ref_adapter_name) as base:
             yield base, plain_head
 
     # --- one PPO iteration
@@ -192,10 +235,6 @@ class PPOTrainer(IterationTrainer):
         self._write_samples(rollout)
         return loss
 
-    @property
-    def _penalty(self) -> tuple[float, KLEstimator]:
-        return self.kl_control.kl_coef, self.ppo.kl_estimator
-
     def _rewards(self, rollout: Rollout) -> Tensor:
         """Reward of every token: (B, R)."""
         self.check_finite(rollout.scores, "reward")
@@ -224,57 +263,16 @@ class PPOTrainer(IterationTrainer):
             count=self.meter.count,
             train_policy=self.state.global_step >= self.ppo.critic_warmup_steps,
         )
-        return updater.run(rollout, advantages, returns)
-
-    # --- evaluation and logging
-
-    @torch.no_grad()
-    def evaluate(
-        self,
-        eval_dataset: Dataset | None = None,
-        ignore_keys: list[str] | None = None,
-        metric_key_prefix: str = "eval",
-    ) -> dict[str, float]:
-        """Sample responses to held-out prompts and report the rollout's metrics as
-        ``eval_objective/scores`` and so on. The same draws every time; training's are not moved.
-
-        Raises:
-            ValueError: there is no evaluation dataset.
-        """
-        dataset = self.eval_dataset if eval_dataset is None else eval_dataset
-        if dataset is None:
-            raise ValueError("evaluate() needs an eval_dataset of prompts")
-        prompts = encode_prompts(dataset, self.processing_class)["input_ids"]
-        model, rows = self.model, 0
-        sums: dict[str, float] = defaultdict(float)
-        with torch.random.fork_rng(), self.meter.phase("evaluate"):
-            torch.manual_seed(self.args.seed)
-            for start in range(0, len(prompts), self.args.per_device_eval_batch_size):
-                part = prompts[start : start + self.args.per_device_eval_batch_size]
-                batch = self._prepare_inputs(self._collate([{"input_ids": ids} for ids in part]))
-                rollout = self.collector.collect(model, self.policy, **batch)
-                for name, value in rollout_metrics(rollout, None, *self._penalty).items():
-                    sums[name] += value * len(rollout)
-                rows += len(rollout)
-            metrics = {f"{metric_key_prefix}_{name}": total / rows for name, total in sums.items()}
-            self.log(metrics)
-            metrics.update(self.probed(metric_key_prefix))
-        handler: Any = self.callback_handler
-        self.control: Any = handler.on_evaluate(self.args, self.state, self.control, metrics)
-        return metrics
-
-    def _write_samples(self, rollout: Rollout) -> None:
-        """A few responses as text, ``num_sample_generations`` times a run."""
-        wanted, step = self.ppo.num_sample_generations, self.state.global_step
-        due = wanted and step % max(1, self.state.max_steps // wanted) == 0
-        if due and self.is_world_process_zero():
-            path = Path(self.args.output_dir) / "samples.jsonl"
-            append_samples(path, rollout, self.processing_class, step)
+        with recomputed(self.accelerator.unwrap_model(model)):
+            return updater.run(rollout, advantages, returns)
 
     def _critic_parameters(self) -> list[Any]:
         model = self.accelerator.unwrap_model(self.model)
         head = [p for name, p in model.named_parameters() if not name.startswith("policy.")]
-        return head + (self.hats.parameters_of(VALUE) if self.hats is not None else [])
+        trunk = None if model.value_model is None else model.value_model.backbone
+        if isinstance(trunk, AdapterBackbone):
+            return head + trunk.hats.parameters_of(trunk.name)
+        return head
 
     # --- checkpoints
 
@@ -289,10 +287,30 @@ class PPOTrainer(IterationTrainer):
             "history": dict(self._history),
         }
         model = self.accelerator.unwrap_model(self.model)
+        self.keep_pad_inside()
         checkpoint.save(directory, model, self._moving_reference(), state)
         self.processing_class.save_pretrained(directory)
 
+    def memory(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        values, tensors = super().memory()
+        values["kl_coef"] = self.kl_control.kl_coef
+        values["score_offset"] = self.collector.score_offset
+        moving = self._moving_reference()
+        reference = {} if moving is None else dict(moving.named_parameters())
+        return values, {**tensors, **{f"reference.{k}": p.detach() for k, p in reference.items()}}
+
+    def remember(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        super().remember(values, tensors)
+        self.kl_control.kl_coef = values["kl_coef"]
+        self.collector.score_offset = values["score_offset"]
+        if (moving := self._moving_reference()) is not None:
+            for name, parameter in moving.named_parameters():
+                parameter.copy_(tensors[f"reference.{name}"])
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        if is_ours(Path(resume_from_checkpoint)):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
         unwrapped = self.accelerator.unwrap_model(self.model if model is None else model)
         state = checkpoint.load(Path(resume_from_checkpoint), unwrapped, self._moving_reference())
         self.kl_control.kl_coef = state["kl_coef"]

@@ -37,7 +37,6 @@ def check_recipe(recipe: Recipe, output_dir: str) -> None:
         own = _faults_of(lambda s=section, b=build, n=name: trainer_faults(n, s, b()))  # type: ignore[misc]
         base = recipe.base(name)  # what a variant has from its method is said once
         faults += [fault for fault in own if fault.replace(name, base, 1) not in faults]
-    faults += _between_sections(recipe)
     if faults:
         raise RecipeError("\n".join(dict.fromkeys(faults)))
 
@@ -64,15 +63,3 @@ def _stages(
             section,
             lambda b=build, s=section, m=method: b(s, output_dir, seed, probes, m),  # type: ignore[misc]
         )
-
-
-def _between_sections(recipe: Recipe) -> list[str]:
-    """What no section can know alone."""
-    reward: Any = recipe.reward
-    adapters = recipe.model.lora is not None and recipe.reward_backbone is None
-    if adapters and reward.given().get("gradient_checkpointing"):
-        return [
-            "reward.gradient_checkpointing: true is refused with model.lora: it runs a forward "
-            "again when another adapter is on; leave it out"
-        ]
-    return []

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
+from peft.tuners.tuners_utils import BaseTunerLayer
 
 from rlhf_compare.models.adapters import lora_config
 from rlhf_compare.models.tokenizer import first_line
@@ -32,15 +33,36 @@ def lora_faults(recipe: Recipe) -> list[str]:
     except Exception:  # said by the model's own check
         return []
     modules = [name for name, _ in model.named_modules()]
-    # how the new weights are drawn is no matter of shapes, and some ways read the old ones
-    if config.init_lora_weights is not True:
-        config.init_lora_weights = False
     try:
-        with torch.random.fork_rng(), warnings.catch_warnings(action="ignore"):
-            get_peft_model(model, config)
+        _put_on(model, config)
     except Exception as error:
         return [_named(fields, error, modules)]
     return _overlooked(fields, modules)
+
+
+def head_faults(recipe: Recipe) -> list[str]:
+    """Whether the adapters go on the language-model head, whose weights DPO reads without them."""
+    config, policy = lora_config(recipe.model.lora), policy_config(recipe)
+    if config is None or policy is None:
+        return []
+    model = on_meta(policy)
+    names = {id(module): name for name, module in model.named_modules()}
+    name = names.get(id(model.get_output_embeddings()), "the head")
+    adapted = _put_on(model, config).get_base_model()
+    if not isinstance(adapted.get_output_embeddings(), BaseTunerLayer):
+        return []
+    return [
+        f"model.lora.target_modules: {name}: DPO reads the head's own weights, so an adapter on it "
+        "would never train; leave it out"
+    ]
+
+
+def _put_on(model: Any, config: LoraConfig) -> Any:
+    # how the new weights are drawn is no matter of shapes, and some ways read the old ones
+    if config.init_lora_weights is not True:
+        config.init_lora_weights = False
+    with torch.random.fork_rng(), warnings.catch_warnings(action="ignore"):
+        return get_peft_model(model, config)
 
 
 def _field_faults(fields: dict[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from rlhf_compare.models.positions import position_limit_of_config
 from rlhf_compare.models.tokenizer import first_line
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.recipe import Recipe
@@ -29,7 +30,7 @@ def model_faults(recipe: Recipe) -> list[str]:
         faults += config_faults("model.config", recipe.model.config, AutoModelForCausalLM)
     elif recipe.model.path is not None:
         faults += folder_faults("model.path", recipe.model.path)
-    backbone = recipe.reward_backbone
+    backbone = recipe.section("reward").given().get("backbone")
     if isinstance(backbone, dict):
         faults += config_faults("reward.backbone", backbone, AutoModel)
     elif backbone is not None and Path(backbone).exists():
@@ -43,9 +44,9 @@ def config_faults(field: str, values: dict[str, Any], kind: Any) -> list[str]:
     Args:
         kind: the Auto class that will build it.
     """
-    model_type = str(values.get("model_type"))
+    model_type = values.get("model_type")
     if model_type not in CONFIG_MAPPING:
-        near = difflib.get_close_matches(model_type, list(CONFIG_MAPPING), n=1, cutoff=0.6)
+        near = difflib.get_close_matches(str(model_type), list(CONFIG_MAPPING), n=1, cutoff=0.6)
         hint = f"; did you mean {near[0]}?" if near else ""
         return [f"{field}.model_type: transformers has no {model_type!r}{hint}"]
     known = known_keys(model_type)
@@ -59,7 +60,7 @@ def config_faults(field: str, values: dict[str, Any], kind: Any) -> list[str]:
     return [f"{field}: {fault}"] if (fault := _forward_fault(model)) else []
 
 
-def known_keys(model_type: str) -> set[str]:
+def known_keys(model_type: Any) -> set[str]:
     """What a configuration of this architecture may say."""
     kind: Any = CONFIG_MAPPING[model_type]
     names = {field.name for field in dataclasses.fields(kind)}
@@ -133,18 +134,6 @@ def policy_config(recipe: Recipe) -> PreTrainedConfig | None:
     return config
 
 
-def position_limit_of_config(config: Any) -> int | None:
-    """Tokens that a model has positions for; None = its configuration does not say."""
-    text = config.get_text_config()
-    limit = getattr(text, "max_position_embeddings", None)
-    if not isinstance(limit, int) or limit <= 0:
-        return None
-    counts_from_pad = ("roberta", "camembert", "mpnet", "longformer", "ernie_m")
-    if any(name in str(text.model_type).replace("-", "_") for name in counts_from_pad):
-        limit -= (text.pad_token_id if text.pad_token_id is not None else 1) + 1
-    return limit
-
-
 def length_faults(recipe: Recipe) -> list[str]:
     """Lengths that the recipe asks for and its models have no positions for."""
     faults: list[str] = []
@@ -157,7 +146,7 @@ def length_faults(recipe: Recipe) -> list[str]:
             for name, length in _lengths(recipe).items()
             if length > limit
         ]
-    backbone = recipe.reward_backbone
+    backbone = recipe.section("reward").given().get("backbone")
     if isinstance(backbone, dict):
         faults += _backbone_length_faults(recipe, backbone)
     return faults

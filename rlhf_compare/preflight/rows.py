@@ -7,7 +7,7 @@ from rlhf_compare.data.views import prompt_view
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.ppo.setup import require_one_rollout
 from rlhf_compare.ppo.stage import ppo_arguments
-from rlhf_compare.preflight.lora import lora_faults
+from rlhf_compare.preflight.lora import head_faults, lora_faults
 from rlhf_compare.preflight.models import length_faults
 from rlhf_compare.recipe import Recipe
 
@@ -28,6 +28,8 @@ def check_rows(
     faults = _rollout_faults(recipe, data, methods, output_dir)
     if recipe.model.hub_id is not None:
         faults += [*length_faults(recipe), *lora_faults(recipe)]
+    if any(recipe.base(name) == "dpo" for name in methods):
+        faults += head_faults(recipe)
     if faults:
         raise RecipeError("\n".join(faults))
 

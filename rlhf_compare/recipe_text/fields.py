@@ -39,6 +39,7 @@ _LIBRARY = (
     ("trl", "trainer/reward_config.py"),
     ("trl", "trainer/dpo_config.py"),
 )
+_NO_SETTINGS = ("UnreadFields",)  # PPOConfig takes them for scripts; no recipe may set them
 SECTIONS = (
     *("name", "seed", "data", "task", "model"),
     *("sft", "reward", "ppo", "dpo", "evaluation", "tracking", "variants"),
@@ -91,6 +92,8 @@ def _fields_of(node: ast.ClassDef, own: dict[str, ast.ClassDef]) -> set[str]:
         if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
     }
     for base in node.bases:
+        if ast.unparse(base) in _NO_SETTINGS:
+            continue
         # of a base written trl.DPOConfig the class is the library's, whatever its name is here
         name = base.attr if isinstance(base, ast.Attribute) else ast.unparse(base)
         here = own.get(name) if isinstance(base, ast.Name) else None

@@ -2,9 +2,13 @@
 
 from typing import Any
 
-from rlhf_compare.reporting.metrics import METRICS, cell_of, display_name, mean_of, value_of
+from rlhf_compare.reporting.applicable import left_out
+from rlhf_compare.reporting.comparisons import SFT, contenders, difference
+from rlhf_compare.reporting.doctor import overruled
+from rlhf_compare.reporting.numbers import display_name, mean_of, value_of
+from rlhf_compare.reporting.recipe_facts import base_method, settings_of
 from rlhf_compare.reporting.tables import unaccounted
-from rlhf_compare.reporting.verdict import ADOPTION, DRIFT, base_rate, contenders
+from rlhf_compare.reporting.verdict import ADOPTION, DRIFT, base_rate
 from rlhf_compare.theory import binary_kl
 
 
@@ -12,8 +16,11 @@ def caveats(results: dict[str, Any]) -> list[str]:
     """One plain sentence or two for each limit of these numbers."""
     return [
         *_seeds(results),
+        *_failures(results),
         *_timing(results),
         *_provenance(results),
+        *_losses(results),
+        *_failed_reward_model(results),
         *_over_optimised(results),
         *_efficiency_above_one(results),
         *_below_the_floor(results),
@@ -30,6 +37,18 @@ def _seeds(results: dict[str, Any]) -> list[str]:
         ]
     listed = ", ".join(map(str, seeds))
     return [f"{len(seeds)} seeds ({listed}): a spread over so few runs is itself uncertain."]
+
+
+def _failures(results: dict[str, Any]) -> list[str]:
+    notes = []
+    for failure in results.get("failures", []):
+        missing = failure["method"] not in results["methods"]
+        notes.append(
+            f"{display_name(failure['method'])} failed under seed"
+            f"{'s' if len(failure['seeds']) > 1 else ''} {', '.join(map(str, failure['seeds']))}"
+            f"{' and is not in the tables' if missing else ''}: {failure['reason']}"
+        )
+    return notes
 
 
 def _timing(results: dict[str, Any]) -> list[str]:
@@ -65,20 +84,42 @@ def _provenance(results: dict[str, Any]) -> list[str]:
     return notes
 
 
-def _over_optimised(results: dict[str, Any]) -> list[str]:
-    """The proxy reward rose while the held-out one fell: the proxy was fooled."""
-    methods, notes = results["methods"], []
-    if "sft" not in methods:
-        return []
+def _losses(results: dict[str, Any]) -> list[str]:
+    """TRL's DPOTrainer has many losses: a column called DPO may have been trained with another."""
+    notes = []
     for name in contenders(results):
-        moves = []
-        for path in ("reward.proxy", "reward.held_out"):
-            before, after = mean_of(methods["sft"], path), mean_of(methods[name], path)
-            moves.append(0.0 if before is None or after is None else after - before)
-        if moves[0] > 0 > moves[1]:
+        settings = settings_of(results, name)
+        losses, weights = settings.get("loss_type"), settings.get("loss_weights")
+        losses = [losses] if isinstance(losses, str) else losses
+        if base_method(results, name) != "dpo" or not isinstance(losses, list):
+            continue
+        if losses in ([], ["sigmoid"]):
+            continue
+        if isinstance(weights, list) and len(weights) == len(losses):
+            losses = [f"{loss} (weight {w})" for loss, w in zip(losses, weights, strict=True)]
+        notes.append(
+            f"{display_name(name)} was trained with the loss {' + '.join(map(str, losses))}, not "
+            "with DPO's own (sigmoid) alone: read its column as that loss."
+        )
+    return notes
+
+
+def _failed_reward_model(results: dict[str, Any]) -> list[str]:
+    found = overruled(results)
+    return [f"{found} What those methods optimised may not be what was asked for."] if found else []
+
+
+def _over_optimised(results: dict[str, Any]) -> list[str]:
+    """Proxy reward up, held-out reward down, both beyond noise: the proxy was fooled."""
+    notes = []
+    for name in contenders(results):
+        proxy = difference(results, "reward.proxy", name, SFT)
+        held_out = difference(results, "reward.held_out", name, SFT)
+        if proxy and held_out and proxy["low"] > 0 > held_out["high"]:
             notes.append(
-                f"{display_name(name)} raised the proxy reward by {moves[0]:.3g} while the "
-                f"held-out reward fell by {-moves[1]:.3g}: a sign of over-optimisation."
+                f"{display_name(name)} raised the proxy reward by {proxy['mean']:.3g} while the "
+                f"held-out reward fell by {-held_out['mean']:.3g}, both beyond their paired 95 % "
+                "intervals: a sign of over-optimisation."
             )
     return notes
 
@@ -86,11 +127,14 @@ def _over_optimised(results: dict[str, Any]) -> list[str]:
 def _efficiency_above_one(results: dict[str, Any]) -> list[str]:
     notes = []
     for name in contenders(results):
-        efficiency = mean_of(results["methods"][name], "kl_to_reference.efficiency")
-        if efficiency is not None and efficiency > 1.0:
+        found = value_of(results["methods"][name], "kl_to_reference.efficiency")
+        if found is not None and found["mean"] > 1.0:
+            why = "its interval reaches below 1, so this may be sampling noise"
+            if found["low"] is None or found["low"] > 1.0:
+                why = "no interval reaches below 1, so a meter may be at fault"
             notes.append(
-                f"{display_name(name)}'s efficiency of {efficiency:.3f} is above the bound of 1: "
-                "sampling noise if its interval reaches below 1, a fault in a meter if not."
+                f"{display_name(name)}'s efficiency of {found['mean']:.3f} is above the bound of "
+                f"1: {why}."
             )
     return notes
 
@@ -114,6 +158,5 @@ def _below_the_floor(results: dict[str, Any]) -> list[str]:
 
 
 def _unmeasured(results: dict[str, Any]) -> list[str]:
-    methods = results["methods"].values()
-    labels = [m.label for m in METRICS if not any(cell_of(one, m).measured for one in methods)]
+    labels = [metric.label for metric in left_out(results)[0]]
     return [f"Not measured for any method: {'; '.join(labels)}."] if labels else []

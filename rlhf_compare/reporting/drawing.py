@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rlhf_compare.reporting.metrics import display_name, mean_of, value_of
+from rlhf_compare.reporting.numbers import display_name, mean_of, value_of
 from rlhf_compare.reporting.verdict import ADOPTION
 from rlhf_compare.theory import binary_kl
 
@@ -143,6 +143,14 @@ def finish(figure: Figure, axes: Axes, takeaway: str, columns: int = 6, width: i
     columns = max(1, min(columns, _LINE // (longest + _HANDLE)))  # or matplotlib cuts its ends off
     figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     return figure
+
+
+def describe(figure: Figure) -> str:
+    """What a figure says to somebody who does not see it: its takeaway and what its axes hold."""
+    first, *_ = figure.axes
+    takeaway = " ".join(first.get_title(loc="left").split())
+    labels = [f"{each.get_ylabel()} over {each.get_xlabel()}" for each in figure.axes]
+    return ". ".join([takeaway, *(label for label in labels if not label.startswith(" over "))])
 
 
 def adoption_axis(axes: Axes) -> None:

@@ -21,6 +21,22 @@ class Markdown(str):
     """Text that is Markdown already; every other string is escaped on its way into a page."""
 
 
+# zero-width joiner and non-joiner: part of how Persian, Hindi and many emoji are written
+_JOINERS = frozenset("\u200c\u200d")
+
+
+def _joins(character: str) -> bool:
+    """Letters and the marks on them, pictures and the modifiers of their colour."""
+    category = unicodedata.category(character)
+    return category[0] in "LM" or category in ("So", "Sk")
+
+
+def _is_joined(text: str, index: int) -> bool:
+    """Whether the joiner at `index` stands between two characters that it can join."""
+    around = text[index - 1 : index] + text[index + 1 : index + 2]
+    return len(around) == 2 and all(map(_joins, around))
+
+
 def _shown(character: str) -> str:
     if unicodedata.category(character) in _HIDDEN:
         return f"\u27e8U+{ord(character):04X}\u27e9"
@@ -28,9 +44,15 @@ def _shown(character: str) -> str:
 
 
 def visible(text: str, *, line: bool = False) -> str:
-    """`text` with each hidden character named as ⟨U+202E⟩; `line` names line ends and tabs too."""
+    """`text` with each hidden character named as ⟨U+202E⟩; `line` names line ends and tabs too.
+
+    A zero-width joiner or non-joiner stays as it is between letters or emoji, where it is spelling.
+    """
     kept = "" if line else "\n\t"
-    return "".join(c if c in kept else _shown(c) for c in text)
+    return "".join(
+        c if c in kept or (c in _JOINERS and _is_joined(text, i)) else _shown(c)
+        for i, c in enumerate(text)
+    )
 
 
 def escape_markdown(text: object) -> Markdown:

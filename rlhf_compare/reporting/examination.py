@@ -5,29 +5,38 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from rlhf_compare.reporting.drawing import BLACK, GREY, canvas, finish
-from rlhf_compare.reporting.metrics import format_numbers
+from rlhf_compare.reporting.numbers import format_numbers
 from rlhf_compare.reporting.tables import ABSENT, Table
 
 _LARGEST_MARKER = 260.0  # points squared
 
 
-def doctor_table(reward_models: list[dict[str, Any]]) -> Table:
+def doctor_table(reward_models: list[dict[str, Any]], overruled: str | None = None) -> Table:
     """The checks of the first seed's reward model, and the verdicts of all seeds.
 
     Args:
         reward_models: by seed: ``seed`` and ``checks``, as the reward stage writes them.
+        overruled: says that a method was trained against a model that failed.
     """
     first, *others = reward_models
     rows = []
     for check in first["checks"]:
         verdicts = [check["verdict"], *(_verdict(other, check["name"]) for other in others)]
         label = check["name"].replace("_", " ")
-        rows.append((label, _value(check), " / ".join(verdicts), check["sentence"]))
+        rows.append((label, _value(check), _summary(verdicts), check["sentence"]))
     seeds = ", ".join(str(model["seed"]) for model in reward_models)
-    note = "Held-out prompts; brackets hold 95 % intervals. 'fail' keeps PPO from starting."
+    rule = "'fail' keeps PPO from starting unless reward.accept_failed_doctor is true."
+    note = f"Held-out prompts; brackets hold 95 % intervals. {overruled or rule}"
     if others:
         note += f" Numbers are of seed {first['seed']}, verdicts of seeds {seeds} in this order."
     return Table(header=("check", "value", "verdict", "what it says"), rows=tuple(rows), note=note)
+
+
+def _summary(verdicts: list[str]) -> str:
+    """Said once where all seeds agree, else one verdict a seed."""
+    if len(verdicts) > 1 and len(set(verdicts)) == 1:
+        return f"{verdicts[0]}, all {len(verdicts)} seeds"
+    return " / ".join(verdicts)
 
 
 def _verdict(model: dict[str, Any], name: str) -> str:

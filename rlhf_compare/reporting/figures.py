@@ -12,12 +12,15 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rlhf_compare.reporting.comparisons import contenders, main_pair
+from rlhf_compare.reporting.cost_words import COST, path_costs
 from rlhf_compare.reporting.drawing import (
     BLACK,
     GREY,
     PHASE_COLOURS,
     adoption_axis,
     canvas,
+    describe,
     finish,
     floor_region,
     look,
@@ -26,19 +29,10 @@ from rlhf_compare.reporting.drawing import (
     note,
 )
 from rlhf_compare.reporting.examination import calibration
-from rlhf_compare.reporting.metrics import display_name, format_value, mean_of
+from rlhf_compare.reporting.numbers import display_name, format_value, mean_of, value_of
 from rlhf_compare.reporting.tables import PHASES
-from rlhf_compare.reporting.training_figures import likelihoods, training_paths
-from rlhf_compare.reporting.verdict import (
-    ADOPTION,
-    COST,
-    DRIFT,
-    base_rate,
-    contenders,
-    main_pair,
-    percent,
-    times,
-)
+from rlhf_compare.reporting.training_figures import adoption_was_probed, likelihoods, training_paths
+from rlhf_compare.reporting.verdict import ADOPTION, DRIFT, base_rate, percent
 
 _NO_PHASE = "in no phase"
 
@@ -49,16 +43,12 @@ def adoption_against_seconds(results: dict[str, Any]) -> Figure | None:
     if not names:
         return None
     figure, axes = canvas()
-    start = None
     if measured(results, [n for n in results["methods"] if n == "sft"], ADOPTION, COST):
         start = mark(axes, results, "sft", COST)
         note(axes, f"start: SFT, p0 = {format_value(start[1], 'share')}", start)
     reached = []
     for name in names:
         x, y = mark(axes, results, name, COST)
-        if start is not None:
-            colour = look(results, name)[0]
-            axes.plot([start[0], x], [start[1], y], ":", color=colour, linewidth=1.2)
         seconds, rate = format_value(x, "seconds"), format_value(y, "share")
         reached.append(f"{display_name(name)} {rate} in {seconds} s")
     axes.set_xlim(left=0.0)
@@ -161,22 +151,41 @@ def _bar(axes: Axes, y: float, start: float, spent: dict[str, Any]) -> float:
 def _cost_takeaway(results: dict[str, Any], paths: list[str]) -> str:
     totals = {name: mean_of(results["methods"][name], COST) or 0.0 for name in paths}
     pair = main_pair(results)
-    if pair and all(totals.get(name, 0.0) > 0.0 for name in pair):
-        dear, cheap = sorted(pair, key=lambda name: -totals[name])
-        ratio = f"{times(totals[dear], totals[cheap])} the device seconds"
-        return f"The path to {display_name(dear)} took {ratio} of the path to {display_name(cheap)}"
+    found = path_costs(results, pair) if pair and all(name in totals for name in pair) else None
+    if found is not None:
+        return found[2]
     parts = [f"{display_name(n)} {format_value(totals[n], 'seconds')} s" for n in paths]
     return "Device time of the whole path: " + ", ".join(parts)
 
 
+def _has_intervals(results: dict[str, Any]) -> bool:
+    """Whether any marker of adoption has a bar."""
+    values = (value_of(results["methods"][n], ADOPTION) for n in contenders(results))
+    return any(value is not None and value["low"] is not None for value in values)
+
+
+def _has_floors(results: dict[str, Any]) -> bool:
+    floors = (results["methods"][n]["kl_to_reference"]["floor"] for n in contenders(results))
+    return any(floor is not None for floor in floors)
+
+
 @dataclass(frozen=True)
 class Drawing:
-    """A figure on the page: file name without suffix, heading, and how to read it."""
+    """A figure on the page: file name without suffix, heading, and how to read it.
+
+    `details`: further sentences of the caption, each with what must hold for it to be said: a
+    caption explains nothing that is not there.
+    """
 
     draw: Callable[[dict[str, Any]], Figure | None]
     name: str
     heading: str
     caption: str
+    details: tuple[tuple[Callable[[dict[str, Any]], bool], str], ...] = ()
+
+    def caption_of(self, results: dict[str, Any]) -> str:
+        """How to read what these results drew."""
+        return " ".join([self.caption, *(text for holds, text in self.details if holds(results))])
 
 
 DRAWINGS = (
@@ -184,34 +193,46 @@ DRAWINGS = (
         adoption_against_seconds,
         "adoption_against_seconds",
         "Adoption against device seconds",
-        "Up is further, left is cheaper. Bars are 95 % intervals; each path pays for SFT and "
-        "every stage after it.",
+        "Up is further, left is cheaper. Each path pays for SFT and every stage after it.",
+        ((_has_intervals, "Bars are 95 % intervals."),),
     ),
     Drawing(
         adoption_against_kl,
         "adoption_against_kl",
         "Adoption against KL, with the floor curve",
-        "No policy can be in the grey region: its edge is the least KL at the mean base rate p0. "
-        "A vertical tick is the method's own floor, averaged over prompts, which is at least as "
-        "tight. The closer a marker is to its tick, the less drift was spent on anything else.",
+        "No policy can be in the grey region: its edge is the least KL at the mean base rate p0.",
+        (
+            (
+                _has_floors,
+                "A vertical tick is the method's own floor, averaged over prompts, which is at "
+                "least as tight. The closer a marker is to its tick, the less drift was spent on "
+                "anything else.",
+            ),
+        ),
     ),
     Drawing(
         training_paths,
         "training_paths",
         "The way there: adoption and KL while training",
         "One line a run, from the SFT model to its last probe; a probe asks the same harness on "
-        "held-out prompts of its own. Up is wanted, right is paid for.",
+        "held-out prompts of its own, and a line joins probes: nothing was measured in between. "
+        "Up is wanted, right is paid for.",
     ),
     Drawing(
         likelihoods,
         "likelihoods",
-        "Methods that learn from pairs: likelihoods, loss and adoption",
+        "Methods that learn from pairs: likelihoods and loss",
         "Left: log-probability of the chosen and the rejected responses of held-out pairs, less "
         "the reference's. Where both fall, probability went to responses that nobody asked for "
         "(likelihood displacement). Right: the loss on the same pairs, as a share of the first "
-        "probe's, and adoption as greedy "
-        "decoding and as exact probability see it: a loss near 0 says little of either. First "
-        "seed.",
+        "probe's. First seed.",
+        (
+            (
+                adoption_was_probed,
+                "Beside the loss: adoption as greedy decoding and as exact probability see it; a "
+                "loss near 0 says little of either.",
+            ),
+        ),
     ),
     Drawing(
         seconds_by_stage,
@@ -237,8 +258,9 @@ def draw_figures(results: dict[str, Any], directory: Path) -> list[Drawing]:
         if figure is None:
             continue
         figure.savefig(directory / f"{drawing.name}.png", dpi=160)
-        # a fixed salt and no date: the same results give the same bytes
-        with matplotlib.rc_context({"svg.hashsalt": drawing.name}):
-            figure.savefig(directory / f"{drawing.name}.svg", metadata={"Date": None})
+        # text stays text; a fixed salt and no date: the same results give the same bytes
+        said = {"Title": drawing.heading, "Description": describe(figure)}
+        with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": drawing.name}):
+            figure.savefig(directory / f"{drawing.name}.svg", metadata={"Date": None, **said})
         drawn.append(drawing)
     return drawn

@@ -9,16 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from rlhf_compare.metrics import METRICS
 from rlhf_compare.reporting import tables
+from rlhf_compare.reporting.answers import Shown, shown
 from rlhf_compare.reporting.caveats import caveats
+from rlhf_compare.reporting.comparisons import contenders
+from rlhf_compare.reporting.doctor import overruled
 from rlhf_compare.reporting.escaping import Markdown, escape_markdown, fence, visible_value
 from rlhf_compare.reporting.examination import doctor_table
 from rlhf_compare.reporting.figures import DRAWINGS, Drawing, draw_figures
 from rlhf_compare.reporting.files import replace_text, sync_folder
-from rlhf_compare.reporting.metrics import METRICS, NOT_MEASURED, display_name
+from rlhf_compare.reporting.inline import inline_svg
+from rlhf_compare.reporting.numbers import DOES_NOT_APPLY, NOT_MEASURED, display_name
 from rlhf_compare.reporting.results import validate, write_results
-from rlhf_compare.reporting.verdict import contenders, verdict
+from rlhf_compare.reporting.verdict import verdict
 
 PAGE, MARKDOWN, RESULTS, FIGURE_FOLDER = "index.html", "report.md", "results.json", "figures"
 
@@ -40,7 +46,7 @@ def write_report(results: dict[str, Any], directory: Path) -> Path:
     try:
         (staging / FIGURE_FOLDER).mkdir()
         drawings = draw_figures(results, staging / FIGURE_FOLDER)
-        page = _context(results, drawings)
+        page = _context(results, drawings, staging / FIGURE_FOLDER)
         write_results(results, staging / RESULTS)
         replace_text(staging / MARKDOWN, render_markdown(page))
         replace_text(staging / PAGE, render_html(page))
@@ -72,11 +78,13 @@ def render_markdown(page: dict[str, Any]) -> str:
     environment = _environment(escape=False, finalize=_finalize_markdown)
     environment.filters["table"] = _markdown_table
     environment.filters["fence"] = fence
+    environment.filters["shown"] = _markdown_box
     return environment.get_template("report.md.j2").render(page)
 
 
 def render_html(page: dict[str, Any]) -> str:
-    """index.html: autoescaped, hidden characters shown, no script by its own security policy."""
+    """index.html: one file that loads nothing, autoescaped, hidden characters shown, no script by
+    its own security policy."""
     environment = _environment(escape=True, finalize=visible_value)
     return environment.get_template("index.html.j2").render(page).lstrip()
 
@@ -97,16 +105,22 @@ def _finalize_markdown(value: Any) -> str:
     return escape_markdown(value)
 
 
+def _markdown_box(box: Shown) -> Markdown:
+    parts = [fence(box.text)] if box.text else []
+    return Markdown("\n\n".join([*parts, *([escape_markdown(box.note)] if box.note else [])]))
+
+
 def _markdown_table(table: tables.Table) -> Markdown:
     lines = [table.header, tuple("---" for _ in table.header), *table.rows]
     text = "\n".join("| " + " | ".join(map(escape_markdown, line)) + " |" for line in lines)
     return Markdown(f"{text}\n\n{escape_markdown(table.note)}" if table.note else text)
 
 
-def _context(results: dict[str, Any], drawings: list[Drawing]) -> dict[str, Any]:
+def _context(results: dict[str, Any], drawings: list[Drawing], figures: Path) -> dict[str, Any]:
     """Everything that both pages show: the same content, two renderings."""
     names = list(results["methods"])
     *others, last = [display_name(name) for name in contenders(results)] or ["SFT"]
+    models = results.get("reward_models")
     compared = f"{', '.join(others)} or {last}" if others else last
     return {
         "title": f"{compared}: {results['recipe']['name']}",
@@ -114,18 +128,18 @@ def _context(results: dict[str, Any], drawings: list[Drawing]) -> dict[str, Any]
         "names": [display_name(name) for name in names],
         "rows": tables.side_by_side(results),
         "metrics": tables.metrics_table(results),
-        "drawings": drawings,
+        "drawings": [_figure(results, drawing, figures) for drawing in drawings],
         "differences": tables.differences_table(results),
         "needs": tables.needs_table(results),
         "samples": [
             {
-                "prompt": sample["prompt"],
+                "prompt": shown(sample["prompt"]),
                 "held_out": sample["held_out"],
-                "answers": [(display_name(name), sample.get(name)) for name in names],
+                "answers": [(display_name(name), _answer(sample, name)) for name in names],
             }
             for sample in results["samples"]
         ],
-        "doctor": doctor_table(results["reward_models"]) if results.get("reward_models") else None,
+        "doctor": doctor_table(models, overruled(results)) if models else None,
         "cost": tables.cost_table(results),
         "ledger": tables.ledger_table(results),
         "caveats": caveats(results),
@@ -133,4 +147,21 @@ def _context(results: dict[str, Any], drawings: list[Drawing]) -> dict[str, Any]
         "provenance": tables.provenance_table(results),
         "recipe": json.dumps(results["recipe"], indent=2),
         "not_measured": NOT_MEASURED,
+        "nothing": (NOT_MEASURED, DOES_NOT_APPLY),
+    }
+
+
+def _answer(sample: dict[str, Any], name: str) -> Shown | None:
+    """A method's answer as the page shows it; None where it gave none."""
+    return shown(sample[name]) if name in sample else None
+
+
+def _figure(results: dict[str, Any], drawing: Drawing, folder: Path) -> dict[str, Any]:
+    """A figure for both pages: report.md links its file, index.html holds it."""
+    svg = (folder / f"{drawing.name}.svg").read_text(encoding="utf-8")
+    return {
+        "name": drawing.name,
+        "heading": drawing.heading,
+        "caption": drawing.caption_of(results),
+        "svg": Markup(inline_svg(svg, drawing.name)),
     }

@@ -1,28 +1,24 @@
 """The results object: the one thing that tables, pages, dashboards and checks read.
 
-`schema.json` states the form; this file adds what a schema cannot say: numbers are finite,
-intervals are in order, comparisons name methods and metrics that exist, and no verdict claims
-more than its interval shows.
+`schema.py` states the form; this file adds what spans several parts: every number is finite,
+comparisons name methods and metrics that exist, and no verdict claims more than its interval shows.
 """
 
 import json
 import math
 from collections.abc import Iterator
 from datetime import datetime
-from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
+from pydantic import ValidationError
 
 from rlhf_compare.errors import UserError
 from rlhf_compare.reporting.escaping import visible
 from rlhf_compare.reporting.files import replace_text
+from rlhf_compare.reporting.numbers import NO_DIFFERENCE
+from rlhf_compare.reporting.schema import Results
 
-SCHEMA_VERSION = 1
-NO_DIFFERENCE = "no difference shown"
 _LONGEST_MESSAGE = 240  # characters: the validator repeats the whole value, which may be a page
 
 
@@ -35,10 +31,16 @@ class ResultsError(UserError, ValueError):
         super().__init__(line[:_LONGEST_MESSAGE] + " ..." if too_long else line)
 
 
-@lru_cache(maxsize=1)
-def _validator() -> Any:
-    schema = json.loads(files(__package__).joinpath("schema.json").read_text(encoding="utf-8"))
-    return Draft202012Validator(schema)
+def _fault(error: ValidationError) -> ResultsError:
+    """The first thing that the schema refuses, with its JSON path."""
+    fault = error.errors()[0]
+    path = "$"
+    for key in fault["loc"]:
+        path += f"[{key}]" if isinstance(key, int) else f".{key}"
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] in ("missing", "value_error"):
+        return ResultsError(path, message)
+    return ResultsError(path, f"{message}, got {fault['input']!r}")
 
 
 def _walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -60,18 +62,6 @@ def _check_values(results: Any) -> None:
             for key in value:
                 if not isinstance(key, str):
                     raise ResultsError(path, f"the key {key!r} is not a string")
-
-
-def _check_intervals(results: dict[str, Any]) -> None:
-    for section in ("methods", "comparisons"):
-        for path, value in _walk(results[section], f"$.{section}"):
-            if not (isinstance(value, dict) and "low" in value and "high" in value):
-                continue
-            low, high = value["low"], value["high"]
-            if (low is None) != (high is None):
-                raise ResultsError(path, "low and high must both be numbers or both be null")
-            if low is not None and low > high:
-                raise ResultsError(path, f"low ({low}) is above high ({high})")
 
 
 def _check_comparison(index: int, row: dict[str, Any], methods: dict[str, Any]) -> None:
@@ -126,10 +116,10 @@ def validate(results: dict[str, Any]) -> None:
         _check_values(results)
     except RecursionError:
         raise ResultsError("$", "nested too deeply") from None
-    fault = best_match(_validator().iter_errors(results))
-    if fault is not None:
-        raise ResultsError(fault.json_path, fault.message)
-    _check_intervals(results)
+    try:
+        Results.model_validate(results)
+    except ValidationError as error:
+        raise _fault(error) from None
     _check_time(results["provenance"]["created"])
     for index, row in enumerate(results["comparisons"]):
         _check_comparison(index, row, results["methods"])

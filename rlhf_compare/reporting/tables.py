@@ -4,17 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rlhf_compare.reporting.metrics import (
-    BY_PATH,
-    METRICS,
-    NOT_MEASURED,
-    Cell,
-    cell_of,
-    display_name,
-    format_value,
-    seconds_after_sft,
-    value_of,
-)
+from rlhf_compare.metrics import BY_PATH, METRICS, seconds_after_sft
+from rlhf_compare.reporting.applicable import cell, left_out, left_out_note
+from rlhf_compare.reporting.comparisons import contenders, ordered
+from rlhf_compare.reporting.numbers import NOT_MEASURED, Cell, display_name, format_value, value_of
+from rlhf_compare.reporting.recipe_facts import section
 
 NOT_RECORDED = "not recorded"
 ABSENT = "-"  # the stage has no such phase; nothing was left unmeasured
@@ -43,18 +37,25 @@ class Row:
 
 
 def side_by_side(results: dict[str, Any], methods: Sequence[str] | None = None) -> tuple[Row, ...]:
-    """Every metric for `methods` (all of them by default), one cell a method."""
-    chosen = [results["methods"][name] for name in chosen_methods(results, methods)]
+    """Every metric that any method has a number in, for `methods` (all of them by default); one
+    cell a method. What is left out, :func:`left_out_note` names."""
+    names = chosen_methods(results, methods)
     rows, group = [], METRICS[0].group
+    nowhere = {metric.path for metrics in left_out(results) for metric in metrics}
     for metric in METRICS:
-        values = [] if metric.derive else [value_of(method, metric.path) for method in chosen]
+        if metric.path in nowhere:
+            continue
+        values = [
+            None if metric.derive else value_of(results["methods"][name], metric.path)
+            for name in names
+        ]
         counts = dict.fromkeys(str(v["n"]) for v in values if isinstance(v, dict))
         rows.append(
             Row(
                 label=metric.label,
                 unit=metric.unit,
                 better=metric.better,
-                cells=tuple(cell_of(method, metric) for method in chosen),
+                cells=tuple(cell(results, name, metric) for name in names),
                 n=" / ".join(counts),
                 starts_group=metric.group != group,
             )
@@ -81,12 +82,15 @@ def metrics_table(results: dict[str, Any]) -> Table:
             (row.label, row.unit, row.better, *map(str, row.cells), row.n)
             for row in side_by_side(results)
         ),
-        note="Brackets hold 95 % intervals; n is what was averaged over (prompts or responses).",
+        note=f"Brackets hold 95 % intervals; n: prompts. {left_out_note(results)}".rstrip(),
     )
 
 
-def _seconds(value: float) -> str:
-    return str(format_value(value, "seconds"))
+def _fixed_seconds(value: float, longest: float) -> str:
+    """Every cell of one table with the same decimals; '<' marks what would round to nothing."""
+    digits = 0 if longest >= 1000 else 1
+    least = 10.0**-digits
+    return f"<{least:g}" if 0 < value < 0.5 * least else f"{value:,.{digits}f}"
 
 
 def cost_table(results: dict[str, Any]) -> Table:
@@ -98,6 +102,7 @@ def cost_table(results: dict[str, Any]) -> Table:
     }
     seen = {p for d in measured.values() for s in d["stages"].values() for p in s["phases"]}
     phases = [p for p in PHASES if p in seen] + sorted(seen.difference(PHASES))
+    longest = max((cost["path_total"] for cost in measured.values()), default=0.0)
     rows: list[tuple[str, ...]] = []
     for name in results["methods"]:
         if name not in measured:
@@ -105,10 +110,10 @@ def cost_table(results: dict[str, Any]) -> Table:
             continue
         for stage, cost in measured[name]["stages"].items():
             spent = cost["phases"]
-            cells = [_seconds(spent[p]) if p in spent else ABSENT for p in phases]
-            total = _seconds(cost["total"])
-            rows.append((display_name(name), stage, *cells, _seconds(sum(spent.values())), total))
-        total = _seconds(measured[name]["path_total"])
+            cells = [_fixed_seconds(spent[p], longest) if p in spent else ABSENT for p in phases]
+            sums = [_fixed_seconds(t, longest) for t in (sum(spent.values()), cost["total"])]
+            rows.append((display_name(name), stage, *cells, *sums))
+        total = _fixed_seconds(measured[name]["path_total"], longest)
         rows.append((display_name(name), "whole path", *[""] * (len(phases) + 1), total))
     return Table(
         header=("path", "stage", *phases, "phases", "total"),
@@ -120,7 +125,7 @@ def cost_table(results: dict[str, Any]) -> Table:
 
 def needs_table(results: dict[str, Any]) -> Table:
     """What each path needs: the textbook's table, with measured values in place of adjectives."""
-    names = [name for name in results["methods"] if name != "sft"]
+    names = contenders(results)
     methods = [results["methods"][name] for name in names]
     steps, reward, sampling, seconds, stability = [], [], [], [], []
     for method in methods:
@@ -136,24 +141,31 @@ def needs_table(results: dict[str, Any]) -> Table:
         seconds.append(f"{path} ({after} after SFT)" if path.measured else NOT_MEASURED)
         runs = method["runs"]
         stability.append(", ".join(f"{runs[key]} {key}" for key in runs))
-    return Table(
-        header=("", *(display_name(name) for name in names)),
-        rows=(
-            ("learning steps after SFT", *steps),
-            ("reward model needed", *reward),
-            ("RL needed (learns from its own samples)", *sampling),
-            ("implementation complexity", *[NOT_MEASURED] * len(names)),
-            ("compute cost (device seconds)", *seconds),
-            ("training stability (runs)", *stability),
-        ),
-        note="Read from the stages and phases that each path was charged for.",
+    rows = (
+        ("learning steps after SFT", *steps),
+        ("reward model needed", *reward),
+        ("RL needed (learns from its own samples)", *sampling),
+        ("implementation complexity", *[NOT_MEASURED] * len(names)),
+        ("compute cost (device seconds)", *seconds),
+        ("training stability (runs)", *stability),
     )
+    shown = tuple(row for row in rows if set(row[1:]) != {NOT_MEASURED})
+    missing = "; ".join(row[0] for row in rows if row not in shown)
+    note = f"{_NEEDS_NOTE} Not measured here: {missing}." if missing else _NEEDS_NOTE
+    return Table(header=("", *map(display_name, names)), rows=shown, note=note)
+
+
+_NEEDS_NOTE = (
+    "Read from the stages and phases that each path was charged for. Collapsed: a run that lost "
+    "half or more of SFT's adoption, or of its responses that end by themselves; the loss is at "
+    "least 0.01 and its paired 95 % interval lies below 0."
+)
 
 
 def differences_table(results: dict[str, Any]) -> Table:
-    """Every comparison with its interval and verdict."""
+    """Every comparison with its interval and verdict, the pair that was asked about first."""
     rows = []
-    for row in results["comparisons"]:
+    for row in ordered(results):
         metric = BY_PATH.get(row["metric"])
         a, b = display_name(row["a"]), display_name(row["b"])
         winner = next((n for n in ("a", "b") if row["verdict"] == f"{row[n]} higher"), None)
@@ -177,11 +189,14 @@ def ledger_table(results: dict[str, Any]) -> Table:
         (f"dropped: {why}", f"{count:,}", _first(ledger["named"].get(why, []), count))
         for why, count in ledger["dropped"].items()
     ]
-    feeds = [(f"rows that {s} trains on", f"{n:,}", "") for s, n in ledger["feeds"].items()]
+    feeds = [(f"rows that feed {stage}", f"{n:,}", "") for stage, n in ledger["feeds"].items()]
+    judged = section(results, "reward").get("held_out") is True
     responses = ledger["responses"]
+    sources = [(source["name"], "", source["words"]) for source in ledger.get("sources", ())]
     return Table(
         header=("rows", "count", "first of them"),
         rows=(
+            *sources,
             ("read", f"{ledger['read']:,}", ""),
             *dropped,
             ("kept", f"{ledger['kept']:,}", ""),
@@ -195,6 +210,10 @@ def ledger_table(results: dict[str, Any]) -> Table:
             ("pairs of responses", f"{ledger['pairs']:,}", ""),
             ("pairs that tie", f"{ledger['ties']:,}", ""),
         ),
+        note="Two reward models share the rows that feed reward: the one that PPO trains against "
+        "and the held-out judge. Neither learns from all of them."
+        if judged
+        else "",
     )
 
 

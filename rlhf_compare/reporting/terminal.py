@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rlhf_compare.reporting.applicable import left_out_note
 from rlhf_compare.reporting.escaping import visible
 from rlhf_compare.reporting.examination import doctor_table
-from rlhf_compare.reporting.metrics import Cell, display_name
+from rlhf_compare.reporting.numbers import Cell, display_name
 from rlhf_compare.reporting.tables import chosen_methods, side_by_side
 from rlhf_compare.reporting.verdict import verdict
 
@@ -37,7 +38,7 @@ def print_table(
     console.print(_text(f"{results['recipe']['name']}: {_device(results)}"), style="bold")
     for start in range(0, len(names), per_table):
         console.print(_table(results, names[start : start + per_table]))
-    console.print(_text("Brackets hold 95 % intervals."), style="dim")
+    console.print(_text(f"Brackets hold 95 % intervals. {left_out_note(results)}"), style="dim")
     if methods is None:
         console.print()
         console.print(_text(" ".join(verdict(results))))

@@ -5,6 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from rlhf_compare.reporting.comparisons import contenders
 from rlhf_compare.reporting.drawing import (
     BLACK,
     GREY,
@@ -15,8 +16,8 @@ from rlhf_compare.reporting.drawing import (
     look,
     panels,
 )
-from rlhf_compare.reporting.metrics import display_name, format_value
-from rlhf_compare.reporting.verdict import base_rate, contenders
+from rlhf_compare.reporting.numbers import display_name, format_value
+from rlhf_compare.reporting.verdict import base_rate
 
 Points = list[dict[str, float]]
 
@@ -40,24 +41,26 @@ def training_paths(results: dict[str, Any]) -> Figure | None:
             label = display_name(name) if index == 0 else None
             axes.plot([0.0, *x], [p0, *y], "-", color=colour, linewidth=1.0, alpha=0.6)
             axes.plot(x, y, marker, color=colour, markersize=4, label=label, clip_on=False)
-        last = found[0][-1]
-        rate, kl = (format_value(last[k], "share") for k in ("adoption_exact", "kl_exact"))
+        rate, kl = (
+            format_value(sum(points[-1][key] for points in found) / len(found), "share")
+            for key in ("adoption_exact", "kl_exact")
+        )
         ends.append(f"{display_name(name)} {rate} at {kl}")
     axes.set_xlim(left=0.0)
     axes.set_xlabel("KL to the reference, exact (nats per response)")
     adoption_axis(axes)
-    return finish(figure, axes, f"Adoption and nats at the last probe: {', '.join(ends)}")
+    several = any(len(found) > 1 for found in runs.values())
+    lead = "Adoption and nats at the last probe" + (", means over runs" if several else "")
+    return finish(figure, axes, f"{lead}: {', '.join(ends)}")
 
 
 def likelihoods(results: dict[str, Any]) -> Figure | None:
     """Log-ratios of chosen and rejected, apart, and the loss and adoption beside them."""
-    needed = ("logratio_chosen", "logratio_rejected", "held_out_loss")
-    runs = {name: _runs(results, name, *needed) for name in contenders(results)}
-    runs = {name: found for name, found in runs.items() if found}
+    runs = _paired_runs(results)
     if not runs:
         return None
     figure, (left, right) = panels(2)
-    ends = []
+    ends, drawn = [], [("loss", ":")]
     for name, found in runs.items():
         colour, points = look(results, name)[0], found[0]
         steps = [p["step"] / points[-1]["step"] for p in points]
@@ -66,21 +69,43 @@ def likelihoods(results: dict[str, Any]) -> Figure | None:
             left.plot(steps, values, style, color=colour, label=f"{display_name(name)}, {side}")
         first = points[0]["held_out_loss"] or 1.0  # losses of different kinds on one scale
         right.plot(steps, [p["held_out_loss"] / first for p in points], ":", color=colour)
-        if "adoption_exact" in points[-1]:
-            right.plot(steps, [p["adoption_exact"] for p in points], "-", color=colour)
-            right.plot(steps, [p["adoption_greedy"] for p in points], "--", color=colour)
+        for key, label, style in _PROBED:
+            seen = [(s, p[key]) for s, p in zip(steps, points, strict=True) if key in p]
+            if seen:
+                right.plot(*zip(*seen, strict=True), style, color=colour)
+                drawn.append((label, style))
         last = [format_value(points[-1][f"logratio_{s}"], "number") for s in ("chosen", "rejected")]
         ends.append(f"{display_name(name)} {last[0]} and {last[1]}")
     left.axhline(0.0, color=GREY, linewidth=0.8)
     left.set_ylabel("log-ratio (nats per response)")
-    right.set_ylabel("held-out loss (of the first), adoption")
+    beside = ", adoption" if adoption_was_probed(results) else ""
+    right.set_ylabel(f"held-out loss (of the first){beside}")
     right.set_ylim(-0.05, 1.3)
-    for label, style in (("loss", ":"), ("adoption, exact", "-"), ("adoption, greedy", "--")):
+    for label, style in dict.fromkeys(drawn):
         right.plot([], [], style, color=BLACK, label=label)
     for axes in (left, right):
         axes.set_xlabel("share of training")
         axes.set_xlim(0.0, 1.0)
     return finish(figure, left, f"Chosen and rejected at the end: {'; '.join(ends)}", columns=4)
+
+
+_PROBED = (
+    ("adoption_exact", "adoption, exact", "-"),
+    ("adoption_greedy", "adoption, greedy", "--"),
+)
+
+
+def adoption_was_probed(results: dict[str, Any]) -> bool:
+    """Whether the figure of likelihoods has a curve of adoption."""
+    points = (point for found in _paired_runs(results).values() for point in found[0])
+    return any(key in point for point in points for key, _, _ in _PROBED)
+
+
+def _paired_runs(results: dict[str, Any]) -> dict[str, list[Points]]:
+    """The runs that probed both sides of pairs, by method."""
+    needed = ("logratio_chosen", "logratio_rejected", "held_out_loss")
+    runs = {name: _runs(results, name, *needed) for name in contenders(results)}
+    return {name: found for name, found in runs.items() if found}
 
 
 def _runs(results: dict[str, Any], name: str, *needed: str) -> list[Points]:

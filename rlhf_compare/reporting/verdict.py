@@ -6,22 +6,23 @@ interval excludes 0; everything else is reported as two numbers without a winner
 
 from typing import Any
 
-from rlhf_compare.reporting.metrics import (
-    BY_PATH,
-    Metric,
+from rlhf_compare.metrics import BY_PATH, Metric, seconds_after_sft
+from rlhf_compare.reporting.applicable import applies
+from rlhf_compare.reporting.comparisons import comparison, contenders, main_pair
+from rlhf_compare.reporting.cost_words import COST, path_costs
+from rlhf_compare.reporting.doctor import overruled
+from rlhf_compare.reporting.levels import level
+from rlhf_compare.reporting.numbers import (
+    NO_DIFFERENCE,
     cell_of,
     display_name,
     format_value,
     mean_of,
-    seconds_after_sft,
     value_of,
 )
 
-ADOPTION, DRIFT, COST = (
-    "adoption.exact",
-    "kl_to_reference.exact",
-    "cost.device_seconds.path_total",
-)
+ADOPTION, DRIFT = "adoption.exact", "kl_to_reference.exact"
+_EFFICIENCY = "kl_to_reference.efficiency"
 # what "the behaviour" is, best evidence first; a preference recipe may measure no adoption
 _BEHAVIOUR = (
     ADOPTION,
@@ -30,31 +31,13 @@ _BEHAVIOUR = (
     "reward.held_out",
     "win_rate_vs_sft",
 )
-
-
-def contenders(results: dict[str, Any]) -> list[str]:
-    """The methods other than the SFT model from which all of them start."""
-    return [name for name in results["methods"] if name != "sft"]
-
-
-def main_pair(results: dict[str, Any]) -> tuple[str, str] | None:
-    """PPO and DPO where both ran, else the first two methods that did, else None."""
-    names = contenders(results)
-    if "ppo" in names and "dpo" in names:
-        return "ppo", "dpo"
-    return (names[0], names[1]) if len(names) >= 2 else None
+_FAILED = ("not learned", "not shown")
 
 
 def base_rate(results: dict[str, Any]) -> float | None:
     """p0: how probable the behaviour is before any preference learning."""
     sft = results["methods"].get("sft")
     return None if sft is None else mean_of(sft, ADOPTION)
-
-
-def times(numerator: float, denominator: float) -> str:
-    """A ratio of at least 1 as '3.2 times'."""
-    ratio = numerator / denominator
-    return f"{ratio:,.0f} times" if ratio >= 100 else f"{ratio:.1f} times"
 
 
 def percent(share: float) -> str:
@@ -65,13 +48,15 @@ def percent(share: float) -> str:
 def verdict(results: dict[str, Any]) -> list[str]:
     """Sentences, most important first; plain text, to be joined into one paragraph."""
     pair = main_pair(results)
-    p0 = base_rate(results)
     sentences = []
-    if p0 is not None:
-        start = format_value(results["methods"]["sft"]["adoption"]["exact"], "share")
-        sentences.append(f"The SFT model shows the behaviour with probability {start} (p0).")
-    if pair is not None:
-        sentences += _pair_sentences(results, *pair)
+    if pair is not None and _neither_learned(results, pair):
+        sentences += _neither_sentences(results, pair)
+    else:
+        if base_rate(results) is not None:
+            start = format_value(results["methods"]["sft"]["adoption"]["exact"], "share")
+            sentences.append(f"The SFT model shows the behaviour with probability {start} (p0).")
+        if pair is not None:
+            sentences += _pair_sentences(results, *pair)
     for name in contenders(results):
         if pair is None or name not in pair:
             sentences.append(_alone(results, name, only=len(contenders(results)) == 1))
@@ -80,23 +65,84 @@ def verdict(results: dict[str, Any]) -> list[str]:
     sentences += _troubles(results)
     if contenders(results) and len(results["provenance"]["seeds"]) == 1:
         sentences.append("One seed: the intervals hold no training luck.")
-    return sentences
+    return [sentence for sentence in sentences if sentence]
+
+
+def _evidence(results: dict[str, Any], *names: str) -> str | None:
+    """The best measure of the behaviour that all of these methods have."""
+    methods = results["methods"]
+    measured = (
+        path for path in _BEHAVIOUR if all(value_of(methods[n], path) is not None for n in names)
+    )
+    return next(measured, None)
+
+
+def _neither_learned(results: dict[str, Any], pair: tuple[str, str]) -> bool:
+    path = _evidence(results, *pair)
+    return path is not None and all(level(results, name, path) in _FAILED for name in pair)
+
+
+def _neither_sentences(results: dict[str, Any], pair: tuple[str, str]) -> list[str]:
+    """Level before difference: where both failed, which of the two is higher decides nothing."""
+    path = _evidence(results, *pair)
+    assert path is not None, "callers ask _neither_learned() first"
+    certain = all(level(results, name, path) == "not learned" for name in pair)
+    failed = _verb(path) if certain else f"is shown to have {_verb(path)}"
+    first, second = map(display_name, pair)
+    numbers = _numbers(results, path, (*pair, "sft"))
+    drift = "Drift from the reference was not measured for both methods."
+    if _both_measured(results, DRIFT, *pair):
+        drift = f"{_start(BY_PATH[DRIFT])}: {_numbers(results, DRIFT, pair)}."
+    return [f"Neither {first} nor {second} {failed}: {numbers}.", drift, *_cost(results, *pair)]
+
+
+def _verb(path: str) -> str:
+    """What a method that reached something in this metric has done."""
+    if path.startswith("adoption."):
+        return "learned the behaviour"
+    return f"raised the {BY_PATH[path].prose} above SFT's"
+
+
+def _numbers(results: dict[str, Any], path: str, names: tuple[str, ...]) -> str:
+    metric, methods = BY_PATH[path], results["methods"]
+    cells = [f"{display_name(n)} {cell_of(methods[n], metric)}" for n in names if n in methods]
+    lead = f"{metric.prose} of " if path != DRIFT else ""
+    unit = f" {_unit(metric)}" if _unit(metric) else ""
+    p0 = " (p0)" if path == ADOPTION and "sft" in names and "sft" in methods else ""
+    return f"{lead}{', '.join(cells)}{unit}{p0}"
+
+
+def _start(metric: Metric) -> str:
+    return metric.prose[0].upper() + metric.prose[1:]
 
 
 def _pair_sentences(results: dict[str, Any], first: str, second: str) -> list[str]:
-    shared = [path for path in _BEHAVIOUR if _both_measured(results, path, first, second)]
+    path = _evidence(results, first, second)
     sentences = []
-    if shared:
-        sentences.append(_compared(results, shared[0], (first, second), "moved further"))
-    else:
+    if path is None:
         sentences.append("How far the behaviour moved was not measured for both methods.")
+    else:
+        sentences += [_shortfall(results, name, path) for name in (first, second)]
+        sentences.append(_compared(results, path, (first, second), "moved further"))
     if _both_measured(results, DRIFT, first, second):
         sentences.append(_compared(results, DRIFT, (first, second), "drifted further from SFT"))
     else:
         sentences.append("Drift from the reference was not measured for both methods.")
-    sentences.append(_efficiency(results, first, second))
-    sentences.append(_cost(results, first, second))
-    return [sentence for sentence in sentences if sentence]
+    if path is None or not any(level(results, n, path) in _FAILED for n in (first, second)):
+        sentences.append(_efficiency(results, first, second))
+    return [*sentences, *_cost(results, first, second)]
+
+
+def _shortfall(results: dict[str, Any], name: str, path: str) -> str:
+    """That one method did not learn the behaviour; empty where it did, or nobody knows."""
+    found = level(results, name, path)
+    if found not in _FAILED:
+        return ""
+    numbers = _numbers(results, path, (name, "sft"))
+    if found == "not shown":
+        return f"{display_name(name)} is not shown to have {_verb(path)}: {numbers}."
+    verb = _verb(path).replace("learned", "learn").replace("raised", "raise")
+    return f"{display_name(name)} did not {verb}: {numbers}."
 
 
 def _both_measured(results: dict[str, Any], path: str, first: str, second: str) -> bool:
@@ -110,10 +156,12 @@ def _compared(results: dict[str, Any], path: str, pair: tuple[str, str], wording
     unit = f" {_unit(metric)}" if _unit(metric) else ""
     cells = {name: str(cell_of(methods[name], metric)) for name in pair}
     numbers = ", ".join(f"{display_name(name)} {cells[name]}" for name in pair) + unit
-    row = _comparison(results, path, pair)
+    row = comparison(results, path, *pair)
     if row is None or row["difference"] is None:
-        start = metric.prose[0].upper() + metric.prose[1:]
-        return f"{start}: {numbers}; no difference was measured, so neither is called higher."
+        return (
+            f"{_start(metric)}: {numbers}; these results hold no paired difference, so neither is "
+            "called higher."
+        )
     difference = format_value(row["difference"], metric.style)
     between = f"{display_name(row['a'])} - {display_name(row['b'])}: {difference}"
     winner = next((row[side] for side in ("a", "b") if row["verdict"] == f"{row[side]} higher"), "")
@@ -131,61 +179,58 @@ def _unit(metric: Metric) -> str:
     return "" if metric.style == "share" else metric.unit.replace("/", " per ")
 
 
-def _comparison(results: dict[str, Any], path: str, pair: tuple[str, str]) -> dict[str, Any] | None:
-    for row in results["comparisons"]:
-        if row["metric"] == path and {row["a"], row["b"]} == set(pair):
-            return dict(row)
-    return None
-
-
 def _efficiency(results: dict[str, Any], first: str, second: str) -> str:
-    shares = [
-        mean_of(results["methods"][name], "kl_to_reference.efficiency") for name in (first, second)
-    ]
+    shares = [mean_of(results["methods"][name], _EFFICIENCY) for name in (first, second)]
     if shares[0] is None or shares[1] is None or max(shares[0], shares[1]) > 1.0:
         return ""  # above 1 is noise or a fault, and the caveats say so
+    row = comparison(results, _EFFICIENCY, first, second)
+    between = ""
+    if row is not None and row["difference"] is not None and row["verdict"] == NO_DIFFERENCE:
+        between = f" ({NO_DIFFERENCE} between the two shares)"
     return (
         f"To adopt as far as it did, {display_name(first)} needed at least {percent(shares[0])} "
-        f"of its drift, {display_name(second)} at least {percent(shares[1])}."
+        f"of its drift, {display_name(second)} at least {percent(shares[1])}{between}."
     )
 
 
-def _cost(results: dict[str, Any], first: str, second: str) -> str:
+def _cost(results: dict[str, Any], first: str, second: str) -> list[str]:
+    """One sentence on device seconds, where both paths were metered."""
     methods = results["methods"]
-    seconds = {name: mean_of(methods[name], COST) for name in (first, second)}
-    if any(value is None for value in seconds.values()):
-        return "Device time was not measured for both methods."
-    dear, cheap = sorted((first, second), key=lambda name: -(seconds[name] or 0.0))
-    total, less = seconds[dear] or 0.0, seconds[cheap] or 0.0
-    if less <= 0.0:
-        return ""
-    numbers = f"{format_value(total, 'seconds')} s against {format_value(less, 'seconds')} s"
-    sentence = (
-        f"The path to {display_name(dear)} took {times(total, less)} the device seconds of the "
-        f"path to {display_name(cheap)} ({numbers})"
-    )
+    if not _both_measured(results, COST, first, second):
+        return ["Device time was not measured for both methods."]
+    found = path_costs(results, (first, second))
+    if found is None:
+        return []
+    dear, cheap, clause = found
+    spent = [mean_of(methods[name], COST) or 0.0 for name in (dear, cheap)]
     later = [seconds_after_sft(methods[name]) or 0.0 for name in (dear, cheap)]
-    if later[1] > 0.0 and later != [total, less]:
-        after = " s against ".join(str(format_value(value, "seconds")) for value in later)
-        return f"{sentence}; after SFT, which both share, {after} s."
-    return f"{sentence}."
+    sentence = f"{clause} ({_seconds(spent)})"
+    if later[1] > 0.0 and later != spent:
+        return [f"{sentence}; after SFT, which both share, {_seconds(later)}."]
+    return [f"{sentence}."]
+
+
+def _seconds(values: list[float]) -> str:
+    return " against ".join(f"{format_value(value, 'seconds')} s" for value in values)
 
 
 def _alone(results: dict[str, Any], name: str, *, only: bool) -> str:
     """One method's behaviour, drift and cost without a comparison."""
     method, facts = results["methods"][name], []
-    for path in (ADOPTION, DRIFT, COST):
-        metric = BY_PATH[path]
+    path = _evidence(results, name) or ADOPTION
+    for metric in (BY_PATH[path], BY_PATH[DRIFT], BY_PATH[COST]):
         cell = cell_of(method, metric)
-        unit = _unit(metric) if cell.measured else ""
-        facts.append(f"{metric.prose} {cell} {unit}".rstrip())
+        if cell.measured or applies(results, name, metric):
+            unit = _unit(metric) if cell.measured else ""
+            facts.append(f"{metric.prose} {cell} {unit}".rstrip())
     lead = f"Only {display_name(name)} was run" if only else display_name(name)
-    return f"{lead}: {'; '.join(facts)}."
+    return f"{lead}: {'; '.join(facts)}. {_shortfall(results, name, path)}".rstrip()
 
 
 def _troubles(results: dict[str, Any]) -> list[str]:
-    """Failed and collapsed runs: a verdict that leaves them out would flatter."""
-    sentences = []
+    """Failed reward models, failed and collapsed runs: a verdict without them would flatter."""
+    against_a_failed_model = overruled(results)
+    sentences = [against_a_failed_model] if against_a_failed_model else []
     for name, method in results["methods"].items():
         runs = method["runs"]
         if runs["failed"] or runs["collapsed"]:

@@ -9,8 +9,10 @@ from transformers import AutoConfig, AutoModel
 
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.models.adapters import new_reward_adapter
+from rlhf_compare.models.fit import fit_tokenizer, float32_where_trained
 from rlhf_compare.models.heads import ScalarHeadModel
-from rlhf_compare.models.policy import load_policy
+from rlhf_compare.models.policy import load_policy, open_model
+from rlhf_compare.models.positions import text_limit
 from rlhf_compare.models.tokenizer import first_line, load_tokenizer
 from rlhf_compare.reward.config import RewardModelConfig
 
@@ -19,18 +21,19 @@ from rlhf_compare.reward.config import RewardModelConfig
 class Start:
     """An untrained reward model and the tokenizer it reads.
 
-    own_tokenizer  whether that is another one than the policy's: the model then takes texts
+    own_tokenizer  whether that is another one than the policy's: the model then takes texts,
+                   whose prompts were written for ``policy_tokenizer``
     """
 
     model: ScalarHeadModel
     tokenizer: Any
     own_tokenizer: bool = False
+    policy_tokenizer: Any = None
 
     @property
     def max_length(self) -> int | None:
         """Tokens that the backbone has positions for; None = unknown."""
-        longest: int | None = getattr(self.model.config, "max_position_embeddings", None)
-        return longest
+        return text_limit(self.model, self.tokenizer)
 
 
 def new_reward_model(
@@ -51,28 +54,27 @@ def new_reward_model(
             model = new_reward_adapter(base, lora, args.pooling)
         else:
             model = ScalarHeadModel.on_backbone_of(sft_model, pooling=args.pooling)
+        float32_where_trained(model)
         return Start(model, load_tokenizer(sft_model))
     if isinstance(args.backbone, dict):
         ours = load_tokenizer(tokenizer)
         return Start(ScalarHeadModel(_from_config(args.backbone, ours), pooling=args.pooling), ours)
     local = Path(args.backbone).is_dir()
-    try:
-        backbone = AutoModel.from_pretrained(args.backbone, local_files_only=local)
-    except (OSError, ValueError) as error:
-        raise RecipeError(
-            f"reward.backbone: no model in {args.backbone}: {first_line(error)}"
-        ) from error
+    backbone = open_model(AutoModel, args.backbone, "reward.backbone", local=local)
+    own = load_tokenizer(args.backbone, local=local)
+    fit_tokenizer(own, backbone, args.backbone, "reward.backbone")
     model = ScalarHeadModel(backbone, pooling=args.pooling)
-    return Start(model, load_tokenizer(args.backbone, local=local), own_tokenizer=True)
+    float32_where_trained(model)
+    return Start(model, own, own_tokenizer=True, policy_tokenizer=load_tokenizer(tokenizer))
 
 
 def _from_config(values: dict[str, Any], tokenizer: Any) -> Any:
     fields = dict(values)
     try:
         config = AutoConfig.for_model(fields.pop("model_type"), **fields)
-    except (ValueError, KeyError, TypeError) as error:
+        config.vocab_size = max(len(tokenizer), *(i + 1 for i in tokenizer.get_vocab().values()))
+        config.bos_token_id = config.eos_token_id = tokenizer.eos_token_id
+        config.pad_token_id = tokenizer.pad_token_id
+        return AutoModel.from_config(config)
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
         raise RecipeError(f"reward.backbone: {first_line(error)}") from error
-    config.vocab_size = len(tokenizer)
-    config.bos_token_id = config.eos_token_id = tokenizer.eos_token_id
-    config.pad_token_id = tokenizer.pad_token_id
-    return AutoModel.from_config(config)

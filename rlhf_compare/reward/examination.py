@@ -12,12 +12,14 @@ import torch
 from datasets import Dataset
 
 from rlhf_compare.data.config import TaskConfig
-from rlhf_compare.data.encoding import decode_response, encode_prompt, encode_response, prefix_ids
+from rlhf_compare.data.encoding import decode_response, encode_response, encode_text, prefix_ids
 from rlhf_compare.data.tasks import has_marker
+from rlhf_compare.data.turns import turn_ends
 from rlhf_compare.errors import DataError
 from rlhf_compare.models.generation import generate
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.policy import load_policy
+from rlhf_compare.models.positions import position_limit, text_limit
 from rlhf_compare.models.scoring import score_sequences
 from rlhf_compare.reward import doctor
 from rlhf_compare.reward.doctor import Check, Diagnosis
@@ -47,12 +49,18 @@ class Patient:
     batch_size: int
 
     @property
+    def end(self) -> int:
+        """The token that ends the rows' responses."""
+        last: int = self.rows["response_ids"][0][0][-1]
+        return last
+
+    @property
     def probes(self) -> Dataset:
         return self.rows.select(range(min(_PROBES, len(self.rows))))
 
     def score(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[float]:
         """Scores of (prompt, response) token ids, cut at the end where positions run out."""
-        longest = getattr(self.model.config, "max_position_embeddings", None)
+        longest = text_limit(self.model, self.tokenizer)
         sequences = [(prompt + response)[:longest] for prompt, response in pairs]
         return score_sequences(self.model, sequences, self.batch_size)
 
@@ -141,7 +149,7 @@ def _stripped(patient: Patient, margins: Margins) -> Check:
             if has_marker(text, patient.task.marker):
                 found += 1
                 text = text.lstrip()[len(prefix) :]
-                ids = encode_response(tokenizer, text)
+                ids = encode_response(tokenizer, text, patient.end)
             responses.append(ids)
         rows.append({**row, "response_ids": responses})
     if not found:
@@ -169,12 +177,11 @@ def _changes(patient: Patient) -> list[float]:
 
 def _degenerate(patient: Patient, top: float) -> list[Check]:
     tokenizer, task = patient.tokenizer, patient.task
-    eos = tokenizer.eos_token_id
     chosen = float(np.median(_chosen(patient)))
     token, repeated = _worst_repetition(patient)
-    echoes = [(p, [*p, eos]) for p in patient.probes["prompt_ids"]]
+    echoes = [(p, [*p, patient.end]) for p in patient.probes["prompt_ids"]]
     said = task.prefix.strip()
-    empty, alone = patient.medians([[eos], encode_response(tokenizer, said)])
+    empty, alone = patient.medians([[patient.end], encode_response(tokenizer, said, patient.end)])
     has_prefix = task.name == "prefix"
 
     def check(name: str, score: float | None, what: str, is_the_task: bool = False) -> Check:
@@ -201,8 +208,8 @@ def _worst_repetition(patient: Patient) -> tuple[str, float]:
     """
     tokenizer, rows = patient.tokenizer, patient.rows
     length = max(len(ids) for responses in rows["response_ids"] for ids in responses) - 1
-    units = _candidates(patient) + [encode_prompt(tokenizer, word) for word in _SUSPECTS]
-    texts = [[*(unit * length)[:length], tokenizer.eos_token_id] for unit in units]
+    units = _candidates(patient) + [encode_text(tokenizer, word) for word in _SUSPECTS]
+    texts = [[*(unit * length)[:length], patient.end] for unit in units]
     scores = patient.medians(texts, _FEW_PROBES)
     worst = int(np.argmax(scores))
     return tokenizer.decode(units[worst]), scores[worst]
@@ -215,7 +222,7 @@ def _candidates(patient: Patient) -> list[list[int]]:
         best.update(set(row["response_ids"][int(np.argmax(row["scores"]))]))
         worst.update(set(row["response_ids"][int(np.argmin(row["scores"]))]))
     paid = set(prefix_ids(tokenizer, task.prefix)) if task.name == "prefix" else set()
-    left_out = paid | {tokenizer.eos_token_id}
+    left_out = paid | {patient.end}
     often = [t for t, _ in (best + worst).most_common() if t not in left_out][:_TOKENS]
     favoured = sorted(best, key=lambda t: (worst[t] - best[t], t))
     telling = [t for t in favoured if t not in left_out and best[t] > worst[t]][:_TOKENS]
@@ -229,10 +236,10 @@ def _sft_scores(patient: Patient, sft_model: Path | None) -> list[float] | None:
         return None
     policy = load_policy(sft_model).to(patient.model.head.weight.device).eval()
     tokenizer, prompts = patient.tokenizer, patient.probes["prompt_ids"]
-    pad_id, eos = tokenizer.pad_token_id, tokenizer.eos_token_id
+    pad_id, ends = tokenizer.pad_token_id, turn_ends(tokenizer, policy)
     ids, mask = (t.to(policy.device) for t in pad_sequences(prompts, pad_id, "left"))
-    room = getattr(policy.config, "max_position_embeddings", None)
+    room = position_limit(policy)
     length = min(_SAMPLED_TOKENS, (room or 10**9) - ids.shape[1])
     torch.manual_seed(0)  # the verdict is on the reward model, not on the draw
-    responses = generate(policy, ids, mask, length, eos, pad_id, 1.0)
+    responses = generate(policy, ids, mask, length, ends, pad_id, 1.0)
     return patient.score(list(zip(prompts, responses.to_lists(), strict=True)))

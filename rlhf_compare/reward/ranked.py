@@ -8,10 +8,9 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
-from rlhf_compare.data.encoding import encode_response
+from rlhf_compare.data.encoding import encode_prompt, encode_response, prompt_for_another
 from rlhf_compare.data.splits import normalise
 from rlhf_compare.errors import DataError
-from rlhf_compare.models.scoring import encode_prompt_of
 from rlhf_compare.tensors.padding import pad_sequences
 
 Half = Literal["proxy", "held_out"]
@@ -46,17 +45,24 @@ def _by_hash(rows: Dataset, salt: str, between: tuple[float, float]) -> Dataset:
     return rows.filter(inside, input_columns="prompt")
 
 
-def reencode(rows: Dataset, tokenizer: Any, max_length: int | None) -> Dataset:
+def reencode(
+    rows: Dataset, tokenizer: Any, max_length: int | None, policy_tokenizer: Any = None
+) -> Dataset:
     """:func:`ranked_view` in the tokens of another tokenizer; responses that are too long for its
     model are left out, and with them prompts that keep fewer than two.
 
     Args:
         rows: ``prompt``, ``responses`` (texts) and ``scores``.
         max_length: tokens of prompt and response together; None = any.
+        policy_tokenizer: the one that the prompts were written for; None = this one.
+
+    Raises:
+        DataError: no row is left.
     """
 
     def columns(row: dict[str, Any]) -> dict[str, Any]:
-        prompt = encode_prompt_of(tokenizer, row["prompt"])
+        text = prompt_for_another(row["prompt"], policy_tokenizer or tokenizer, tokenizer)
+        prompt = encode_prompt(tokenizer, text)
         kept = [
             (ids, score)
             for response, score in zip(row["responses"], row["scores"], strict=True)
@@ -70,7 +76,13 @@ def reencode(rows: Dataset, tokenizer: Any, max_length: int | None) -> Dataset:
         }
 
     encoded = rows.map(columns, remove_columns=rows.column_names)
-    return encoded.filter(lambda scores: len(scores) > 1, input_columns="scores")
+    kept = encoded.filter(lambda scores: len(scores) > 1, input_columns="scores")
+    if not len(kept):
+        raise DataError(
+            f"reward.backbone: none of {len(rows)} rows keeps two responses within the "
+            f"{max_length} tokens that the backbone reads; name another, or shorten the data"
+        )
+    return kept
 
 
 class RankedCollator:
@@ -78,17 +90,29 @@ class RankedCollator:
 
     Args:
         pad_id: fills the rest; any valid id will do, it is masked.
-        max_responses: of one prompt; of more, so many are drawn (torch's global generator).
+        max_responses: of one prompt; of more, so many are drawn.
+        seed: of these draws. They depend on it, on the epoch and on the batch's place in it alone,
+            so that a run that goes on inside an epoch draws as the run that was not interrupted.
     """
 
-    def __init__(self, pad_id: int, max_responses: int | None = None) -> None:
-        self.pad_id, self.max_responses = pad_id, max_responses
+    def __init__(self, pad_id: int, max_responses: int | None = None, seed: int = 0) -> None:
+        self.pad_id, self.max_responses, self.seed = pad_id, max_responses, seed
+        self.epoch_begins(0)
+
+    def epoch_begins(self, epoch: int, batches: int = 0) -> None:
+        """Draw for the batches of this epoch, the first ``batches`` of which were drawn before."""
+        self._epoch, self._batch = epoch, batches
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         """``input_ids``, ``attention_mask`` (N, T), ``groups`` and ``ranks`` (N,)."""
         sequences, groups, ranks = [], [], []
+        place = f"{self.seed} {self._epoch} {self._batch}".encode()
+        draws = torch.Generator().manual_seed(
+            int.from_bytes(hashlib.sha256(place).digest()[:8], "big") >> 1
+        )
+        self._batch += 1
         for group, row in enumerate(rows):
-            for index in self._drawn(len(row["response_ids"])):
+            for index in self._drawn(len(row["response_ids"]), draws):
                 sequences.append(row["prompt_ids"] + row["response_ids"][index])
                 groups.append(group)
                 ranks.append(row["scores"][index])
@@ -100,7 +124,7 @@ class RankedCollator:
             "ranks": torch.tensor(ranks, dtype=torch.float32),
         }
 
-    def _drawn(self, count: int) -> Sequence[int]:
+    def _drawn(self, count: int, draws: torch.Generator) -> Sequence[int]:
         if self.max_responses is None or count <= self.max_responses:
             return range(count)
-        return sorted(torch.randperm(count)[: self.max_responses].tolist())
+        return sorted(torch.randperm(count, generator=draws)[: self.max_responses].tolist())

@@ -75,6 +75,7 @@ def train_reward(
             eval_dataset=None if validation is None else _ranked(validation, start),
             processing_class=start.tokenizer,
             meter=context.meter,
+            checkpoints=context.checkpoints,
             callbacks=callbacks,
         )
     trainer.train()
@@ -97,7 +98,7 @@ def train_reward(
 def _ranked(rows: Dataset, start: Start) -> Dataset:
     """``prompt_ids``, ``response_ids`` and ``scores`` in the tokens that the model reads."""
     if start.own_tokenizer:
-        return reencode(rows, start.tokenizer, start.max_length)
+        return reencode(rows, start.tokenizer, start.max_length, start.policy_tokenizer)
     return ranked_view(rows)
 
 

@@ -33,9 +33,14 @@ class RankingTrainer(StageTrainer, RewardTrainer):
     loss_is_scaled_for_ga = True  # by the prompts of the whole step, see _get_num_items_in_batch
 
     def __init__(self, *, args: RewardModelConfig, processing_class: Any, **kwargs: Any) -> None:
+        if not isinstance(args, RewardModelConfig):
+            raise TypeError(
+                f"args: needs a RewardModelConfig, which has every field of trl.RewardConfig, got "
+                f"{type(args).__name__}"
+            )
         pad_id = processing_class.pad_token_id
         pad_id = processing_class.eos_token_id if pad_id is None else pad_id
-        collator = RankedCollator(pad_id, args.max_responses)
+        collator = RankedCollator(pad_id, args.max_responses, args.seed)
         self._eval_collator = RankedCollator(pad_id)  # evaluation leaves no response out
         self.forwards = self.pairs = self.ties = 0
         super().__init__(
@@ -99,6 +104,17 @@ class RankingTrainer(StageTrainer, RewardTrainer):
             parts.append(out.logits.squeeze(-1))
         return torch.cat(parts)[order.argsort()]
 
+    def memory(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        values, tensors = super().memory()
+        return {**values, "counts": [self.forwards, self.pairs, self.ties]}, tensors
+
+    def remember(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        super().remember(values, tensors)
+        self.forwards, self.pairs, self.ties = values["counts"]
+
+    def epoch_begins(self, epoch: int, batches: int) -> None:
+        self.data_collator.epoch_begins(epoch, batches)
+
     @property
     def tokens_trained(self) -> int:
         return int(self._total_train_tokens)
@@ -148,6 +164,14 @@ class EarlyStop(TrainerCallback):
         self.history: list[dict[str, float]] = []
         self.best: int | None = None  # index into the history
         self._weights: dict[str, Tensor] = {}
+
+    def memory(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """For a checkpoint: the evaluations, and the best weights."""
+        return {"history": self.history, "best": self.best}, self._weights
+
+    def remember(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Take back what :meth:`memory` gave."""
+        self.history, self.best, self._weights = values["history"], values["best"], tensors
 
     def on_evaluate(
         self,

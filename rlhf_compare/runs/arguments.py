@@ -3,7 +3,7 @@
 import dataclasses
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import Enum
 from typing import Any
 
@@ -82,12 +82,16 @@ def _is_list(field: FieldInfo) -> bool:
     return bool(kinds) and all(kind in (list, tuple) for kind in kinds)
 
 
-def section_of(config_class: type, name: str) -> type[StageSection]:
-    """A strict recipe section with the fields and types of a trainer's config dataclass."""
+def section_of(config_class: type, name: str, without: Collection[str] = ()) -> type[StageSection]:
+    """A strict recipe section with the fields and types of a trainer's config dataclass.
+
+    Args:
+        without: fields that no trainer reads: a recipe that sets one is refused.
+    """
     hints = typing.get_type_hints(config_class)
     fields: dict[str, Any] = {}
     for field in dataclasses.fields(config_class):
-        if not field.init or field.name in OWNED:
+        if not field.init or field.name in OWNED or field.name in without:
             continue
         fields[field.name] = (hints[field.name], Field(default=None, **_bounds(field.name)))
     return create_model(name, __base__=StageSection, **fields)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from rlhf_compare.errors import UserError
+from rlhf_compare.runs.locks import LOCK, drop, move
+from rlhf_compare.runs.storage import storage_fault
 
 _DONE, _STARTED = "done.json", "stage.json"
 
@@ -41,6 +43,9 @@ class RunDirectory:
     metrics.jsonl  every logged row: the truth, W&B is a sink
     cost.json      device seconds by phase, peak memory, tokens
     model/         what the stage trained, with its tokenizer
+    resume/        checkpoints of a stage that is not done, see :mod:`checkpoints`
+    error.txt      the traceback of a stage that failed
+    lock           held while a process writes here, see :mod:`locks`
     done.json      the inputs' hash: written last; without it the stage did not finish
     """
 
@@ -58,22 +63,60 @@ class RunDirectory:
             return False
 
     def start(self, record: dict[str, Any]) -> None:
-        """Make an empty directory for a stage, replacing what an earlier one of ours left.
+        """Make the directory of a stage, empty but for its lock and its record.
 
         Raises:
-            UserError: the directory holds files that no stage wrote, or cannot be written.
+            UserError: the directory holds files that no stage wrote.
+            StorageError: it cannot be written.
         """
+        self.require_ours()
         try:
-            if self.path.exists() and any(self.path.iterdir()):
-                if not (self.path / _STARTED).is_file():
-                    raise UserError(
-                        f"{self.path}: not a run directory of ours, so left alone; move it"
-                    )
-                shutil.rmtree(self.path)
             self.path.mkdir(parents=True, exist_ok=True)
+            for entry in self.path.iterdir():
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)
+                elif entry.name != LOCK:
+                    entry.unlink()
             write_json(self.path / _STARTED, record)
         except OSError as error:
-            raise UserError(f"{self.path}: cannot be written: {error.strerror}") from error
+            raise storage_fault(error, self.path, "cannot be written") from error
+
+    def require_ours(self) -> None:
+        """Leave alone what is somebody else's.
+
+        Raises:
+            UserError: the directory holds files that no stage wrote.
+        """
+        if (self.path / _STARTED).is_file() or not self.path.exists():
+            return
+        if not self.path.is_dir() or any(entry.name != LOCK for entry in self.path.iterdir()):
+            raise UserError(f"{self.path}: not a run directory of ours, so left alone; move it")
+
+    @property
+    def inputs_hash(self) -> str | None:
+        """Of the inputs that the directory was started with; None where nothing was."""
+        try:
+            return str(self.record()["inputs_hash"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def kept_for(self, inputs_hash: str) -> "RunDirectory | None":
+        """The directory that was set aside with these inputs."""
+        for path in sorted(self.path.parent.glob(f"{self.path.name}.{inputs_hash[:8]}*")):
+            if RunDirectory(path).inputs_hash == inputs_hash:
+                return RunDirectory(path)
+        return None
+
+    def set_aside(self) -> Path:
+        """Rename the directory after the hash of its inputs, so that another may take its name."""
+        base = f"{self.path.name}.{(self.inputs_hash or 'unknown')[:8]}"
+        target, count = self.path.with_name(base), 1
+        while target.exists():
+            count += 1
+            target = self.path.with_name(f"{base}-{count}")
+        move(self.path, target)
+        drop(target)
+        return target
 
     def finish(self, inputs_hash: str) -> None:
         write_json(self.path / _DONE, {"inputs_hash": inputs_hash})

@@ -27,7 +27,11 @@ class DeviceMeter:
         self.phases: dict[str, float] = defaultdict(float)
         self.tokens: Counter[str] = Counter()
         self.total = 0.0
-        self._earlier = 0.0
+        self._earlier = 0.0  # seconds of the stage before this process, and of others for it
+        self._charged: Counter[str] = Counter()  # of these, what others spent, by phase
+        self._start: Any = None
+        self._resident: _PeakResidentMemory | None = None
+        self._earlier_peak = 0
         self.peak_memory_bytes: int | None = None
         self._cuda_peak = 0  # before the last evaluation
         self._open: list[str] = []
@@ -38,14 +42,13 @@ class DeviceMeter:
         """Clock the whole stage and watch its memory."""
         if self.cuda:
             torch.cuda.reset_peak_memory_stats()
-        start = self._now()
+        self._start = self._now()
         try:
-            with _PeakResidentMemory(lambda: self._evaluating) as resident:
+            with _PeakResidentMemory(lambda: self._evaluating) as self._resident:
                 yield
         finally:
-            self.total = self._seconds(start, self._now()) + self._earlier
-            self._keep_cuda_peak()
-            self.peak_memory_bytes = self._cuda_peak if self.cuda else resident.peak
+            self.total = self._total()
+            self.peak_memory_bytes = self._peak()
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -69,7 +72,35 @@ class DeviceMeter:
     def charge(self, name: str, seconds: float) -> None:
         """Charge seconds that an earlier run spent for this one, to the phase and to the stage."""
         self.phases[name] += seconds
+        self._charged[name] += seconds  # type: ignore[assignment]
         self._earlier += seconds
+
+    def state(self) -> dict[str, Any]:
+        """What was counted up to now, for a checkpoint."""
+        self._charge()
+        return {
+            "total": self._total(),
+            "phases": dict(self.phases),
+            "tokens": dict(self.tokens),
+            "peak_memory_bytes": self._peak(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state` of the process that was interrupted.
+
+        Seconds add up: a device that was held to load the models a second time was held. Steps
+        after the checkpoint that were lost count once, when they are made again. What others
+        spent for this stage is in ``state`` already and counts no second time.
+        """
+        for name, seconds in self._charged.items():
+            self.phases[name] -= seconds
+            self._earlier -= seconds
+        self._charged.clear()
+        for name, seconds in state["phases"].items():
+            self.phases[name] += seconds
+        self._earlier += state["total"]
+        self.tokens.update(state["tokens"])
+        self._earlier_peak = max(self._earlier_peak, state["peak_memory_bytes"] or 0)
 
     def count(self, **tokens: int) -> None:
         """Add to the token counts, for instance ``count(generated=640)``; not in an evaluation."""
@@ -93,6 +124,16 @@ class DeviceMeter:
     @property
     def _evaluating(self) -> bool:
         return _EVALUATE in self._open
+
+    def _total(self) -> float:
+        if self._start is None:
+            return self._earlier
+        return self._seconds(self._start, self._now()) + self._earlier
+
+    def _peak(self) -> int | None:
+        self._keep_cuda_peak()
+        peak = self._cuda_peak if self.cuda else self._resident.peak if self._resident else 0
+        return max(peak, self._earlier_peak) or None
 
     def _keep_cuda_peak(self) -> None:
         if self.cuda:

@@ -8,6 +8,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from rlhf_compare.data.store import DataDirectory
+from rlhf_compare.runs.checkpoints import Checkpoints
 from rlhf_compare.runs.config import TrackingConfig
 from rlhf_compare.runs.directory import RunDirectory
 from rlhf_compare.runs.meter import DeviceMeter
@@ -28,6 +29,7 @@ class StageContext:
     data        what it reads, encoded
     cache       what runs of all recipes share, named by content
     recipe      the resolved recipe, for the tracker
+    checkpoints where the stage goes on from after an interruption; None = it starts again
     say         prints a line for the user
     """
 
@@ -39,6 +41,7 @@ class StageContext:
     tracking: TrackingConfig
     recipe: dict[str, Any]
     meter: DeviceMeter = field(default_factory=DeviceMeter)
+    checkpoints: Checkpoints | None = None
     say: Callable[[str], None] = print
     _trackers: list[WandbCallback] = field(default_factory=list)
 

@@ -138,7 +138,7 @@ class WandbCallback(TrainerCallback):
         if not state.is_world_process_zero or self._run is not None:
             return
         foreign = foreign_run()
-        mode = destination(self._config).mode
+        mode: str = destination(self._config).mode
         if mode == "online":
             mode = self._try_online(args, foreign)
         if mode == "offline":

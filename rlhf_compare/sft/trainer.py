@@ -1,6 +1,7 @@
 """TRL's SFTTrainer on our token ids: the loss counts the response alone, EOS included."""
 
-from datasets import Dataset
+from typing import Any
+
 from transformers import PreTrainedTokenizerBase, set_seed
 from trl import SFTConfig, SFTTrainer
 
@@ -15,7 +16,13 @@ from rlhf_compare.runs.trainer import StageTrainer
 
 
 class MeteredSFTTrainer(StageTrainer, SFTTrainer):
-    """SFTTrainer with the layer that all stages share."""
+    """SFTTrainer with the layer that all stages share; counts tokens as it trains on them."""
+
+    def compute_loss(self, model: Any, *args: Any, **kwargs: Any) -> Any:
+        before = self._total_train_tokens
+        loss = super().compute_loss(model, *args, **kwargs)
+        self.meter.count(trained=int(self._total_train_tokens - before))
+        return loss
 
 
 def sft_arguments(section: StageSection, output_dir: str, seed: int) -> SFTConfig:
@@ -34,13 +41,13 @@ def train_sft(context: StageContext, section: StageSection, model: ModelConfig) 
         policy = build_policy(model, tokenizer)
     with context.meter.phase("data"):
         train = sft_view(context.data.train())
-        context.meter.count(trained=int(args.num_train_epochs * _tokens(train)))
         trainer = MeteredSFTTrainer(
             model=policy,
             args=args,
             train_dataset=train,
             processing_class=tokenizer,
             meter=context.meter,
+            checkpoints=context.checkpoints,
             callbacks=context.callbacks("loss"),
         )
     trainer.train()
@@ -49,7 +56,3 @@ def train_sft(context: StageContext, section: StageSection, model: ModelConfig) 
         size = {"parameters": policy.num_parameters()}
         write_json(context.directory.path / "model_size.json", size)
         tokenizer.save_pretrained(context.directory.model)
-
-
-def _tokens(rows: Dataset) -> int:
-    return sum(map(len, rows["input_ids"]))

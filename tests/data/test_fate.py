@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from rlhf_compare.data.config import DataConfig, TaskConfig
 from rlhf_compare.data.fate import Rules, row_fate
+from rlhf_compare.data.formats import Layout
 from rlhf_compare.data.prepare import prepare
 from rlhf_compare.data.reasons import REASONS
 from rlhf_compare.models.tokenizer import train_tokenizer
@@ -78,8 +79,9 @@ def test_ten_thousand_mutations_have_one_fate_each(data: st.DataObject) -> None:
         place = data.draw(st.integers(0, len(raw)))
         raw = raw[:place] + data.draw(st.binary(max_size=3)) + raw[place + 1 :]
     task = data.draw(st.sampled_from([PREFERENCE, TaskConfig()]))
-    fate = row_fate(raw, Rules(format_name, ALL, data.draw(st.booleans()), task))
-    assert set(fate) == set(row_fate(json.dumps(GOOD["hh"]).encode(), Rules("hh", ALL, True, task)))
+    fate = row_fate(raw, Rules(Layout(format_name), ALL, data.draw(st.booleans()), task))
+    good = json.dumps(GOOD["hh"]).encode()
+    assert set(fate) == set(row_fate(good, Rules(Layout("hh"), ALL, True, task)))
     if fate["reason"]:
         assert fate["reason"] in REASONS and not fate["feeds"] and not fate["responses"]
     else:
@@ -94,7 +96,7 @@ def test_ten_thousand_mutations_have_one_fate_each(data: st.DataObject) -> None:
 @pytest.mark.parametrize("format_name", sorted(GOOD))
 def test_good_rows_are_kept(format_name: str) -> None:
     raw = json.dumps(GOOD[format_name]).encode()
-    assert row_fate(raw, Rules(format_name, ALL, False, PREFERENCE))["reason"] == ""
+    assert row_fate(raw, Rules(Layout(format_name), ALL, False, PREFERENCE))["reason"] == ""
 
 
 # --- a planted file with every reason code
@@ -158,7 +160,8 @@ def test_a_planted_file_has_an_exact_confusion_matrix(tmp_path: Path) -> None:
     }
     assert ledger.read == len(rows)
     not_here = {"bad_scores", "too_few_responses", "template_refused", "already_prefixed"}
-    not_here |= {"feeds_nothing", "leaked", "outweighed"}
+    not_here |= {"not_only_text", "invalid_cell", "extra_cells", "new_column", "bad_label"}
+    not_here |= {"marked_bad", "feeds_nothing", "leaked", "outweighed"}
     assert set(expected) | not_here == set(REASONS)  # those have their own tests
 
 

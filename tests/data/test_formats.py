@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from rlhf_compare.data.conversation import parse_turns
-from rlhf_compare.data.formats import Example, parse_row, recognise
+from rlhf_compare.data.formats import Example, Layout, LayoutError, parse_row, recognise
+from rlhf_compare.data.formats.layout import ROLES
 from rlhf_compare.data.reasons import RowDropError
 
 Row = dict[str, Any]
@@ -27,13 +28,11 @@ def assistant(text: str) -> list[dict[str, str]]:
 
 
 def parsed(row: Row, keep_multi_turn: bool = False) -> Example:
-    format_name = recognise([row])
-    assert format_name
-    return parse_row(row, format_name, keep_multi_turn)
+    return parse_row(row, recognise([row]), keep_multi_turn)
 
 
 def pair(chosen: str, rejected: str, keep_multi_turn: bool = False) -> Example:
-    return parse_row({"chosen": chosen, "rejected": rejected}, "hh", keep_multi_turn)
+    return parse_row({"chosen": chosen, "rejected": rejected}, Layout("hh"), keep_multi_turn)
 
 
 def ranked(question: str, *responses: str) -> Example:
@@ -81,7 +80,7 @@ def test_multi_turn_keeps_the_conversation_up_to_the_last_question() -> None:
 
 def test_a_prompt_column_opens_both_transcripts() -> None:
     row = {"prompt": transcript("a") + "\n\nAssistant:", "chosen": " yes", "rejected": " no"}
-    assert recognise([row]) == "hh"
+    assert recognise([row]).format == "hh"
     assert parsed(row) == ranked("a", "yes", "no")
 
 
@@ -168,7 +167,7 @@ def test_a_lone_answer_says_why_it_is_alone(rejected: str, reason: str) -> None:
     ],
 )
 def test_format(row: Row, format_name: str, example: Example) -> None:
-    assert recognise([row]) == format_name
+    assert recognise([row]).format == format_name
     assert parsed(row) == example
 
 
@@ -179,9 +178,8 @@ def test_a_system_turn_and_earlier_turns_are_kept() -> None:
 
 
 def test_what_is_not_recognised() -> None:
-    assert recognise([{"text": "a"}]) is None
-    # a completion that people marked bad must not become a demonstration
-    assert recognise([{"prompt": "a", "completion": "b", "label": False}]) is None
+    with pytest.raises(LayoutError, match="columns text: no known format; known are chosen"):
+        recognise([{"text": "a"}])
 
 
 @pytest.mark.parametrize(
@@ -200,8 +198,11 @@ def test_what_is_not_recognised() -> None:
     ],
 )
 def test_a_wrong_field_is_named(row: Row, format_name: str, reason: str, detail: str) -> None:
+    roles = {name: (name,) for name in ROLES}
+    if "question" in row:
+        roles |= {"prompt": ("question",), "completion": ("answer",)}
     with pytest.raises(RowDropError) as drop:
-        parse_row(row, format_name, False)
+        parse_row(row, Layout(format_name, roles), False)
     assert drop.value.reason == reason and detail in drop.value.detail
 
 
@@ -222,5 +223,7 @@ def test_a_wrong_field_is_named(row: Row, format_name: str, reason: str, detail:
 )
 def test_wrong_ranks(responses: object, scores: object, reason: str) -> None:
     with pytest.raises(RowDropError) as drop:
-        parse_row({"prompt": "a", "responses": responses, "scores": scores}, "ranked", False)
+        parse_row(
+            {"prompt": "a", "responses": responses, "scores": scores}, Layout("ranked"), False
+        )
     assert drop.value.reason == reason

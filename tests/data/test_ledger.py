@@ -46,7 +46,8 @@ def test_the_summary_is_one_line() -> None:
     assert ledger(2, too_long=1, empty_chosen=1).summary() == (
         "2 rows read, 0 kept, dropped: "
         "1 empty_chosen (there is no preferred answer, or it is empty), "
-        "1 too_long (prompt or response is over the maximum length)"
+        "1 too_long (prompt or response is over the maximum length); "
+        "raise data.max_prompt_length or data.max_length"
     )
 
 
@@ -62,3 +63,19 @@ def test_limits() -> None:
     )
     with pytest.raises(DataError, match="90 of 100 rows dropped for multi_turn"):
         made.check_limits({"multi_turn": 0.5}, "rows.jsonl")
+
+
+def test_where_nearly_all_rows_fail_in_one_way_the_format_is_spoken_of() -> None:
+    made = Ledger(read=100)
+    excerpt = '{"chosen": {"from": "gpt", "value": "' + "long " * 40
+    made.drop("not_text", 95, [Place("line 1", "field 'chosen' is dict", excerpt)])
+    made.sources = [{"name": "rows.jsonl", "words": "read as preference pairs from chosen"}]
+    with pytest.raises(DataError) as error:
+        made.check_limits({"faults": 0.05}, "rows.jsonl")
+    assert str(error.value) == (
+        "rows.jsonl: 95 of 100 rows fail in one way, not_text (a field that should be text is "
+        "something else), so the format may be another: read as preference pairs "
+        "from chosen; first in line 1: field 'chosen' is dict; the row: "
+        f"{excerpt[:100]} ...; say what the columns are in data.columns, or name the format in "
+        "data.format"
+    )

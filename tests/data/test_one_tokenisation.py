@@ -15,6 +15,7 @@ from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerFast
 from rlhf_compare.data.config import DataConfig, TaskConfig
 from rlhf_compare.data.encoding import encode_prompt
 from rlhf_compare.data.prepare import PreparedData, prepare
+from rlhf_compare.data.turns import closing_id, opening_of, turn_ends
 from rlhf_compare.data.views import dpo_view, prompt_view, ranked_view, sft_view
 from rlhf_compare.dpo.config import DPOSection
 from rlhf_compare.dpo.trainer import EncodedDPOTrainer, dpo_arguments
@@ -34,6 +35,8 @@ from rlhf_compare.sft.config import SFTSection
 from rlhf_compare.sft.trainer import MeteredSFTTrainer, sft_arguments
 from rlhf_compare.tensors.padding import pad_sequences
 
+from ..models.families import LLAMA_3, byte_level, metaspace
+
 PAIRS = 6
 CORPUS = Path(__file__).parents[2] / "rlhf_compare" / "data" / "corpus" / "questions.jsonl"
 CPU = {"bf16": False, "dataloader_pin_memory": False}
@@ -50,6 +53,7 @@ class Setting:
     policy: PreTrainedModel
     output_dir: str
     prepared: PreparedData  # its files live as long as it does
+    end: int  # the last token of every response
 
     @property
     def prompts(self) -> Ids:
@@ -107,7 +111,9 @@ def chat_tokenizer() -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-@pytest.fixture(params=["trained", "gpt2", "wordpiece", "unigram", "chat"])
+@pytest.fixture(
+    params=["trained", "gpt2", "wordpiece", "unigram", "chat", "bos", "bos_metaspace", "turn_end"]
+)
 def setting(
     request: pytest.FixtureRequest, tmp_path: Path, tiny_model_config: dict[str, Any]
 ) -> Setting:
@@ -116,15 +122,20 @@ def setting(
             return request.getfixturevalue("gpt2_tokenizer")
         if request.param == "chat":
             return chat_tokenizer()
+        if request.param in ("bos", "turn_end"):
+            return byte_level(chat_template=LLAMA_3 if request.param == "turn_end" else None)
+        if request.param == "bos_metaspace":
+            return metaspace()
         if request.param in ("wordpiece", "unigram"):
             return family(request.param, list(texts))
         return train_tokenizer(texts, vocab_size=600)
 
     made: list[PreTrainedTokenizerFast] = []
     # demonstrations of both kinds
-    task = TaskConfig(sft_prefix_share=0.5, chat_template=request.param == "chat")
+    chat = request.param in ("chat", "turn_end")
+    task = TaskConfig(sft_prefix_share=0.5, chat_template=chat)
     prepared = prepare(
-        DataConfig(max_rows=40, eval_share=0.5),
+        DataConfig(max_rows=40, eval_share=0.5, max_prompt_length=400, max_length=900),
         task,
         lambda texts: made.append(get_tokenizer(texts)) or made[0],
     )
@@ -133,7 +144,8 @@ def setting(
     assert {row["demonstration"] == row["responses"][0] for row in pairs} == {True, False}
     torch.manual_seed(0)
     policy = build_policy(ModelConfig(config=tiny_model_config), made[0])
-    return Setting(made[0], pairs, policy, str(tmp_path / "stage"), prepared)
+    end = closing_id(made[0], chat)
+    return Setting(made[0], pairs, policy, str(tmp_path / "stage"), prepared, end)
 
 
 def test_a_tokenizer_without_a_chat_template_is_refused() -> None:
@@ -175,14 +187,32 @@ def scalar_head(policy: PreTrainedModel) -> ScalarHeadModel:
 
 
 def test_the_pairs_keep_the_contract(setting: Setting) -> None:
-    eos = setting.tokenizer.eos_token_id
+    end, bos = setting.end, opening_of(setting.tokenizer)
     for row in setting.pairs:
         assert row["prompt_ids"] == encode_prompt(setting.tokenizer, row["prompt"])
+        assert row["prompt_ids"][: len(bos)] == bos
+        if bos:
+            assert row["prompt_ids"].count(bos[0]) == 1
         texts = [*row["responses"], row["demonstration"]]
         for text, ids in zip(texts, [*row["response_ids"], row["demonstration_ids"]], strict=True):
-            assert ids == [*encode_prompt(setting.tokenizer, text), eos]
-            assert ids.count(eos) == 1
-    if setting.tokenizer.chat_template:
+            plain = setting.tokenizer(text, add_special_tokens=False)["input_ids"]
+            assert ids == [*plain, end]
+            assert ids.count(end) == 1
+    if setting.tokenizer.chat_template == LLAMA_3:
+        assert setting.tokenizer.convert_ids_to_tokens(end) == "<|eot_id|>"
+        for row in setting.pairs:  # as the template itself encodes the whole conversation
+            question = (
+                row["prompt"]
+                .split("<|end_header_id|>\n\n")[1]
+                .removesuffix("<|eot_id|><|start_header_id|>assistant")
+            )
+            messages = [
+                {"role": "user", "content": question},
+                {"role": "assistant", "content": row["responses"][0]},
+            ]
+            whole = setting.tokenizer.apply_chat_template(messages)["input_ids"]
+            assert row["prompt_ids"] + row["response_ids"][0] == whole
+    if setting.tokenizer.chat_template == CHAT:
         for row in setting.pairs:  # as the template itself writes the whole conversation
             question = row["prompt"].removeprefix("<|user|>\n").removesuffix("\n<|assistant|>\n")
             messages = [
@@ -270,7 +300,8 @@ def test_dpo(setting: Setting) -> None:
 
 
 def test_generation(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
-    eos, pad = setting.tokenizer.eos_token_id, setting.tokenizer.pad_token_id
+    ends, pad = turn_ends(setting.tokenizer, setting.policy), setting.end
+    assert setting.end in ends
     prompts = [encode_prompt(setting.tokenizer, row["prompt"]) for row in setting.pairs]
     seen: list[dict[str, Tensor]] = []
     original = setting.policy.forward
@@ -281,8 +312,8 @@ def test_generation(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(setting.policy, "forward", watch)
     ids, mask = pad_sequences(prompts, pad, "left")
-    responses = generate(setting.policy, ids, mask, 4, eos, pad)
+    responses = generate(setting.policy, ids, mask, 4, ends, pad)
     assert real(seen[0]["input_ids"], seen[0]["attention_mask"]) == setting.prompts
     assert all(call["input_ids"].shape[1] == 1 for call in seen[1:])
     for ids_, ended in zip(responses.to_lists(), responses.ended, strict=True):
-        assert (ids_[-1] == eos) == bool(ended) and eos not in ids_[:-1]
+        assert (ids_[-1] in ends) == bool(ended) and not set(ends) & set(ids_[:-1])

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from rlhf_compare.data import sources
 from rlhf_compare.data.config import DataConfig, TaskConfig
 from rlhf_compare.data.prepare import PreparedData, prepare
-from rlhf_compare.data.splits import is_eval, normalise
+from rlhf_compare.data.splits import is_held_out, normalise, place_of
 from rlhf_compare.data.stage import data_report
 from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.data.views import dpo_view, prompt_view, ranked_pairs, ranked_view
@@ -40,6 +40,10 @@ def write(path: Path, rows: Sequence[dict[str, object]], **fields: object) -> Da
 
 def questions(n: int) -> list[dict[str, object]]:
     return [{"question": f"What is number {i}?", "answer": f"It is {i}."} for i in range(n)]
+
+
+def held_out(key: object) -> bool:
+    return bool(is_held_out(place_of(str(key)), 0.2))
 
 
 def both_sides(prepared: PreparedData) -> list[dict[str, object]]:
@@ -211,7 +215,7 @@ def test_the_same_rows_whatever_the_chunks(
     other = prepare(config, TaskConfig(), lambda _: byte_tokenizer)
     assert other.train.to_list() == whole.train.to_list()
     assert other.eval.to_list() == whole.eval.to_list()
-    first, second = ({**vars(p.ledger), "places": None} for p in (whole, other))
+    first, second = ({**vars(p.ledger), "places": None, "sources": None} for p in (whole, other))
     assert first == second
     line, number = len(rows), other.ledger.as_dict()["named"]
     unit = "row" if change == "columns" else "line"
@@ -278,7 +282,7 @@ def test_embedded_sides_are_disjoint_by_topic(embedded: tuple[PreparedData, Task
     assert {"machine learning", "artificial intelligence"} <= held
     assert train | held == set(topic_of.values())
     assert held - {"machine learning", "artificial intelligence"} <= {
-        topic for topic in held if is_eval(topic, 0.2)
+        topic for topic in held if held_out(topic)
     }
 
 
@@ -322,8 +326,8 @@ def test_a_question_under_two_topics_holds_both_out(
     tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     rows = [{**row, "topic": f"topic {i // 2}"} for i, row in enumerate(questions(60))]
-    held_topic = next(r["topic"] for r in rows if is_eval(str(r["topic"]), 0.2))
-    train_topics = [r["topic"] for r in rows if not is_eval(str(r["topic"]), 0.2)][::2]
+    held_topic = next(r["topic"] for r in rows if held_out(r["topic"]))
+    train_topics = [r["topic"] for r in rows if not held_out(r["topic"])][::2]
     first = next(r for r in rows if r["topic"] == held_topic)
     rows.append({**first, "topic": train_topics[0]})  # leads from the held topic to this one
     second = next(r for r in rows if r["topic"] == train_topics[0])
@@ -341,7 +345,7 @@ def test_questions_of_the_report_never_train(
     tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     rows = questions(60)
-    asked = [str(row["question"]).upper() for row in rows if not is_eval(str(row["question"]), 0.2)]
+    asked = [str(row["question"]).upper() for row in rows if not held_out(row["question"])]
     prepared = prepare(
         write(tmp_path / "rows.jsonl", rows), TaskConfig(), lambda _: byte_tokenizer, asked[:10]
     )
@@ -423,3 +427,27 @@ def test_written_and_read_back(tmp_path: Path, byte_tokenizer: PreTrainedTokeniz
     assert directory.eval().to_list() == prepared.eval.to_list()
     assert directory.ledger() == prepared.ledger.as_dict()
     assert directory.report()["kept"] == 30
+
+
+def test_a_message_about_lengths_names_the_fields_and_what_was_seen(
+    tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    rows: list[dict[str, object]] = [{"question": "why? " * 80, "answer": str(i)} for i in range(9)]
+    config = write(tmp_path / "rows.jsonl", rows, max_prompt_length=50)
+    with pytest.raises(DataError) as error:
+        prepare(config, TaskConfig(), lambda _: byte_tokenizer)
+    message = str(error.value)
+    for part in ("9 too_long", "data.max_prompt_length", "the limit is 50", "data.eval_share"):
+        assert part in message
+
+
+def test_a_source_none_of_whose_rows_can_be_used_stops_the_run(
+    tmp_path: Path, byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    """Beside a large source its few rows would be under every limit."""
+    paths = [tmp_path / "many.jsonl", tmp_path / "few.jsonl"]
+    write(paths[0], questions(100))
+    write(paths[1], [{"question": "why?", "answer": " "}])
+    config = DataConfig(sources=[{"source": "file", "path": str(path)} for path in paths])
+    with pytest.raises(DataError, match=r"few.jsonl: read as demonstrations.*line 1: empty_chosen"):
+        prepare(config, TaskConfig(), lambda _: byte_tokenizer)

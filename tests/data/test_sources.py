@@ -331,3 +331,11 @@ def test_a_hub_revision_changes_the_fingerprint() -> None:
         for more in ({}, {"revision": "v1"}, {"split": "test"})
     }
     assert len(prints) == 3
+
+
+def test_a_csv_row_with_too_many_cells_is_a_fault(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    rows = [f"Why {i}?,Because {i}.\n" for i in range(40)]
+    path.write_text("question,answer\n" + "".join(rows) + "Why?,Because, that is why.\n")
+    data = prepared(config(path))
+    assert data.ledger.as_dict()["named"] == {"extra_cells": ["line 42"]}

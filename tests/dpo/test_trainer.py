@@ -9,10 +9,12 @@ import torch
 import torch.nn.functional as F
 import trl
 from datasets import Dataset
+from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from transformers import GPT2LMHeadModel
 
 from rlhf_compare.dpo.config import DPOConfig
 from rlhf_compare.dpo.trainer import EncodedDPOTrainer
+from rlhf_compare.models.adapters import save_merged
 from tests.dpo.conftest import SETTINGS, MakeDPO
 from tests.ppo.test_trainer import weights_hash
 
@@ -232,3 +234,110 @@ def test_tokens_arrive_as_they_were_encoded(make_dpo: MakeDPO, pairs: Dataset) -
             ids = batch["input_ids"][block + i]
             assert ids[real].tolist() == row["prompt_ids"] + row[side]
             assert ids[said].tolist() == row[side]
+
+
+# --- several sets, streams, TRL's own config
+
+
+def test_nothing_is_selected_where_the_last_is_kept(make_dpo: MakeDPO, pairs: Dataset) -> None:
+    trainer = make_dpo({"eval_strategy": "steps", "eval_steps": 1}, eval_dataset=pairs)
+    trainer.train()
+    assert not any("eval_selection" in row for row in trainer.state.log_history)
+    assert "eval_selection" not in trainer.evaluate()
+
+
+def test_best_of_several_evaluation_sets(
+    make_dpo: MakeDPO, policy: GPT2LMHeadModel, pairs: Dataset
+) -> None:
+    """The mean of their accuracies; a second set with swapped sides turns every choice round, so
+    that the mean is one half wherever no pair is equal."""
+    swapped = pairs.rename_columns({"chosen_ids": "other", "rejected_ids": "chosen_ids"})
+    twin = copy.deepcopy(policy)
+    sets = {"a": pairs, "b": swapped.rename_column("other", "rejected_ids")}
+    probe_calls: list[int] = []
+    trainer = make_dpo(EVERY_STEP, eval_dataset=sets)
+    trainer.probe = lambda _: probe_calls.append(1) or {}
+    trainer.train()
+    chosen = [r["eval_selection"] for r in trainer.state.log_history if "eval_selection" in r]
+    assert len(chosen) == 4 == len(probe_calls)
+    assert chosen == pytest.approx([0.5] * 4)
+    alone = make_dpo(EVERY_STEP, model=twin, eval_dataset={"a": pairs})
+    alone.train()
+    assert alone.state.best_metric > 0.5
+
+
+def test_streams_are_trained_on_or_refused_with_the_reason(
+    make_dpo: MakeDPO, pairs: Dataset
+) -> None:
+    stream = pairs.to_iterable_dataset()
+    for role in ("train_dataset", "eval_dataset"):
+        with pytest.raises(ValueError, match="not supported with IterableDataset"):
+            make_dpo(**{role: stream}, settings={"max_steps": 2})
+    live = {"precompute_ref_log_probs": False, "max_steps": 2}
+    with pytest.raises(ValueError, match="group_by_length needs all lengths"):
+        make_dpo({**live, "train_sampling_strategy": "group_by_length"}, train_dataset=stream)
+
+
+def test_a_stream_with_a_live_reference(
+    make_dpo: MakeDPO, policy: GPT2LMHeadModel, pairs: Dataset
+) -> None:
+    live = {"precompute_ref_log_probs": False, "max_steps": 2}
+    trainer = make_dpo(
+        live, train_dataset=pairs.to_iterable_dataset(), ref_model=copy.deepcopy(policy)
+    )
+    trainer.train()
+    assert trainer.state.log_history[0]["loss"] == pytest.approx(0.693, abs=0.01)
+
+
+def test_trls_own_config_is_taken(make_dpo: MakeDPO, pairs: Dataset, tmp_path: Path) -> None:
+    args = trl.DPOConfig(**{**SETTINGS, "output_dir": str(tmp_path / "out")})
+    trainer = make_dpo(args=args, eval_dataset=pairs)
+    trainer.train()
+    assert "eval_selection" not in trainer.evaluate()
+
+
+# --- adapters
+
+
+def lora(**fields: Any) -> LoraConfig:
+    return LoraConfig(**{"r": 4, "lora_alpha": 8, "target_modules": ["c_attn"], **fields})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"init_lora_weights": "pissa"}, {"bias": "all"}, {"modules_to_save": ["ln_f"]}],
+    ids=str,
+)
+def test_adapters_whose_reference_is_not_the_start_are_refused(
+    make_dpo: MakeDPO, fields: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=next(iter(fields))):
+        make_dpo(peft_config=lora(**fields))
+
+
+def test_other_kinds_of_adapter_are_refused(make_dpo: MakeDPO, policy: GPT2LMHeadModel) -> None:
+    config = PromptTuningConfig(num_virtual_tokens=2, task_type="CAUSAL_LM")
+    with pytest.raises(TypeError, match="only low-rank adapters"):
+        make_dpo(peft_config=config)
+    with pytest.raises(TypeError, match="only low-rank adapters"):
+        make_dpo(model=get_peft_model(policy, config))
+
+
+@pytest.mark.parametrize("targets", [["wte"], ["wte", "c_attn"], "all-linear"], ids=str)
+def test_saved_policy_with_adapters_is_the_trained_one(
+    make_dpo: MakeDPO, policy: GPT2LMHeadModel, tmp_path: Path, targets: Any
+) -> None:
+    """The head of GPT-2 is its embedding: both would get what was learnt by one."""
+    ids = torch.tensor([[40, 41, 42, 43]])
+    policy.eval()
+    with torch.no_grad():
+        start = policy(ids).logits
+    trainer = make_dpo({"learning_rate": 0.05}, peft_config=lora(target_modules=targets))
+    trainer.train()
+    with torch.no_grad():
+        trained = trainer.model.eval()(ids).logits
+    save_merged(trainer.model, tmp_path / "model")
+    again = GPT2LMHeadModel.from_pretrained(tmp_path / "model").eval()
+    with torch.no_grad():
+        torch.testing.assert_close(again(ids).logits, trained, rtol=0, atol=1e-5)
+    assert float((trained - start).abs().max()) > 0.05

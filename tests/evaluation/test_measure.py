@@ -138,7 +138,7 @@ def test_best_of_n_lies_on_the_floor(
     """The policy that raises the marker's probability and changes nothing else needs exactly
     kl_bin(a || p0): efficiency 1, all of it style. This is the meter's own test."""
     from rlhf_compare.evaluation import measure
-    from rlhf_compare.models.generation import mask_after_eos
+    from rlhf_compare.models.generation import mask_after_end
     from rlhf_compare.models.policy import response_logits
 
     reference = make_policy(tokenizer, 3)
@@ -159,7 +159,7 @@ def test_best_of_n_lies_on_the_floor(
             mask = torch.cat([mask, torch.ones(len(mask), 1, dtype=torch.bool)], 1)
             p = logits(model, ids, mask, ids.shape[1] - start)[:, -1].softmax(-1)
             ids[:, -1] = torch.multinomial(p, 1).squeeze(1)
-        return mask_after_eos(ids[:, start:], eos_id)
+        return mask_after_end(ids[:, start:], eos_id)
 
     monkeypatch.setattr(measure, "response_logits", logits)
     monkeypatch.setattr(measure, "generate", sample)

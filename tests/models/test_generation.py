@@ -3,7 +3,7 @@
 import torch
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
 
-from rlhf_compare.models.generation import generate, mask_after_eos
+from rlhf_compare.models.generation import generate, mask_after_end
 from rlhf_compare.models.policy import response_logits
 from rlhf_compare.tensors.logprobs import token_logprobs
 from rlhf_compare.tensors.padding import pad_sequences
@@ -22,7 +22,7 @@ def policy() -> GPT2LMHeadModel:
 
 def test_first_eos_counts_and_padding_after_it_does_not() -> None:
     ids = torch.tensor([[1, EOS, EOS, EOS], [EOS, EOS, EOS, EOS], [1, 2, 3, 4], [1, 2, 3, EOS]])
-    responses = mask_after_eos(ids, EOS)
+    responses = mask_after_end(ids, EOS)
     assert responses.mask.sum(1).tolist() == [2, 1, 4, 4]
     assert responses.ended.tolist() == [True, True, False, True]
     assert responses.to_lists() == [[1, EOS], [EOS], [1, 2, 3, 4], [1, 2, 3, EOS]]
@@ -47,7 +47,7 @@ def test_greedy_answers_are_those_of_transformers() -> None:
         max_new_tokens=12, do_sample=False, eos_token_id=EOS, pad_token_id=EOS, use_cache=True
     )
     theirs = model.generate(ids, attention_mask=mask.long(), generation_config=config)
-    expected = mask_after_eos(theirs[:, ids.shape[1] :], EOS).to_lists()
+    expected = mask_after_end(theirs[:, ids.shape[1] :], EOS).to_lists()
     assert ours.to_lists() == expected
     assert len({len(answer) for answer in expected}) > 1
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig
+from peft import AutoPeftModelForCausalLM, LoraConfig
 from transformers import GPT2LMHeadModel
 
-from rlhf_compare.models.adapters import REWARD, VALUE, AdapterBackbone, Hats
+from rlhf_compare.models.adapters import REWARD, VALUE, AdapterBackbone, Hats, save_merged
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.policy import fuse_activations
 from rlhf_compare.ppo.models import chosen_logits
@@ -134,16 +134,116 @@ def test_resumed_run_with_adapters_is_the_same_run(
     assert history(resumed) == history(straight)
 
 
-def test_what_cannot_work_is_refused(make_trainer: MakeTrainer) -> None:
-    with pytest.raises(ValueError, match="lora_dropout: must be 0"):
-        make_trainer(peft_config=lora(lora_dropout=0.1))
-
-
 @pytest.mark.parametrize(
-    "fields", [{"bias": "all"}, {"modules_to_save": ["ln_f"]}, {"lora_dropout": 0.1}]
+    "fields", [{"bias": "all"}, {"modules_to_save": ["ln_f"]}, {"init_lora_weights": "pissa"}]
 )
 def test_what_would_stay_with_the_adapter_off_is_refused(
     make_trainer: MakeTrainer, fields: dict[str, Any]
 ) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(fields))}: must be"):
         make_trainer(peft_config=lora(**fields))
+
+
+def test_every_adapter_weight_of_policy_and_critic_trains(
+    make_trainer: MakeTrainer, policy: GPT2LMHeadModel
+) -> None:
+    """Embeddings, whose matrices PEFT names otherwise, and DoRA's vectors of sizes."""
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=["c_attn", "wte"], use_dora=True)
+    trainer = make_trainer(peft_config=config)
+    hats = trainer.hats
+    found = {name: hats.parameters_of(name) for name in ("policy", VALUE)}
+    before = {name: [p.clone() for p in weights] for name, weights in found.items()}
+    trainer.train()
+    for name, weights in found.items():
+        moved = [not torch.equal(a, b) for a, b in zip(before[name], weights, strict=True)]
+        assert len(moved) == 3 * (2 + 1) and all(moved), name
+
+
+def test_critic_copies_a_reward_adapter_of_other_targets(
+    make_trainer: MakeTrainer, policy: GPT2LMHeadModel
+) -> None:
+    hats = Hats.on(policy, lora())
+    hats.add(REWARD, LoraConfig(r=2, target_modules=["wte", "c_proj"]))
+    torch.manual_seed(3)
+    for parameter in hats.parameters_of(REWARD):
+        torch.nn.init.normal_(parameter, std=0.1)
+    reward = ScalarHeadModel(AdapterBackbone(hats, REWARD), init_std=1.0)
+    trainer = make_trainer(model=hats.model, reward_model=reward)
+    ids, mask = torch.tensor([[50, 51, 52]]), torch.ones(1, 3).bool()
+    with torch.no_grad():
+        assert torch.equal(trainer.value_model.scores(ids, mask), reward.scores(ids, mask))
+
+
+@pytest.mark.parametrize("adapters", [False, True])
+@pytest.mark.parametrize("trunk", ["separate", "shared"])
+def test_checkpointed_activations_change_no_weight(
+    make_trainer: MakeTrainer, policy: GPT2LMHeadModel, adapters: bool, trunk: str
+) -> None:
+    """To the bit: the second forward of a layer is made under the adapter of the first."""
+    given: dict[str, Any] = {"peft_config": lora()} if adapters else {}
+    hashes = []
+    for on in (False, True):
+        torch.manual_seed(7)
+        settings = {"gradient_checkpointing": on, "value_trunk": trunk}
+        trainer = make_trainer(settings, model=copy.deepcopy(policy), **given)
+        layers = [m for m in trainer.model.modules() if hasattr(m, "gradient_checkpointing")]
+        trainer.train()
+        assert any(layer.gradient_checkpointing for layer in layers) is on
+        hashes.append(weights_hash(trainer.model))
+    assert hashes[0] == hashes[1]
+    assert rows(trainer)[0]["objective/kl"] == 0.0
+
+
+def test_checkpointing_runs_layers_again(
+    make_trainer: MakeTrainer, policy: GPT2LMHeadModel
+) -> None:
+    calls: list[str | None] = []
+    trainer = make_trainer({"gradient_checkpointing": True, "max_steps": 1}, peft_config=lora())
+    hats = trainer.hats
+    block = policy.transformer.h[0].attn
+    block.register_forward_hook(
+        lambda *_: calls.append(hats._worn) if torch.is_grad_enabled() else None
+    )
+    trainer.train()
+    # 4 optimizer steps of one micro-batch: each layer twice under either adapter
+    assert calls.count("policy") == calls.count(VALUE) == 8
+
+
+@pytest.mark.parametrize("targets", [["lm_head"], ["wte"], ["lm_head", "wte", "c_attn"]], ids=str)
+def test_saved_policy_of_a_tied_model_is_the_trained_one(
+    make_trainer: MakeTrainer, tmp_path: Path, targets: list[str]
+) -> None:
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=targets)
+    trainer = make_trainer({"learning_rate": 0.05}, peft_config=config)
+    trainer.train()
+    assert rows(trainer)[-1]["objective/kl_exact"] > 1e-3
+    ids = torch.tensor([[40, 41, 42, 43]])
+    with torch.no_grad():
+        trained = trainer.policy.eval()(ids).logits
+    save_merged(trainer.policy, tmp_path / "model")
+    again = GPT2LMHeadModel.from_pretrained(tmp_path / "model").eval()
+    with torch.no_grad():
+        torch.testing.assert_close(again(ids).logits, trained, rtol=0, atol=1e-5)
+
+
+def test_adapter_of_a_checkpoint_loads_in_peft_also_after_resume(
+    make_trainer: MakeTrainer, policy: GPT2LMHeadModel, tmp_path: Path
+) -> None:
+    policy.save_pretrained(tmp_path / "base")
+    settings = {"save_strategy": "steps", "save_steps": 1, "output_dir": str(tmp_path / "run")}
+
+    def fresh() -> Any:
+        model = GPT2LMHeadModel.from_pretrained(tmp_path / "base")
+        return make_trainer(settings, model=model, peft_config=lora())
+
+    fresh().train()
+    resumed = fresh()
+    resumed.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-1"))
+    resumed.save_model(str(tmp_path / "out"))
+    ids = torch.tensor([[40, 41, 42]])
+    with torch.no_grad():
+        trained = resumed.policy.eval()(ids).logits
+    for directory in (tmp_path / "out", tmp_path / "run" / "checkpoint-3"):
+        again = AutoPeftModelForCausalLM.from_pretrained(directory).eval()
+        with torch.no_grad():
+            torch.testing.assert_close(again(ids).logits, trained, rtol=0, atol=1e-5)

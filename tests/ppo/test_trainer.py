@@ -427,7 +427,6 @@ def test_a_critic_that_sees_the_action_is_no_critic(
 
 def test_settings_that_would_do_nothing_are_refused(make_trainer: MakeTrainer) -> None:
     for settings, why in (
-        ({"gradient_checkpointing": True}, "gradient_checkpointing: True is refused"),
         ({"kl_target": 3.0, "kl_coef": 0.0}, "kl_target: 3.0 is refused"),
         ({"critic_warmup_steps": 2, "value_trunk": "shared"}, "critic_warmup_steps: 2 is refused"),
     ):

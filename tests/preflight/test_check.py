@@ -12,6 +12,7 @@ from transformers import AutoConfig, GPT2Config
 from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.preflight import check_recipe, check_rows
+from rlhf_compare.preflight.lora import head_faults
 from rlhf_compare.preflight.models import position_limit_of_config
 from rlhf_compare.recipe import Recipe, load_recipe
 
@@ -134,10 +135,9 @@ def test_fp16_without_a_gpu() -> None:
     assert_refused(("sft.fp16=true",), "sft.fp16")
 
 
-def test_checkpointing_under_adapters_is_refused_only_where_asked_for() -> None:
-    refused = ("reward.gradient_checkpointing=true", LORA)
-    assert_refused(refused, "reward.gradient_checkpointing", "model.lora")
-    check_recipe(recipe_of("reward.gradient_checkpointing=true"), "x")
+def test_checkpointing_and_adapters_go_together() -> None:
+    for value in ("true", "false"):
+        check_recipe(recipe_of(LORA, f"reward.gradient_checkpointing={value}"), "runs/tiny/check")
 
 
 @pytest.mark.parametrize(
@@ -207,3 +207,10 @@ def test_a_rollout_larger_than_the_prompts_is_known_before_sft(tmp_path: Path) -
         check_rows(recipe, few, recipe.methods, "x")
     check_rows(recipe, few, ["sft", "dpo"], "x")
     check_rows(recipe, data_with(tmp_path / "enough", 64), recipe.methods, "x")
+
+
+@pytest.mark.parametrize("targets", ["[lm_head]", '".*head"'])
+def test_an_adapter_on_the_head_is_refused_where_dpo_trains(targets: str) -> None:
+    (fault,) = head_faults(recipe_of(f"model.lora={{r: 4, target_modules: {targets}}}"))
+    assert fault.startswith("model.lora.target_modules: lm_head: DPO reads")
+    assert head_faults(recipe_of("model.lora={r: 4, target_modules: [c_attn]}")) == []

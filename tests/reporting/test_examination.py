@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from rlhf_compare.reporting.caveats import caveats
 from rlhf_compare.reporting.examination import calibration, doctor_table
 from rlhf_compare.reporting.figures import draw_figures
 from rlhf_compare.reporting.report import write_report
 from rlhf_compare.reporting.results import ResultsError, validate
 from rlhf_compare.reporting.terminal import print_doctor
+from rlhf_compare.reporting.verdict import verdict
 
 from .conftest import reward_model as model
 
@@ -33,6 +35,49 @@ def test_several_seeds_show_every_verdict() -> None:
     table = doctor_table([model(0), model(3, repeated="warn")])
     assert table.rows[2][2] == "fail / warn"
     assert "verdicts of seeds 0, 3" in table.note
+
+
+def test_what_all_seeds_agree_on_is_said_once() -> None:
+    table = doctor_table([model(seed) for seed in range(5)])
+    assert [row[2] for row in table.rows] == [
+        "ok, all 5 seeds",
+        "n/a, all 5 seeds",
+        "fail, all 5 seeds",
+    ]
+
+
+def test_an_overruled_doctor_is_said_everywhere(examined: dict[str, Any], tmp_path: Path) -> None:
+    """PPO ran against a model that failed: no page may say that this keeps PPO from starting."""
+    examined["recipe"]["reward"] = {"accept_failed_doctor": True}
+    said = (
+        "The reward model that PPO trained against failed 1 of its checks (one token repeated; "
+        "seed 0), accepted by reward.accept_failed_doctor."
+    )
+    assert said in verdict(examined) and any(said in caveat for caveat in caveats(examined))
+    write_report(examined, tmp_path)
+    for name in ("report.md", "index.html"):
+        text = (tmp_path / name).read_text().replace("\\_", "_")
+        assert "keeps PPO from starting" not in text and text.count(said) == 3
+
+
+@pytest.mark.parametrize("case", ["no check failed", "nothing trained against it"])
+def test_where_no_doctor_was_overruled_the_rule_stands(
+    examined: dict[str, Any], tmp_path: Path, case: str
+) -> None:
+    if case == "no check failed":
+        examined["reward_models"] = [model(repeated="warn")]
+    else:
+        del examined["methods"]["ppo"], examined["samples"][0]["ppo"]
+        examined["comparisons"] = []
+    assert "failed 1 of its checks" not in " ".join([*verdict(examined), *caveats(examined)])
+    write_report(examined, tmp_path)
+    assert "keeps PPO from starting unless" in (tmp_path / "report.md").read_text()
+
+
+def test_a_variant_that_trained_against_a_failed_model_is_named(examined: dict[str, Any]) -> None:
+    examined["recipe"]["variants"] = {"strict": {"method": "ppo", "settings": {}}}
+    examined["methods"]["strict"] = examined["methods"]["ppo"]
+    assert any("that PPO and strict trained against" in line for line in verdict(examined))
 
 
 def test_the_figure_says_what_was_claimed_and_reached(examined: dict[str, Any]) -> None:
@@ -58,7 +103,7 @@ def test_both_pages_show_it_and_no_token_can_write_to_them(
     write_report(examined, tmp_path)
     for name in ("report.md", "index.html"):
         text = (tmp_path / name).read_text()
-        assert "Is the reward model any good?" in text and "figures/calibration." in text
+        assert "Is the reward model any good?" in text and "Calibration of the reward" in text
         assert "0.875 [0.800, 0.930]" in text and "<script>" not in text
     assert "calibration" in [drawing.name for drawing in draw_figures(examined, tmp_path)]
 

@@ -75,6 +75,25 @@ def test_stages_follow_each_other_and_reach_the_total(results: dict[str, Any]) -
     assert axes.get_xlabel() == "device time (seconds)"
 
 
+def test_no_line_is_drawn_that_nobody_measured(results: dict[str, Any]) -> None:
+    """A straight line from SFT to a method's end would look like its course."""
+    figure = adoption_against_seconds(results)
+    assert figure is not None
+    assert all(len(line.get_xdata()) <= 1 for line in figure.axes[0].lines)
+
+
+def test_captions_explain_what_is_there_and_no_more(results: dict[str, Any]) -> None:
+    captions = {d.name: d.caption_of(results) for d in DRAWINGS}
+    assert "Bars are 95 %" in captions["adoption_against_seconds"]
+    assert "vertical tick" in captions["adoption_against_kl"]
+    for one in results["methods"].values():
+        one["adoption"]["exact"] = estimate(0.5)
+        one["kl_to_reference"]["floor"] = None
+    captions = {d.name: d.caption_of(results) for d in DRAWINGS}
+    assert "Bars" not in captions["adoption_against_seconds"]
+    assert "tick" not in captions["adoption_against_kl"]
+
+
 def test_a_figure_whose_numbers_are_null_is_left_out(results: dict[str, Any]) -> None:
     sft, ppo, dpo = (results["methods"][name] for name in ("sft", "ppo", "dpo"))
     sft["adoption"]["exact"] = None
@@ -138,6 +157,13 @@ def test_way_through_training_starts_at_the_sft_model(results: dict[str, Any]) -
     lines = [list(map(list, line.get_xydata())) for line in figure.axes[0].lines]
     assert [[0.0, p0], [1.0, 0.4], [3.0, 0.9]] in lines
     assert "DPO 0.900 at 3.000" in figure.axes[0].get_title(loc="left")
+    other = {**results["methods"]["dpo"]["training"][0], "seed": 1}
+    other["points"] = [{**other["points"][-1], "adoption_exact": 0.7, "kl_exact": 5.0}]
+    results["methods"]["dpo"]["training"].append(other)
+    figure = training_paths(results)
+    assert figure is not None
+    title = " ".join(figure.axes[0].get_title(loc="left").split())
+    assert title == "Adoption and nats at the last probe, means over runs: DPO 0.800 at 4.000"
 
 
 def test_likelihoods_show_both_sides_apart(results: dict[str, Any]) -> None:
@@ -147,6 +173,18 @@ def test_likelihoods_show_both_sides_apart(results: dict[str, Any]) -> None:
     drawn = {line.get_label(): list(line.get_ydata()) for line in figure.axes[0].lines}
     assert drawn["DPO, chosen"] == [-1.0, -2.0] and drawn["DPO, rejected"] == [-2.0, -9.0]
     assert "DPO -2.00 and -9.00" in figure.axes[0].get_title(loc="left")
+    right, caption = figure.axes[1], next(d for d in DRAWINGS if d.name == "likelihoods")
+    assert [line.get_label() for line in right.lines][-3:] == [
+        "loss", "adoption, exact", "adoption, greedy",
+    ]  # fmt: skip
+    assert "adoption as greedy" in caption.caption_of(results)
+    for point in results["methods"]["dpo"]["training"][0]["points"]:
+        del point["adoption_exact"], point["adoption_greedy"]
+    figure = likelihoods(results)
+    assert figure is not None
+    assert "adoption" not in " ".join(str(line.get_label()) for line in figure.axes[1].lines)
+    assert "adoption" not in figure.axes[1].get_ylabel()
+    assert "adoption" not in caption.caption_of(results) + caption.heading
     del results["methods"]["dpo"]["training"][0]["points"][0]["logratio_chosen"]
     del results["methods"]["dpo"]["training"][0]["points"][1]["logratio_chosen"]
     assert likelihoods(results) is None

@@ -34,7 +34,9 @@ def quick_figures(monkeypatch: pytest.MonkeyPatch) -> None:
         content = json.dumps(results["methods"])
         for drawing in drawn:
             (directory / f"{drawing.name}.png").write_text(content)
-            (directory / f"{drawing.name}.svg").write_text(content)
+            (directory / f"{drawing.name}.svg").write_text(
+                f"<svg xmlns='http://www.w3.org/2000/svg'><!--{len(content)}--></svg>"
+            )
         return drawn
 
     monkeypatch.setattr(report, "draw_figures", sketch)
@@ -60,6 +62,15 @@ def poison(results: dict[str, Any]) -> None:
     results["provenance"]["versions"] = {HOSTILE: HOSTILE}
     results["provenance"]["device"]["name"] = HOSTILE
     results["provenance"]["ledger"]["dropped"] = {HOSTILE: 50}
+    results["provenance"]["ledger"]["sources"] = [
+        {
+            "name": HOSTILE,
+            "format": HOSTILE,
+            "columns": {HOSTILE: [HOSTILE]},
+            "not_read": [HOSTILE],
+            "words": HOSTILE,
+        }
+    ]
     results["samples"] = [
         {"prompt": HOSTILE, "held_out": False, "sft": HOSTILE, "ppo": HOSTILE, "dpo": HOSTILE}
     ]
@@ -93,15 +104,57 @@ def test_both_pages_say_the_same(results: dict[str, Any], tmp_path: Path) -> Non
     assert markdown.index("DPO moved further") < markdown.index("## Side by side")
     assert "| adoption, exact | probability | higher | 0.050 [0.030, 0.070] |" in markdown
     assert "| KL, k1 | nats/response | lower | not measured |" in markdown
+    assert "| efficiency | ratio | higher | does not apply |" in markdown
     assert '<td class="none">not measured</td>' in html
 
 
 def test_pictures_on_the_pages_exist(results: dict[str, Any], tmp_path: Path) -> None:
     html, markdown = pages(results, tmp_path)
-    linked = [attrs["src"] for tag, attrs in Tags(html).seen if tag == "img"]
-    linked += re.findall(r"!\[[^]]*\]\(([^)]*)\)", markdown)
-    assert len(linked) == 6
+    assert [tag for tag, _ in Tags(html).seen].count("svg") == 3 and "figures/" not in html
+    linked = re.findall(r"!\[[^]]*\]\(([^)]*)\)", markdown)
+    assert len(linked) == 3
     assert all((tmp_path / str(name)).is_file() for name in linked)
+
+
+def test_the_page_is_one_file_and_its_figures_are_text(
+    results: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "draw_figures", draw_figures)
+    html = pages(results, tmp_path / "a")[0]
+    assert html == pages(results, tmp_path / "b")[0]
+    tags = Tags(html).seen
+    ids = [attrs["id"] for _, attrs in tags if "id" in attrs]
+    assert len(ids) == len(set(ids)) > 3
+    references = re.findall(r'(?:url\(|href=")#([^")]*)', html)
+    assert references and set(references) <= set(ids)
+    for tag, attrs in tags:
+        assert not {"src", "data", "srcset"} & attrs.keys(), tag
+        assert (attrs.get("href") or attrs.get("xlink:href") or "#").startswith("#"), tag
+        if tag == "svg":
+            assert set(str(attrs["aria-labelledby"]).split()) <= set(ids)
+    assert html.count("<style") == 1  # a figure's own sheet would style the whole page
+    assert "device time of the whole path (seconds)</text>" in html
+    assert ">Adoption reached: PPO 0.810 in 90.0 s, DPO 0.930 in 30.0 s. adoption, exact" in html
+
+
+def test_answers_stand_in_as_many_columns_as_there_are_methods(
+    results: dict[str, Any], tmp_path: Path
+) -> None:
+    results["methods"]["dpo_chapter"] = results["methods"]["dpo"]
+    assert 'class="answers" style="--methods: 4"' in pages(results, tmp_path)[0]
+
+
+def test_answers_are_never_empty_boxes_nor_endless(results: dict[str, Any], tmp_path: Path) -> None:
+    results["samples"] = [
+        {"prompt": "p", "held_out": True, "sft": "", "ppo": "\n" * 823, "dpo": "x" * 100_000}
+    ]
+    html, markdown = pages(results, tmp_path)
+    for page in (html, markdown):
+        assert "(empty)" in page and "(empty) but for 823 blank characters" in page
+        assert "95,904 more characters" in page  # 100,000 - 4,096
+        assert "x" * 4096 in page and "x" * 4097 not in page
+    assert '<pre dir="auto" tabindex="0"></pre>' not in html
+    assert "max-height" in html
 
 
 def test_the_page_runs_no_script_and_loads_nothing(results: dict[str, Any], tmp_path: Path) -> None:
@@ -110,11 +163,9 @@ def test_the_page_runs_no_script_and_loads_nothing(results: dict[str, Any], tmp_
     policy = next(a["content"] for t, a in tags if t == "meta" and "http-equiv" in a) or ""
     assert policy.startswith("default-src 'none'; ") and "script" not in policy
     names = {tag for tag, _ in tags}
-    assert not names & {"script", "iframe", "object", "link", "a", "form", "base"}
+    assert not names & {"script", "iframe", "object", "link", "a", "form", "base", "img"}
     for tag, attrs in tags:
         assert not any(name.startswith("on") for name in attrs), tag
-        if tag == "img":
-            assert str(attrs["src"]).startswith("figures/")
 
 
 def test_hostile_text_stays_text_in_both_pages(results: dict[str, Any], tmp_path: Path) -> None:
@@ -172,6 +223,38 @@ def test_visible_keeps_ordinary_text() -> None:
     assert visible("a\nb\u2028", line=True) == "a⟨U+000A⟩b⟨U+2028⟩"
 
 
+FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # Persian: I want
+        "\u0915\u094d\u200d\u0937",  # Hindi: a virama, then a joiner
+        FAMILY,
+        "\U0001f3f3\ufe0f\u200d\U0001f308",  # a flag, a variation selector, a rainbow
+        "\U0001f469\U0001f3fd\u200d\U0001f52c",  # a modifier of the skin's colour before it
+    ],
+)
+def test_a_joiner_between_letters_or_emoji_is_spelling(text: str) -> None:
+    assert visible(text) == visible(text, line=True) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\u200da", "⟨U+200D⟩a"),
+        ("a\u200c", "a⟨U+200C⟩"),
+        ("a \u200d b", "a ⟨U+200D⟩ b"),
+        ("1\u200d2", "1⟨U+200D⟩2"),
+        ("a\u200d\u200db", "a⟨U+200D⟩⟨U+200D⟩b"),
+        ("a\u202eb\u2066c\u200fd\u200be", "a⟨U+202E⟩b⟨U+2066⟩c⟨U+200F⟩d⟨U+200B⟩e"),
+    ],
+)
+def test_any_other_hidden_character_is_shown(text: str, expected: str) -> None:
+    assert visible(text) == expected
+
+
 def test_escape_markdown_leaves_numbers_and_names_readable() -> None:
     assert escape_markdown("0.5 [0.4, 0.6] recipes/tiny_a.yaml") == (
         "0.5 [0.4, 0.6] recipes/tiny_a.yaml"
@@ -208,7 +291,7 @@ def test_nothing_measured_at_all(results: dict[str, Any], tmp_path: Path) -> Non
         }
     results["comparisons"] = results["samples"] = []
     html, markdown = pages(results, tmp_path)
-    assert "<img" not in html and "figures/" not in markdown
+    assert "<svg" not in html and "figures/" not in markdown
     assert "No answers were recorded." in html and "No answers were recorded." in markdown
 
 

@@ -3,12 +3,15 @@
 import copy
 import json
 import os
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rlhf_compare.metrics import METRICS
 from rlhf_compare.reporting.results import ResultsError, load_results, validate, write_results
+from rlhf_compare.reporting.schema import as_json
 
 from .conftest import estimate
 
@@ -31,14 +34,23 @@ def test_the_made_up_results_keep_the_contract(results: dict[str, Any]) -> None:
     [
         ("methods.ppo.adoption.exact.mean", float("nan"), "$.methods.ppo.adoption.exact.mean"),
         ("recipe.dpo.beta", float("inf"), "$.recipe.dpo.beta: inf is not a finite number"),
-        ("methods.dpo.adoption.exact.mean", 1.2, "$.methods.dpo.adoption.exact.mean: 1.2"),
-        ("methods.dpo.adoption.extra", None, "$.methods.dpo.adoption: Additional properties"),
-        ("extra", 1, "$: Additional properties"),
+        (
+            "methods.dpo.adoption.exact.mean",
+            1.2,
+            "exact.mean: Input should be less than or equal to 1.000001, got 1.2",
+        ),
+        ("methods.dpo.adoption.extra", None, "$.methods.dpo.adoption.extra: Extra inputs"),
+        ("extra", 1, "$.extra: Extra inputs"),
         ("schema_version", 2, "$.schema_version"),
-        ("methods.dpo.length", 3.0, "$.methods.dpo.length: 3.0 is not of type 'object', 'null'"),
-        ("methods.dpo.cost.device_seconds.path_total", -1, "path_total: -1 is less than"),
+        ("methods.dpo.length", 3.0, "$.methods.dpo.length: Input should be a valid dictionary"),
+        (
+            "methods.dpo.cost.device_seconds.path_total",
+            -1,
+            "path_total: Input should be greater than or equal to 0, got -1",
+        ),
         ("provenance.created", "yesterday", "$.provenance.created: 'yesterday' is not an ISO"),
         ("provenance.seeds", [], "$.provenance.seeds"),
+        ("provenance.seeds", [1, 1], "$.provenance.seeds: a seed stands twice"),
         ("comparisons.0.a", "grpo", "$.comparisons[0].a: no method 'grpo'; there are sft, ppo"),
         ("comparisons.0.metric", "adoption.odd", "$.comparisons[0].metric: 'adoption.odd' is no"),
         ("comparisons.0.verdict", "ppo wins", "$.comparisons[0].verdict: 'ppo wins' is not"),
@@ -61,7 +73,7 @@ def test_a_fault_is_named_with_its_path(
 @pytest.mark.parametrize("key", ["low", "n", "seeds"])
 def test_a_missing_key_is_named(results: dict[str, Any], key: str) -> None:
     del results["methods"]["ppo"]["entropy"][key]
-    with pytest.raises(ResultsError, match=rf"\$\.methods\.ppo\.entropy: '{key}' is a required"):
+    with pytest.raises(ResultsError, match=rf"\$\.methods\.ppo\.entropy\.{key}: Field required"):
         validate(results)
 
 
@@ -128,7 +140,7 @@ def test_a_failed_write_leaves_the_old_file(
         (b"{", "not JSON"),
         (b"\xff", "not UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
-        (b"[]", "$: [] is not of type 'object'"),
+        (b"[]", "$: Input should be a valid dictionary"),
     ],
 )
 def test_an_unreadable_file_is_a_results_error(tmp_path: Path, content: bytes, said: str) -> None:
@@ -148,3 +160,19 @@ def test_nan_in_a_file_is_named(results: dict[str, Any], tmp_path: Path) -> None
     (tmp_path / "results.json").write_text(json.dumps(results))
     with pytest.raises(ResultsError, match=r"\$\.methods\.dpo\.length\.mean: nan"):
         load_results(tmp_path / "results.json")
+
+
+def test_the_published_schema_is_the_one_that_the_types_say() -> None:
+    """`python -m rlhf_compare.reporting.schema` writes it anew."""
+    published = files("rlhf_compare.reporting").joinpath("schema.json").read_text(encoding="utf-8")
+    assert published == as_json()
+
+
+def test_every_metric_of_the_table_stands_in_the_schema(results: dict[str, Any]) -> None:
+    for metric in METRICS:
+        if metric.source != "cost":
+            put(results, f"methods.ppo.{metric.path}", "no estimate")
+            with pytest.raises(ResultsError, match=metric.path.replace(".", r"\.")):
+                validate(results)
+            put(results, f"methods.ppo.{metric.path}", None)
+    validate(results)

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from rlhf_compare.reporting.metrics import METRICS, format_value, value_of
+from rlhf_compare.metrics import METRICS
+from rlhf_compare.reporting.comparisons import main_pair
+from rlhf_compare.reporting.numbers import format_value, value_of
 from rlhf_compare.reporting.tables import (
     Table,
     cost_table,
@@ -35,6 +37,8 @@ def row(table: Table, *start: str) -> tuple[str, ...]:
         (estimate(-12.345, 0.1), "number", "-12.35 [-12.45, -12.25]"),
         (1234.5, "seconds", "1,234"),
         (12.34, "seconds", "12.3"),
+        (0.0351, "seconds", "<0.1"),
+        ({**estimate(-2e-4, 0.0), "high": -0.0}, "share", "-2.0e-04 [-2.0e-04, 0.0e+00]"),
         (3 * 2**20, "mebibytes", "3.0"),
         (1234567, "count", "1,234,567"),
         (0, "count", "0"),
@@ -97,13 +101,60 @@ def test_cost_adds_up_phases_beside_the_total(results: dict[str, Any]) -> None:
     assert row(table, "DPO", "whole path")[-1] == "30.0"
 
 
+def test_a_cost_table_has_fixed_decimals(results: dict[str, Any]) -> None:
+    phases = results["methods"]["ppo"]["cost"]["device_seconds"]["stages"]["ppo"]["phases"]
+    phases.update(load=0.0351, save=0.0)
+    ppo = row(cost_table(results), "PPO", "ppo")
+    assert (ppo[2], ppo[8]) == ("<0.1", "0.0")
+    results["methods"]["ppo"]["cost"]["device_seconds"]["path_total"] = 5000.0
+    ppo = row(cost_table(results), "PPO", "ppo")
+    assert (ppo[2], ppo[5], ppo[8]) == ("<1", "40", "0")
+
+
+def test_rows_without_any_number_become_one_line(results: dict[str, Any]) -> None:
+    for one in results["methods"].values():
+        one["win_rate_vs_sft"] = one["entropy"] = None
+    table = metrics_table(results)
+    assert "Not measured here: win rate against SFT; entropy." in table.note
+    assert "Does not apply" not in table.note
+    assert not {"win rate against SFT", "entropy"} & {r[0] for r in table.rows}
+    results["methods"]["dpo"]["entropy"] = estimate(0.4)
+    assert row(metrics_table(results), "entropy")[3:6] == ("not measured", "not measured", "0.400")
+
+
+def test_what_cannot_be_is_not_called_unmeasured(results: dict[str, Any]) -> None:
+    """Padding is of batches of pairs, and SFT has no drift whose share could be taken."""
+    table = metrics_table(results)
+    assert row(table, "padding, pairs")[3:6] == ("does not apply", "does not apply", "0.077")
+    assert row(table, "efficiency")[3] == "does not apply"
+    results["methods"]["dpo"]["cost"]["padding_share"] = None
+    assert "Not measured here: padding, pairs." in metrics_table(results).note
+    results["methods"] = {name: results["methods"][name] for name in ("sft", "ppo")}
+    assert "Does not apply here: padding, pairs." in metrics_table(results).note
+
+
+def test_a_preference_task_has_no_prefix_to_measure(results: dict[str, Any]) -> None:
+    results["recipe"]["task"] = {"name": "preference"}
+    for one in results["methods"].values():
+        one["adoption"] = dict.fromkeys(one["adoption"])
+        one["kl_to_reference"].update(style=None, content=None, floor=None, efficiency=None)
+    note = metrics_table(results).note
+    assert note.endswith(
+        "Does not apply here: adoption, exact; adoption, sampled; adoption, greedy; KL, style "
+        "part; KL, content part; KL floor; efficiency."
+    )
+    assert "Not measured" not in note
+
+
 def test_what_each_path_needs_is_read_from_its_stages(results: dict[str, Any]) -> None:
     table = needs_table(results)
     assert table.header == ("", "PPO", "DPO")
     assert row(table, "learning steps after SFT")[1:] == ("2 (reward, ppo)", "1 (dpo)")
     assert row(table, "reward model needed")[1:] == ("yes", "no")
     assert row(table, "RL needed (learns from its own samples)")[1:] == ("yes", "no")
-    assert row(table, "implementation complexity")[1:] == ("not measured", "not measured")
+    assert "Not measured here: implementation complexity." in table.note
+    assert not any(r[0] == "implementation complexity" for r in table.rows)
+    assert "Collapsed: a run that lost half or more of SFT's adoption" in table.note
     assert row(table, "compute cost (device seconds)")[1] == "90.0 (70.0 after SFT)"
     results["methods"]["ppo"]["runs"] = {"completed": 2, "failed": 1, "collapsed": 1}
     stability = row(needs_table(results), "training stability (runs)")
@@ -127,10 +178,61 @@ def test_differences(results: dict[str, Any]) -> None:
     assert differences_table(results).rows[1][-2:] == ("not measured", "not measured")
 
 
+def compared(metric: str, a: str, b: str, mean: float, who: str) -> dict[str, Any]:
+    row = {"metric": metric, "a": a, "b": b, "difference": estimate(mean, 0.01)}
+    return {**row, "verdict": f"{who} higher"}
+
+
+def test_the_pair_that_was_asked_about_comes_first(results: dict[str, Any]) -> None:
+    """PPO and DPO, then each method less SFT whichever way it was written, then the others."""
+    results["methods"]["chapter"] = results["methods"]["dpo"]
+    results["recipe"]["variants"] = {"chapter": {"method": "dpo"}}
+    results["comparisons"] = [
+        compared("adoption.exact", "sft", "ppo", -0.76, "ppo"),
+        compared("adoption.exact", "dpo", "chapter", 0.2, "dpo"),
+        compared("adoption.exact", "chapter", "sft", 0.68, "chapter"),
+        *results["comparisons"],
+    ]
+    rows = differences_table(results).rows
+    assert [row[2] for row in rows] == [
+        "PPO - DPO", "PPO - DPO", "PPO - SFT", "chapter - SFT", "DPO - chapter",
+    ]  # fmt: skip
+    assert rows[2][3:] == ("0.760 [0.750, 0.770]", "PPO higher")
+
+
+def test_variants_are_no_part_of_the_pair_where_two_methods_are(results: dict[str, Any]) -> None:
+    methods = results["methods"]
+    results["methods"] = {
+        "sft": methods["sft"], "a": methods["dpo"], "ppo": methods["ppo"], "dpo": methods["dpo"],
+    }  # fmt: skip
+    results["recipe"]["variants"] = {"a": {"method": "dpo"}}
+    assert main_pair(results) == ("ppo", "dpo")
+    del results["methods"]["ppo"]
+    assert main_pair(results) == ("dpo", "a")
+    del results["methods"]["a"]
+    assert main_pair(results) is None
+
+
+def test_the_ledger_claims_no_training_that_two_reward_models_share(
+    results: dict[str, Any],
+) -> None:
+    assert row(ledger_table(results), "rows that feed reward")[1] == "880"
+    assert ledger_table(results).note == ""
+    results["recipe"]["reward"] = {"held_out": True}
+    assert "Neither learns from all of them" in ledger_table(results).note
+
+
 def test_ledger_shows_what_nobody_accounted_for(results: dict[str, Any]) -> None:
     assert row(ledger_table(results), "unaccounted for")[1] == "0"
     results["provenance"]["ledger"]["kept"] = 947
     assert row(ledger_table(results), "unaccounted for")[1] == "3"
+
+
+def test_the_ledger_says_how_each_source_was_read(results: dict[str, Any]) -> None:
+    words = "read as preference pairs from question, chosen, rejected; not read: topic"
+    source = {"name": "rows.jsonl", "format": "preference", "columns": {}, "not_read": ["topic"]}
+    results["provenance"]["ledger"]["sources"] = [{**source, "words": words}]
+    assert row(ledger_table(results), "rows.jsonl") == ("rows.jsonl", "", words)
 
 
 def test_provenance_that_was_not_recorded(results: dict[str, Any]) -> None:

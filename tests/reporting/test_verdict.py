@@ -42,7 +42,8 @@ def test_the_winner_does_not_depend_on_the_order_of_a_and_b(results: dict[str, A
 def test_without_a_comparison_nobody_is_called_higher(results: dict[str, Any]) -> None:
     results["comparisons"] = []
     said = text(results)
-    assert "no difference was measured, so neither is called higher" in said
+    assert "these results hold no paired difference, so neither is called higher" in said
+    assert "no difference was measured" not in said
     assert "moved further" not in said and "drifted further" not in said
 
 
@@ -80,8 +81,8 @@ def test_one_method_alone(results: dict[str, Any], name: str) -> None:
 
 
 def test_sft_alone_and_a_third_method(results: dict[str, Any]) -> None:
-    results["methods"]["best_of_n"] = method(0.5, 1.5, 1.5, sft=stage(update=1.0))
-    assert "best of n: exact adoption 0.500" in text(results)
+    results["methods"]["ipo"] = method(0.5, 1.5, 1.5, sft=stage(update=1.0))
+    assert "IPO: exact adoption 0.500" in text(results)
     results["methods"] = {"sft": results["methods"]["sft"]}
     results["comparisons"] = []
     assert "nothing to compare" in text(results)
@@ -104,7 +105,10 @@ def test_caveats_from_the_numbers(results: dict[str, Any]) -> None:
     before = " ".join(caveats(results))
     for word in ("over-optimisation", "above the bound", "unaccounted", "changed", "add up"):
         assert word not in before
-    results["methods"]["ppo"]["reward"]["held_out"] = estimate(-0.2, 0.1)
+    results["comparisons"] += [
+        against_sft("reward.proxy", "ppo", 1.3, 0.2),
+        against_sft("reward.held_out", "ppo", -0.5, 0.1),
+    ]
     results["methods"]["dpo"]["kl_to_reference"]["efficiency"] = estimate(1.02, 0.1)
     results["methods"]["dpo"]["cost"]["device_seconds"]["path_total"] = 45.0
     results["provenance"]["dirty"] = True
@@ -113,12 +117,140 @@ def test_caveats_from_the_numbers(results: dict[str, Any]) -> None:
         one["entropy"] = None
     after = " ".join(caveats(results))
     assert "PPO raised the proxy reward by 1.3 while the held-out reward fell by 0.5" in after
-    assert "DPO's efficiency of 1.020 is above the bound of 1" in after
+    assert "DPO's efficiency of 1.020 is above the bound of 1: its interval reaches" in after
     assert "DPO's stages add up to 30.0 s, its path to 45.0 s" in after
     assert "7 rows are unaccounted for" in after
     assert "changed since its commit" in after
     assert "Not measured for any method: entropy." in after
     assert "needed at least" not in text(results)  # a share above 1 is no share
+
+
+def against_sft(metric: str, name: str, mean: float, half_width: float) -> dict[str, Any]:
+    low, high = mean - half_width, mean + half_width
+    who = f"{name} higher" if low > 0 else "sft higher" if high < 0 else "no difference shown"
+    difference = estimate(mean, half_width)
+    return {"metric": metric, "a": name, "b": "sft", "difference": difference, "verdict": who}
+
+
+@pytest.mark.parametrize(
+    ("proxy", "held_out", "said"),
+    [
+        ((1.3, 0.2), (-0.5, 0.1), True),
+        ((1.3, 0.2), (-0.0007, 0.25), False),  # the fall is within noise
+        ((0.1, 0.2), (-0.5, 0.1), False),  # so is the rise
+        ((1.3, 0.2), (0.5, 0.1), False),
+    ],
+)
+def test_over_optimisation_needs_both_paired_intervals(
+    results: dict[str, Any], proxy: tuple[float, float], held_out: tuple[float, float], said: bool
+) -> None:
+    results["methods"]["ppo"]["reward"]["held_out"] = estimate(-0.2, 0.1)  # as means alone
+    assert "over-optimisation" not in " ".join(caveats(results))
+    results["comparisons"] += [
+        against_sft("reward.proxy", "ppo", *proxy),
+        against_sft("reward.held_out", "ppo", *held_out),
+    ]
+    assert ("over-optimisation" in " ".join(caveats(results))) is said
+
+
+def level_at(results: dict[str, Any], ppo: tuple[float, float], dpo: tuple[float, float]) -> None:
+    """Gains over SFT: (mean, half width)."""
+    results["comparisons"] += [
+        against_sft("adoption.exact", name, *gain) for name, gain in (("ppo", ppo), ("dpo", dpo))
+    ]
+    for name, gain in (("ppo", ppo), ("dpo", dpo)):
+        results["methods"][name]["adoption"]["exact"] = estimate(0.05 + gain[0], 0.02)
+
+
+def test_where_neither_learned_nobody_wins(results: dict[str, Any]) -> None:
+    """DPO's gain of 4.8e-6 excludes 0 and is no behaviour that anybody could see."""
+    level_at(results, (0.0, 1e-9), (4.8e-6, 1e-7))
+    first, *others = verdict(results)
+    assert first.startswith(
+        "Neither PPO nor DPO learned the behaviour: exact adoption of PPO 0.050"
+    )
+    assert "SFT 0.050 [0.030, 0.070] (p0)." in first
+    said = " ".join([first, *others])
+    for word in ("further", "higher", "To adopt as far", "The SFT model shows"):
+        assert word not in said
+    assert "Exact KL: PPO 4.60 [4.10, 5.10], DPO 4.90" in said and "3.0 times" in said
+
+
+def test_where_neither_is_shown_to_have_learned_it_says_shown(results: dict[str, Any]) -> None:
+    level_at(results, (0.1, 0.2), (0.0, 0.005))
+    assert verdict(results)[0].startswith("Neither PPO nor DPO is shown to have learned")
+    assert "further" not in text(results)
+
+
+def test_one_that_learned_and_one_that_did_not(results: dict[str, Any]) -> None:
+    level_at(results, (0.0, 0.005), (0.88, 0.02))
+    said = text(results)
+    assert "PPO did not learn the behaviour: exact adoption of PPO 0.050" in said
+    assert "DPO moved further" in said and "DPO did not" not in said
+    assert "To adopt as far" not in said
+
+
+def test_levels_without_a_paired_difference_are_read_from_both_intervals(
+    results: dict[str, Any],
+) -> None:
+    for name in ("ppo", "dpo"):
+        results["methods"][name]["adoption"]["exact"] = estimate(0.06, 0.02)
+    assert verdict(results)[0].startswith("Neither PPO nor DPO is shown to have learned")
+    for name in ("sft", "ppo", "dpo"):
+        results["methods"][name]["adoption"]["exact"] = estimate(0.06)
+    assert "Neither" not in text(results)  # bare means say nothing of a level
+
+
+def test_a_method_alone_that_did_not_learn(results: dict[str, Any]) -> None:
+    results["methods"] = {key: results["methods"][key] for key in ("sft", "ppo")}
+    results["comparisons"] = [against_sft("adoption.exact", "ppo", 0.0, 0.005)]
+    assert "PPO did not learn the behaviour" in text(results)
+
+
+def test_a_preference_page_compares_the_held_out_reward(results: dict[str, Any]) -> None:
+    results["recipe"]["task"] = {"name": "preference"}
+    results["methods"]["chapter"] = method(0.5, 1.5, 1.5, sft=stage(update=1.0))
+    for one in results["methods"].values():
+        one["adoption"] = dict.fromkeys(one["adoption"])
+        one["kl_to_reference"]["efficiency"] = None
+    row = {**against_sft("reward.held_out", "ppo", 0.4, 0.1), "b": "dpo"}
+    results["comparisons"] = [
+        row,
+        against_sft("reward.held_out", "ppo", 0.8, 0.1),
+        against_sft("reward.held_out", "dpo", 0.4, 0.1),
+    ]
+    said = text(results)
+    assert "PPO moved further: held out reward" in said and "(PPO - DPO: 0.400" in said
+    assert "not measured" not in said and "chapter: held out reward 1.10" in said
+    results["comparisons"][1:] = [
+        against_sft("reward.held_out", name, -0.2, 0.1) for name in ("ppo", "dpo")
+    ]
+    assert verdict(results)[0].startswith("Neither PPO nor DPO raised the held out reward above")
+
+
+def test_equal_costs_are_called_equal(results: dict[str, Any]) -> None:
+    results["methods"]["dpo"]["cost"]["device_seconds"]["path_total"] = 89.0
+    assert "The paths to PPO and DPO took about equal device seconds (90.0 s" in text(results)
+    assert "1.0 times" not in text(results)
+
+
+def test_shares_of_drift_whose_difference_is_not_shown(results: dict[str, Any]) -> None:
+    assert "60 %." in text(results)
+    row = against_sft("kl_to_reference.efficiency", "ppo", -0.1, 0.2)
+    results["comparisons"].append({**row, "b": "dpo"})
+    assert "60 % (no difference shown between the two shares)." in text(results)
+
+
+def test_a_column_called_dpo_that_was_trained_with_another_loss(results: dict[str, Any]) -> None:
+    assert "trained with the loss" not in " ".join(caveats(results))
+    results["recipe"]["dpo"] = {"loss_type": ["sppo_hard", "sft"], "loss_weights": [0.2, 1.0]}
+    results["recipe"]["variants"] = {
+        "plain": {"method": "dpo", "settings": {"loss_type": "sigmoid"}}
+    }
+    results["methods"]["plain"] = results["methods"]["dpo"]
+    found = [line for line in caveats(results) if "trained with the loss" in line]
+    assert len(found) == 1
+    assert found[0].startswith("DPO was trained with the loss sppo_hard (weight 0.2) + sft (weight")
 
 
 def test_a_kl_that_theory_rules_out_is_a_caveat(results: dict[str, Any]) -> None:

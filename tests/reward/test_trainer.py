@@ -2,20 +2,21 @@
 
 import itertools
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from datasets import Dataset
 from peft import LoraConfig
-from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from trl import RewardConfig, RewardTrainer
 
 from rlhf_compare.errors import DataError, StageFailedError
 from rlhf_compare.models.adapters import load_reward_model, new_reward_adapter
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.reward.ranked import RankedCollator, half_of, reencode, set_aside
-from rlhf_compare.reward.trainer import EarlyStop
+from rlhf_compare.reward.trainer import EarlyStop, RankingTrainer
 
 from .conftest import MakeTrainer, backbone, ranked_rows
 
@@ -259,3 +260,33 @@ def test_another_tokenizer_reads_the_same_texts(gpt2_tokenizer: PreTrainedTokeni
     assert found["scores"] == [1.0, 2.0]  # the long one is left out, and the prompt with one left
     assert [gpt2_tokenizer.decode(ids[:-1]) for ids in found["response_ids"]] == texts[:2]
     assert {ids[-1] for ids in found["response_ids"]} == {gpt2_tokenizer.eos_token_id}
+
+
+def test_other_configs_are_named(make_trainer: MakeTrainer, tmp_path: Path) -> None:
+    plain = RewardConfig(output_dir=str(tmp_path), bf16=False)
+    with pytest.raises(TypeError, match=r"needs a RewardModelConfig, .* got RewardConfig"):
+        RankingTrainer(args=plain, model=None, processing_class=None, train_dataset=None)
+
+
+@pytest.mark.parametrize("targets", [["c_attn"], ["c_attn", "wte"]], ids=str)
+def test_adapters_under_checkpointed_activations_train_the_same(
+    make_trainer: MakeTrainer, tokenizer: Any, targets: list[str]
+) -> None:
+    """TRL's default is on: weights are those without, to the bit, and every one of them moved."""
+    ends = []
+    for on in (False, True):
+        torch.manual_seed(2)
+        eos = tokenizer.eos_token_id
+        config = GPT2Config(
+            vocab_size=len(tokenizer), n_layer=2, n_head=2, n_embd=16, n_positions=64,
+            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=eos, eos_token_id=eos,
+        )  # fmt: skip
+        adapters = LoraConfig(r=4, lora_alpha=8, target_modules=targets)
+        model = new_reward_adapter(GPT2LMHeadModel(config), adapters)
+        trained = [p for p in model.parameters() if p.requires_grad]
+        before = [p.detach().clone() for p in trained]
+        make_trainer({"gradient_checkpointing": on}, model=model).train()
+        assert all(not torch.equal(a, b) for a, b in zip(before, trained, strict=True))
+        assert len(trained) == 1 + 4 + 2 * ("wte" in targets)
+        ends.append([p.detach().clone() for p in trained])
+    assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))

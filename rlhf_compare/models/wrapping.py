@@ -1,0 +1,10 @@
+"""A model out of what is wrapped around it."""
+
+from typing import Any
+
+from transformers import PreTrainedModel
+
+
+def causal_lm(model: Any) -> PreTrainedModel:
+    """The transformers model itself, out of a PEFT wrapper where there is one."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model

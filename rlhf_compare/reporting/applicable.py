@@ -1,0 +1,47 @@
+"""Which numbers a method or a task cannot have: they are not missing, so no page says so."""
+
+from typing import Any
+
+from rlhf_compare.metrics import METRICS, Metric
+from rlhf_compare.reporting.numbers import DOES_NOT_APPLY, Cell, cell_of, value_of
+from rlhf_compare.reporting.recipe_facts import has_prefix_task
+
+
+def applies(results: dict[str, Any], name: str, metric: Metric) -> bool:
+    """Whether a method could have a number in this metric's row."""
+    if metric.behaviour and not has_prefix_task(results):
+        return False
+    if name in metric.not_of:
+        return False
+    # a method that learns from its own samples has no batches of pairs
+    samples = value_of(results["methods"][name], "cost.tokens.generated")
+    return not (metric.of_pairs and samples)
+
+
+def cell(results: dict[str, Any], name: str, metric: Metric) -> Cell:
+    """A method's number, or which kind of nothing stands in its place."""
+    found = cell_of(results["methods"][name], metric)
+    return found if found.measured or applies(results, name, metric) else Cell(DOES_NOT_APPLY)
+
+
+def left_out(results: dict[str, Any]) -> tuple[list[Metric], list[Metric]]:
+    """The metrics without any number: those that were not measured, those that do not apply."""
+    unmeasured: list[Metric] = []
+    idle: list[Metric] = []
+    for metric in METRICS:
+        cells = [cell(results, name, metric) for name in results["methods"]]
+        if not any(one.measured for one in cells):
+            idle_for_all = all(one.mean == DOES_NOT_APPLY for one in cells)
+            (idle if idle_for_all else unmeasured).append(metric)
+    return unmeasured, idle
+
+
+def left_out_note(results: dict[str, Any]) -> str:
+    """The rows that no table shows, in one line; empty where every metric has a number."""
+    unmeasured, idle = left_out(results)
+    parts = [
+        f"{lead}: {'; '.join(metric.label for metric in metrics)}."
+        for lead, metrics in (("Not measured here", unmeasured), ("Does not apply here", idle))
+        if metrics
+    ]
+    return " ".join(parts)

@@ -1,0 +1,34 @@
+"""Device seconds of two paths, in words."""
+
+from typing import Any
+
+from rlhf_compare.reporting.numbers import display_name, mean_of
+
+COST = "cost.device_seconds.path_total"
+
+
+def times(numerator: float, denominator: float) -> str:
+    """A ratio of at least 1 as '3.2 times'."""
+    ratio = numerator / denominator
+    return f"{ratio:,.0f} times" if ratio >= 100 else f"{ratio:.1f} times"
+
+
+def path_costs(results: dict[str, Any], pair: tuple[str, str]) -> tuple[str, str, str] | None:
+    """The dearer path, the cheaper one, and a clause on the two, without a full stop; None where
+    either was not measured or is 0."""
+    seconds = {name: mean_of(results["methods"][name], COST) or 0.0 for name in pair}
+    dear, cheap = sorted(pair, key=lambda name: -seconds[name])
+    if seconds[cheap] <= 0.0:
+        return None
+    ratio = times(seconds[dear], seconds[cheap])
+    if ratio == "1.0 times":
+        both = " and ".join(display_name(name) for name in (dear, cheap))
+        return dear, cheap, f"The paths to {both} took about equal device seconds"
+    return (
+        dear,
+        cheap,
+        (
+            f"The path to {display_name(dear)} took {ratio} the device seconds of the path to "
+            f"{display_name(cheap)}"
+        ),
+    )

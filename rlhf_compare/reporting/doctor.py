@@ -1,0 +1,44 @@
+"""Reward models that failed the doctor and were trained against all the same."""
+
+from typing import Any
+
+from rlhf_compare.reporting.comparisons import contenders
+from rlhf_compare.reporting.numbers import display_name, value_of
+from rlhf_compare.reporting.recipe_facts import base_method, section
+
+
+def failed_checks(results: dict[str, Any]) -> dict[str, list[int]]:
+    """Names of the checks that failed, each with the seeds whose reward model failed it."""
+    found: dict[str, list[int]] = {}
+    for model in results.get("reward_models") or []:
+        for check in model["checks"]:
+            if check["verdict"] == "fail":
+                found.setdefault(check["name"], []).append(model["seed"])
+    return found
+
+
+def trained_against_reward(results: dict[str, Any]) -> list[str]:
+    """The methods whose path holds a reward model: PPO, its variants, and others like it."""
+    return [
+        name
+        for name in contenders(results)
+        if base_method(results, name) == "ppo"
+        or "reward" in (value_of(results["methods"][name], "cost.device_seconds.stages") or {})
+    ]
+
+
+def overruled(results: dict[str, Any]) -> str | None:
+    """One sentence where a method was trained against a reward model that failed; else None."""
+    failed, trained = failed_checks(results), trained_against_reward(results)
+    if not failed or not trained:
+        return None
+    names = ", ".join(name.replace("_", " ") for name in failed)
+    seeds = sorted({seed for seeds in failed.values() for seed in seeds})
+    who = " and ".join(map(display_name, trained))
+    of_seeds = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    accepted = section(results, "reward").get("accept_failed_doctor") is True
+    why = "accepted by reward.accept_failed_doctor" if accepted else "which did not stop the run"
+    return (
+        f"The reward model that {who} trained against failed {len(failed)} of its checks "
+        f"({names}; {of_seeds}), {why}."
+    )

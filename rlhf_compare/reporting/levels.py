@@ -1,0 +1,39 @@
+"""Whether a method learned the behaviour at all, before it is compared with another one."""
+
+from typing import Any, Literal
+
+from rlhf_compare.reporting.comparisons import SFT, difference
+from rlhf_compare.reporting.numbers import value_of
+
+Level = Literal["learned", "not learned", "not shown", "unknown"]
+LEAST_GAIN = 0.01  # of adoption: one answer in a hundred; a reward has no scale, so any gain counts
+
+
+def level(results: dict[str, Any], name: str, path: str) -> Level:
+    """Read from the interval of the gain over SFT in the metric at `path`.
+
+    Returns:
+        learned: the whole interval lies above the least gain; not learned: none of it does;
+        not shown: the interval holds both; unknown: there is no interval.
+    """
+    gain = _gain(results, name, path)
+    if gain is None:
+        return "unknown"
+    least = LEAST_GAIN if path.startswith("adoption.") else 0.0
+    low, high = gain
+    if low > least:
+        return "learned"
+    return "not learned" if high <= least else "not shown"
+
+
+def _gain(results: dict[str, Any], name: str, path: str) -> tuple[float, float] | None:
+    """The paired interval where there is one, else what the two intervals allow at most."""
+    paired = difference(results, path, name, SFT)
+    if paired is not None:
+        return paired["low"], paired["high"]
+    methods = results["methods"]
+    start = value_of(methods[SFT], path) if SFT in methods else None
+    end = value_of(methods[name], path)
+    if start is None or end is None or start["low"] is None or end["low"] is None:
+        return None
+    return end["low"] - start["high"], end["high"] - start["low"]
