@@ -55,7 +55,7 @@ class Lines:
         self._total, self._initial = total, initial
         self._title, self._unit, self._leave = title, unit, leave
         self._start = self._said = time.monotonic()
-        self._postfix = ""
+        self._postfix, self._last = "", ""
 
     def update(self, n: float = 1) -> None:
         self.n += n
@@ -83,8 +83,7 @@ class Lines:
         left = ""
         if self._total is not None and made > 0 and self.n < self._total:
             left = f", {seconds / made * (self._total - self.n):.0f} s left"
-        print(
-            f"{self._title}: {self.n}{of} {self._unit}s, {seconds:.0f} s{left}{self._postfix}",
-            file=sys.stderr,
-            flush=True,
-        )
+        line = f"{self._title}: {self.n}{of} {self._unit}s, {seconds:.0f} s{left}{self._postfix}"
+        if line != self._last:
+            print(line, file=sys.stderr, flush=True)
+        self._last = line

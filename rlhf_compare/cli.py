@@ -259,8 +259,10 @@ def _say(line: str) -> None:
 
 def _quiet() -> None:
     """Leave the screen to one bar a stage and to our own lines."""
+    from datasets import disable_progress_bars
     from transformers.utils import logging as transformers_logging
 
+    disable_progress_bars()  # "Map", "Filter": one bar a stage is ours
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
     warnings.filterwarnings("ignore", category=FutureWarning)

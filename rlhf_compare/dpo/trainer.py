@@ -20,9 +20,9 @@ from datasets import Dataset, IterableDataset
 from peft import LoraConfig, PeftModel
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
 from trl import DPOTrainer
 
+from rlhf_compare.bars import bar
 from rlhf_compare.dpo.config import DPOConfig
 from rlhf_compare.dpo.forward import logprobs_alone, use_pair_forward
 from rlhf_compare.dpo.reference import CachedLogps, ReferenceCache, hash_weights, with_logps
@@ -152,12 +152,12 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
                     dataset.select(order.tolist()), batch_size, collate_fn=self.data_collator
                 )
             )
-            parts = [
-                self.accelerator.gather_for_metrics(
-                    self.compute_ref_log_probs(self.ref_model or self.model, batch)
-                )
-                for batch in tqdm(loader, "reference", unit="batch", delay=3.0, leave=False)
-            ]
+            parts = []
+            with bar("reference", len(loader), "batch", delay=3.0, leave=False) as progress:
+                for batch in loader:
+                    logps = self.compute_ref_log_probs(self.ref_model or self.model, batch)
+                    parts.append(self.accelerator.gather_for_metrics(logps))
+                    progress.update()
         chosen, rejected = (
             torch.cat(side).float().cpu()[order.argsort()] for side in zip(*parts, strict=True)
         )

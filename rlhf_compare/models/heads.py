@@ -111,29 +111,30 @@ class ScalarHeadModel(nn.Module):
 
     # --- disk
 
-    def save_pretrained(self, directory: str | Path) -> None:
+    def save_pretrained(self, directory: str | Path, pad_token_id: int | None = None) -> None:
         """Write the backbone as transformers does, so that it loads there, and the head beside.
 
         Where the architecture has a sequence classifier with one linear layer on the last token
         (GPT-2, Llama, ...) and the head reads it too, the directory is that classifier:
         ``AutoModelForSequenceClassification`` gives equal scores (bias aside). It finds the last
         token by pad id; if that is the EOS id, it would read the token before EOS, so the saved
-        configuration then has no pad id: single sequences score equal, batches are refused.
+        configuration then has ``pad_token_id`` instead, with which batches must be padded. Where
+        that is None too, single sequences score equal and batches are refused.
         """
         directory = Path(directory)
-        (self._classifier() or self.backbone).save_pretrained(directory)
+        (self._classifier(pad_token_id) or self.backbone).save_pretrained(directory)
         save_file({"weight": self.head.weight.detach().contiguous()}, directory / _HEAD_FILE)
         settings = {"bias": self.bias.item(), "pooling": self.pooling}
         (directory / _HEAD_CONFIG).write_text(json.dumps(settings) + "\n")
 
-    def _classifier(self) -> Any:
+    def _classifier(self, pad_token_id: int | None) -> Any:
         """This model as a transformers sequence classifier sharing its weights, or None."""
         known = type(self.config) in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
         if self.pooling != "last" or not known or not isinstance(self.backbone, PreTrainedModel):
             return None
         config = copy.deepcopy(self.config)
         if config.pad_token_id == config.eos_token_id:
-            config.pad_token_id = None
+            config.pad_token_id = pad_token_id
         with torch.device("meta"):
             classifier = AutoModelForSequenceClassification.from_config(config)
         score = getattr(classifier, "score", None)

@@ -10,6 +10,7 @@ from transformers import set_seed
 from rlhf_compare.data.config import TaskConfig
 from rlhf_compare.data.views import ranked_view
 from rlhf_compare.errors import StageFailedError
+from rlhf_compare.models.padding_token import padded_beside_eos
 from rlhf_compare.models.scoring import OWN_TOKENIZER
 from rlhf_compare.reward.backbone import Start, new_reward_model
 from rlhf_compare.reward.config import RewardModelConfig
@@ -128,8 +129,10 @@ def require_healthy(directory: RunDirectory, given: dict[str, Any]) -> None:
 def _save(context: StageContext, start: Start) -> None:
     """The model; its tokenizer beside it, or in a folder of its own where the policy's differs."""
     model = context.directory.model
-    start.model.save_pretrained(model)
-    start.tokenizer.save_pretrained(model / OWN_TOKENIZER if start.own_tokenizer else model)
+    tokenizer = padded_beside_eos(start.tokenizer)  # so that plain transformers score batches
+    pad = {"pad_token_id": tokenizer.pad_token_id} if tokenizer is not start.tokenizer else {}
+    start.model.save_pretrained(model, **pad)
+    tokenizer.save_pretrained(model / OWN_TOKENIZER if start.own_tokenizer else model)
 
 
 def _write_training(

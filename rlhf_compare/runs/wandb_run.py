@@ -16,6 +16,7 @@ from rlhf_compare.runs.config import TrackingConfig
 from rlhf_compare.runs.directory import read_json, write_json
 from rlhf_compare.runs.provenance import commit
 from rlhf_compare.runs.wandb_account import (
+    Mode,
     command,
     destination,
     first_line,
@@ -195,7 +196,7 @@ class WandbCallback(TrainerCallback):
 
     # --- inside
 
-    def _try_online(self, args: TrainingArguments, foreign: ForeignRun) -> str:
+    def _try_online(self, args: TrainingArguments, foreign: ForeignRun) -> Mode:
         start = time.perf_counter()
         try:
             self._start("online", args, foreign)
@@ -216,7 +217,7 @@ class WandbCallback(TrainerCallback):
             remember_refusal("disabled", first_line(error))
             logger.warning("W&B is off: %s", first_line(error))
 
-    def _start(self, mode: str, args: TrainingArguments, foreign: ForeignRun) -> None:
+    def _start(self, mode: Mode, args: TrainingArguments, foreign: ForeignRun) -> None:
         wandb = quiet_wandb()
         stage = self._stage
         root = wandb_root(stage.directory.parent)
