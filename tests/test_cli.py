@@ -234,7 +234,7 @@ def test_null_takes_a_variant_or_a_section_away(run: Any) -> None:
     [
         ("ppo.beta=1", "did you mean ppo.kl_coef?"),
         ("dpo.kl_coef=1", "did you mean dpo.beta?"),
-        ("wandb.project=x", "did you mean tracking?"),
+        ("wandb.project=x", "wandb.project: unknown key; did you mean tracking.project?"),
         ("sft.lr=1", "did you mean sft.learning_rate?"),
         ("lr=1", "did you mean sft.learning_rate?"),
         ("dpo.epochs=1", "did you mean dpo.num_train_epochs?"),

@@ -105,7 +105,12 @@ def _name_faults(values: Mapping[Any, Any]) -> Iterator[tuple[tuple[str, ...], s
         if not isinstance(section, str):
             continue  # said by the types' own check
         if section not in SECTIONS:
-            yield (section,), f"{section}: unknown key{did_you_mean((section,), SECTIONS)}"
+            meant = did_you_mean((section,), SECTIONS)
+            fields = list(content) if isinstance(content, dict) else []
+            if meant and len(fields) == 1:  # wandb.project was meant to be tracking.project
+                meant = f"{meant[:-1]}.{fields[0]}?"
+            written = ".".join([section, *fields[:1]])
+            yield (section,), f"{written}: unknown key{meant}"
         elif isinstance(content, dict):
             yield from _field_faults(section, content)
 

@@ -13,8 +13,9 @@ from rlhf_compare.runs.config import TrackingConfig
 from rlhf_compare.runs.directory import RunDirectory
 from rlhf_compare.runs.meter import DeviceMeter
 from rlhf_compare.runs.progress import ProgressBar
+from rlhf_compare.runs.stage_run import StageRun
 from rlhf_compare.runs.tracking import EvaluateEvenly, MetricsLog
-from rlhf_compare.runs.wandb_run import StageRun, WandbCallback
+from rlhf_compare.runs.wandb_run import WandbCallback
 
 Probe = Callable[[Any], dict[str, float]]  # a policy in, numbers out; see StageTrainer
 

@@ -3,7 +3,6 @@
 import logging
 import os
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +10,8 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from rlhf_compare.runs.arguments import effective_settings
 from rlhf_compare.runs.config import TrackingConfig
-from rlhf_compare.runs.directory import read_json, write_json
-from rlhf_compare.runs.provenance import commit
+from rlhf_compare.runs.stage_run import StageRun
 from rlhf_compare.runs.wandb_account import (
     Mode,
     command,
@@ -32,73 +29,6 @@ logger = logging.getLogger(__name__)
 _INIT_SECONDS, _FINISH_SECONDS = 14.0, 10.0
 
 STEP = "trainer/global_step"
-_RECORD = "wandb_run.json"  # beside the stage's files: a resumed stage goes on with its run
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageRun:
-    """What W&B is told of a stage.
-
-    recipe      resolved
-    stage       sft, reward, reward_held_out, ppo, dpo, or a variant's name
-    seed        of this stage
-    directory   of the stage; W&B's own folder lies beside it, one for all stages of a recipe
-    """
-
-    recipe: dict[str, Any]
-    stage: str
-    seed: int
-    directory: Path
-
-    @property
-    def name(self) -> str:
-        return f"{self.stage}-{self.seed}"
-
-    @property
-    def section(self) -> str:
-        """The section of the recipe that the stage trains by; a variant's is its method's."""
-        variant = self.recipe.get("variants", {}).get(self.stage)
-        if variant:
-            return str(variant["method"])
-        return "reward" if self.stage == "reward_held_out" else self.stage
-
-    @property
-    def given(self) -> dict[str, Any]:
-        """What the recipe sets for this stage, a variant's own settings on top."""
-        variant = self.recipe.get("variants", {}).get(self.stage, {})
-        return {**self.recipe.get(self.section, {}), **variant.get("settings", {})}
-
-    def config(self, args: TrainingArguments) -> dict[str, Any]:
-        """What tells this run from others at the top, the whole recipe beneath.
-
-        PPO's trainer sees one iteration as one step and its arguments say so; what the recipe gives
-        wins, so that the numbers are those that a person wrote.
-        """
-        return {
-            "method": self.stage,
-            "base_method": self.section,
-            "stage": self.stage,
-            "seed": self.seed,
-            "recipe_name": self.recipe.get("name"),
-            "commit": commit(),
-            self.section: {**effective_settings(args), **self.given},
-            "recipe": self.recipe,
-        }
-
-    def run_id(self, fresh: bool = False) -> str:
-        """Readable, and new for every stage that starts from nothing."""
-        path = self.directory / _RECORD
-        if not fresh and path.is_file():
-            return str(read_json(path)["id"])
-        return f"{self.recipe.get('name')}-{self.name}-{uuid.uuid4().hex[:8]}"
-
-    def record(self, run_id: str) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        write_json(self.directory / _RECORD, {"id": run_id})
-
-    @property
-    def recorded(self) -> bool:
-        return (self.directory / _RECORD).is_file()
 
 
 @dataclass

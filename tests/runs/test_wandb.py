@@ -18,13 +18,14 @@ from rlhf_compare.runs import wandb_run
 from rlhf_compare.runs.config import TrackingConfig
 from rlhf_compare.runs.runner import StageRunner
 from rlhf_compare.runs.stage import StageContext
+from rlhf_compare.runs.stage_run import StageRun
 from rlhf_compare.runs.wandb_account import (
     check_tracking,
     describe_tracking,
     destination,
     forget_refusals,
 )
-from rlhf_compare.runs.wandb_run import StageRun, WandbCallback
+from rlhf_compare.runs.wandb_run import WandbCallback
 
 from .wandb_server import WandbServer
 
