@@ -18,7 +18,7 @@ from rlhf_compare.runs.fingerprints import digest_file
 from rlhf_compare.runs.storage import is_storage_fault, size_of, storage_fault, sync
 
 FOLDER = "resume"
-# Between two checkpoints of a stage that trains, at least: so much may be trained twice after a kill.
+# At least, between two checkpoints of a stage that trains: so much is trained twice after a kill.
 # A stage gives no more than a fiftieth of its time to checkpoints, so large models wait longer.
 SECONDS = 5.0
 _SHARE = 50

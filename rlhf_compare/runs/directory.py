@@ -59,7 +59,7 @@ class RunDirectory:
         return self.path / "model"
 
     def is_done(self, inputs_hash: str) -> bool:
-        """Whether the stage finished here with exactly these inputs, and all that it made is here."""
+        """Whether the stage finished here with exactly these inputs and nothing of it is missing."""
         return self.why_not_done(inputs_hash) is None
 
     def why_not_done(self, inputs_hash: str) -> str | None:
@@ -81,7 +81,7 @@ class RunDirectory:
         return None
 
     def _files(self) -> dict[str, int]:
-        """Bytes of every file that the stage made, by name; a Trainer's own checkpoints left out."""
+        """Bytes of every file that the stage made, but for a Trainer's own checkpoints."""
         names = {path: path.relative_to(self.path) for path in self.path.rglob("*")}
         return {
             name.as_posix(): path.stat().st_size

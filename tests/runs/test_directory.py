@@ -1,4 +1,4 @@
-"""A stage is done when its marker says so for exactly these inputs, and all that it made is there."""
+"""A stage is done when its marker says so for these inputs, and all that it made is there."""
 
 import shutil
 from collections.abc import Callable
