@@ -59,7 +59,7 @@ class RunDirectory:
         return self.path / "model"
 
     def is_done(self, inputs_hash: str) -> bool:
-        """Whether the stage finished here with exactly these inputs and nothing of it is missing."""
+        """Whether the stage finished here with these inputs, and all that it made is still here."""
         return self.why_not_done(inputs_hash) is None
 
     def why_not_done(self, inputs_hash: str) -> str | None:
