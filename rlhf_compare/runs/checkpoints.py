@@ -18,7 +18,12 @@ from rlhf_compare.runs.fingerprints import digest_file
 from rlhf_compare.runs.storage import is_storage_fault, size_of, storage_fault, sync
 
 FOLDER = "resume"
-SECONDS = 300.0  # between two checkpoints of a stage that trains
+# At least, between two checkpoints of a stage that trains: so much is trained twice after a kill.
+# A stage gives no more than a fiftieth of its time to checkpoints, so large models wait longer.
+SECONDS = 5.0
+_SHARE = 50
+# what the first checkpoint will take is not known yet: a slow disk is assumed, and a bound
+_BYTES_A_SECOND, _LONGEST_FIRST = 200e6, 300.0
 _KEPT = 2
 _MANIFEST, _WRITING, _STEP = "manifest.json", ".writing", "step-"
 
@@ -31,7 +36,7 @@ class Checkpoints:
         directory: ``<stage>/resume``; made when first needed.
         label: the stage, for what is said.
         say: prints a line for the user.
-        seconds: between two checkpoints; 0 = after every step.
+        seconds: between two checkpoints, at least; 0 = after every step.
     """
 
     directory: Path
@@ -45,9 +50,24 @@ class Checkpoints:
         """The run directory."""
         return self.directory.parent
 
+    def wait(self, took: float | None, size: int) -> float:
+        """Seconds from one checkpoint, or the start, to the next.
+
+        Args:
+            took: seconds that the last checkpoint took; None = there is none yet.
+            size: bytes that the first one will hold.
+        """
+        if self.seconds == 0:
+            return 0.0
+        if took is None:
+            return max(self.seconds, min(_SHARE * size / _BYTES_A_SECOND, _LONGEST_FIRST))
+        return max(self.seconds, _SHARE * took)
+
     def newest(self) -> Path | None:
         """The newest sound checkpoint; damaged ones are named and passed over."""
         for path in reversed(self._all()):
+            if path in self._damaged:
+                continue
             fault = _fault(path)
             if fault is None:
                 return path

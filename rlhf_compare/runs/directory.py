@@ -13,6 +13,8 @@ from rlhf_compare.runs.locks import LOCK, drop, move
 from rlhf_compare.runs.storage import storage_fault
 
 _DONE, _STARTED = "done.json", "stage.json"
+# no part of what a stage made: these may go, or change, when it is done
+_BESIDE = {_DONE, LOCK, "resume", "wandb_run.json", "error.txt"}
 
 
 def content_hash(value: Any) -> str:
@@ -46,7 +48,8 @@ class RunDirectory:
     resume/        checkpoints of a stage that is not done, see :mod:`checkpoints`
     error.txt      the traceback of a stage that failed
     lock           held while a process writes here, see :mod:`locks`
-    done.json      the inputs' hash: written last; without it the stage did not finish
+    done.json      the inputs' hash and the bytes of every file: written last; without it the stage
+                   did not finish
     """
 
     path: Path
@@ -56,11 +59,37 @@ class RunDirectory:
         return self.path / "model"
 
     def is_done(self, inputs_hash: str) -> bool:
-        """Whether the stage finished here with exactly these inputs."""
+        """Whether the stage finished here with these inputs, and all that it made is still here."""
+        return self.why_not_done(inputs_hash) is None
+
+    def why_not_done(self, inputs_hash: str) -> str | None:
+        """What keeps the directory from being a finished stage with these inputs; None if it is."""
         try:
-            return bool(read_json(self.path / _DONE)["inputs_hash"] == inputs_hash)
+            marker = read_json(self.path / _DONE)
+            made, files = marker["inputs_hash"], dict(marker["files"])
+        except FileNotFoundError:
+            return "it did not finish"
         except (OSError, ValueError, KeyError, TypeError):
-            return False
+            return f"{_DONE} cannot be read"
+        if made != inputs_hash:
+            return f"{_DONE} is of other settings"
+        here = self._files()
+        for name, size in files.items():
+            if here.get(name) != size:
+                left = "is missing" if name not in here else f"has {here[name]:,} of {size:,} bytes"
+                return f"{name} {left}"
+        return None
+
+    def _files(self) -> dict[str, int]:
+        """Bytes of every file that the stage made, but for a Trainer's own checkpoints."""
+        names = {path: path.relative_to(self.path) for path in self.path.rglob("*")}
+        return {
+            name.as_posix(): path.stat().st_size
+            for path, name in sorted(names.items())
+            if name.parts[0] not in _BESIDE
+            and not name.parts[0].startswith("checkpoint-")
+            and path.is_file()
+        }
 
     def start(self, record: dict[str, Any]) -> None:
         """Make the directory of a stage, empty but for its lock and its record.
@@ -75,7 +104,7 @@ class RunDirectory:
             for entry in self.path.iterdir():
                 if entry.is_dir() and not entry.is_symlink():
                     shutil.rmtree(entry)
-                elif entry.name != LOCK:
+                elif entry.name not in (LOCK, _STARTED):  # the record says that it is ours
                     entry.unlink()
             write_json(self.path / _STARTED, record)
         except OSError as error:
@@ -89,7 +118,8 @@ class RunDirectory:
         """
         if (self.path / _STARTED).is_file() or not self.path.exists():
             return
-        if not self.path.is_dir() or any(entry.name != LOCK for entry in self.path.iterdir()):
+        half_begun = {LOCK, f"{_STARTED}.tmp"}
+        if not self.path.is_dir() or any(e.name not in half_begun for e in self.path.iterdir()):
             raise UserError(f"{self.path}: not a run directory of ours, so left alone; move it")
 
     @property
@@ -119,7 +149,7 @@ class RunDirectory:
         return target
 
     def finish(self, inputs_hash: str) -> None:
-        write_json(self.path / _DONE, {"inputs_hash": inputs_hash})
+        write_json(self.path / _DONE, {"inputs_hash": inputs_hash, "files": self._files()})
 
     def record(self) -> dict[str, Any]:
         """What ``start`` wrote."""

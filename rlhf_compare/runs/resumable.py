@@ -22,7 +22,7 @@ else:  # the Trainer class comes after this one in the order of bases
     Trainer = object
 
 _SINKS = (MetricsLog, ProgressBar)  # the tracker ends with the stage
-_SHARE = 50  # a checkpoint that takes a second is due 50 seconds after the last at the earliest
+_ADAM = 3  # a weight and what Adam keeps of it
 
 # what the Trainer and TRL's trainers add up between two log rows, or never save
 _COUNTERS = ("_total_loss_scalar", "_globalstep_last_logged", "_total_train_tokens")
@@ -66,7 +66,8 @@ class ResumableTrainer(Trainer):
         self._epoch_ended = self._saved = False
         self._stop = StopRequest()
         self._seconds_before = 0.0  # of training, in processes that were interrupted
-        self._last_checkpoint, self._took = time.monotonic(), 0.0
+        self._last_checkpoint = time.time()
+        self._took: float | None = None  # the last checkpoint, in seconds
 
     # --- what subclasses add to
 
@@ -142,7 +143,7 @@ class ResumableTrainer(Trainer):
 
     def _after_training(self, store: Checkpoints) -> None:
         trained = self._resumed is not None and self._resumed.values["trained"]
-        long = time.time() - self._started > store.seconds
+        long = time.time() - self._last_checkpoint > store.wait(self._took, self._size())
         if not trained and (self._stop or long):
             self._write_checkpoint(store, trained=True)
         if self._stop:
@@ -191,14 +192,19 @@ class ResumableTrainer(Trainer):
         whole = not ended and float(self.state.epoch).is_integer()
         if store is None or whole or self._ends_now():
             return
-        wait = max(store.seconds, _SHARE * self._took) if store.seconds else 0.0
-        if self._stop or self._saved or time.time() - self._last_checkpoint >= wait:
+        due = time.time() - self._last_checkpoint >= store.wait(self._took, self._size())
+        if self._stop or self._saved or due:
             self._write_checkpoint(store, epoch_ended=ended)
         if self._stop:
             raise StageStoppedError(
                 f"{store.label}: stopped at step {self.state.global_step} of "
                 f"{self.state.max_steps}; the same command goes on from there"
             )
+
+    def _size(self) -> int:
+        """Bytes of a checkpoint, about."""
+        weights = self.accelerator.unwrap_model(self.model).parameters()
+        return _ADAM * sum(p.numel() * p.element_size() for p in weights if p.requires_grad)
 
     def _ends_now(self) -> bool:
         over: bool = self.state.global_step >= self.state.max_steps

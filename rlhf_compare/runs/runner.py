@@ -9,7 +9,7 @@ from typing import Any
 
 from rlhf_compare import __version__
 from rlhf_compare.data.store import DataDirectory
-from rlhf_compare.errors import StageFailedError, UserError
+from rlhf_compare.errors import StageFailedError, StageStoppedError, StorageError, UserError
 from rlhf_compare.runs.checkpoints import FOLDER, SECONDS, Checkpoints, step_of
 from rlhf_compare.runs.config import TrackingConfig
 from rlhf_compare.runs.differences import describe
@@ -133,13 +133,20 @@ class StageRunner:
             raise storage_fault(error, directory.path, "cannot be written") from error
         try:
             goes_on, notes = self._settle(stage, identity)
-            done = directory.is_done(stage.inputs_hash)
-            self.say(f"{label}: {'done before, kept' if done else 'running'} ({directory.path})")
+            lack = directory.why_not_done(stage.inputs_hash)
+            kept = "done before, kept" if lack is None else "running"
+            self.say(f"{label}: {kept} ({directory.path})")
             for note in notes:
                 self.say(f"{label}: {note}")
-            if not done:
-                self._start(stage, identity, goes_on)
-                self._work(stage, label, identity, run)
+            if lack is not None:
+                checkpoints = Checkpoints(
+                    directory.path / FOLDER, label, self.say, self.checkpoint_seconds
+                )
+                if not goes_on or checkpoints.newest() is None:
+                    if goes_on:
+                        self.say(f"{label}: starts again from nothing: {lack}")
+                    self._start(stage, identity)
+                self._work(stage, checkpoints, identity, run)
         finally:
             share(directory.path)
 
@@ -169,12 +176,7 @@ class StageRunner:
         move(kept.path, directory.path)
         return True, [*notes, f"taken back from {kept.path.name}"]
 
-    def _start(self, stage: Stage, identity: dict[str, Any], goes_on: bool) -> None:
-        """Leave what an interrupted run left where there is a checkpoint, else begin anew."""
-        folder = stage.directory.path / FOLDER
-        if goes_on and folder.is_dir() and any(folder.glob("step-*")):
-            (stage.directory.path / _ERROR).unlink(missing_ok=True)
-            return
+    def _start(self, stage: Stage, identity: dict[str, Any]) -> None:
         stage.directory.start(
             {
                 **identity,
@@ -187,11 +189,12 @@ class StageRunner:
     def _work(
         self,
         stage: Stage,
-        label: str,
+        checkpoints: Checkpoints,
         identity: dict[str, Any],
         run: Callable[[StageContext], None],
     ) -> None:
-        directory = stage.directory
+        directory, label = stage.directory, checkpoints.label
+        (directory.path / _ERROR).unlink(missing_ok=True)
         context = StageContext(
             name=identity["stage"],
             seed=identity["seed"],
@@ -200,9 +203,7 @@ class StageRunner:
             cache=self.root.parent / ".cache",  # a name that no recipe can have
             tracking=self._tracking,
             recipe=self._recipe,
-            checkpoints=Checkpoints(
-                directory.path / FOLDER, label, self.say, self.checkpoint_seconds
-            ),
+            checkpoints=checkpoints,
             say=self.say,
         )
         try:
@@ -215,7 +216,8 @@ class StageRunner:
             self.say(f"{label}: {self._interrupted(directory)}")
             raise
         except Exception as error:
-            failure = self._failure(error, label, directory)
+            shared = label == identity["stage"]
+            failure = self._failure(error, label, directory, shared)
             if isinstance(failure, StageFailedError):
                 # what needs this stage is told so, and the stage is not run anew for it
                 self._failed[label] = failure
@@ -228,9 +230,19 @@ class StageRunner:
             return f"interrupted; the same command goes on from step {step_of(steps[-1])}"
         return "interrupted; the same command starts this stage again, finished ones are kept"
 
-    def _failure(self, error: Exception, label: str, directory: RunDirectory) -> Exception:
-        """What to raise for a stage's error: one line, with the file that holds the traceback."""
-        if isinstance(error, UserError) and not isinstance(error, StageFailedError):
+    def _failure(
+        self, error: Exception, label: str, directory: RunDirectory, shared: bool
+    ) -> Exception:
+        """What to raise for a stage's error: one line, with the file that holds the traceback.
+
+        Args:
+            shared: by all methods and seeds: where a person has to mend the recipe or the data of
+                such a stage, nothing else can go on.
+        """
+        if isinstance(error, StorageError | StageStoppedError):
+            return error
+        ours = isinstance(error, UserError)
+        if shared and ours and not isinstance(error, StageFailedError):
             return error
         if is_storage_fault(error):
             return storage_fault(error, directory.path, f"{label} could not write")
@@ -240,8 +252,11 @@ class StageRunner:
             file.write_text(text, encoding="utf-8")
         except OSError as refused:
             return storage_fault(refused, file, f"{label} failed and could not say why: {error}")
-        what = str(error) if isinstance(error, StageFailedError) else _one_line(error)
-        return StageFailedError(f"{what}; the traceback is in {file}")
+        what = str(error) if ours else _one_line(error)
+        failure = StageFailedError(f"{what}; the traceback is in {file}")
+        if ours:
+            failure.exit_code = error.exit_code
+        return failure
 
 
 def _one_line(error: Exception) -> str:

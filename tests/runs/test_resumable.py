@@ -15,6 +15,7 @@ from rlhf_compare.errors import StageStoppedError, StorageError
 from rlhf_compare.pipeline import Pipeline
 from rlhf_compare.recipe import load_recipe
 from rlhf_compare.runs import resuming
+from rlhf_compare.runs.checkpoints import Checkpoints
 from rlhf_compare.runs.resumable import ResumableTrainer
 
 STAGES = ["sft", "reward", "ppo", "dpo"]
@@ -217,6 +218,36 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
     assert any(newest.name in line and "damaged" in line and file.name in line for line in lines)
     assert any(f"goes on from step {int(older.name[5:])} of" in line for line in lines)
     assert_same_run(straight, root, "sft")
+
+
+def test_where_no_checkpoint_is_sound_the_stage_starts_again(
+    recipe_file: Path, straight: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        folder = interrupted(recipe_file, root, "sft", patch, 5)
+    for checkpoint in folder.glob("step-*"):
+        (checkpoint / "optimizer.pt").unlink()
+    lines = train(recipe_file, root, "sft")
+    assert sum("is damaged" in line for line in lines) == 2
+    assert "sft: starts again from nothing: it did not finish" in lines
+    assert_same_run(straight, root, "sft")
+
+
+@pytest.mark.parametrize(
+    ("took", "size", "wait"),
+    [
+        (None, 8e6, 5.0),  # a small model: the least
+        (None, 2e8, 50.0),  # a second for a checkpoint at 200 MB/s
+        (None, 1e12, 300.0),  # nobody waits longer for a first one
+        (0.02, 8e6, 5.0),
+        (2.0, 8e6, 100.0),  # 2 % of the time
+    ],
+)
+def test_checkpoints_take_at_most_a_fiftieth_of_the_time(
+    tmp_path: Path, took: float | None, size: float, wait: float
+) -> None:
+    assert Checkpoints(tmp_path, "sft", print).wait(took, int(size)) == wait
+    assert Checkpoints(tmp_path, "sft", print, seconds=0).wait(took, int(size)) == 0
 
 
 @pytest.mark.parametrize("how", ["kill", "full"])

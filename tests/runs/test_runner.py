@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from rlhf_compare.errors import StageFailedError, StorageError, UserError
+from rlhf_compare.errors import DataError, RecipeError, StageFailedError, StorageError, UserError
 from rlhf_compare.inputs import sft_inputs
 from rlhf_compare.pipeline import Pipeline
 from rlhf_compare.recipe import load_recipe
@@ -76,6 +76,34 @@ def test_a_half_finished_one_is_set_aside_too(run: Run, tmp_path: Path) -> None:
     run(2)
     (aside,) = tmp_path.glob("a-0.*")
     assert (aside / "value").read_text() == "1" and not (aside / "done.json").exists()
+
+
+def test_what_is_made_anew_says_why(run: Run, tmp_path: Path) -> None:
+    run(1)
+    assert not any("again" in line for line in run(1))
+    (tmp_path / "a-0" / "value").unlink()
+    said = run(1)
+    assert "a-0: starts again from nothing: value is missing" in said and value(tmp_path) == "1"
+
+    def stop(_: StageContext) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(2, work=stop)
+    assert "a-0: starts again from nothing: it did not finish" in run(2)
+
+
+@pytest.mark.parametrize("kind", [RecipeError, DataError, ValueError])
+def test_any_error_of_a_seed_is_that_seeds_failure(
+    run: Run, tmp_path: Path, kind: type[Exception]
+) -> None:
+    def fail(_: StageContext) -> None:
+        raise kind("r is 0")
+
+    with pytest.raises(StageFailedError, match="r is 0; the traceback is in") as error:
+        run(1, work=fail)
+    assert "in fail" in (tmp_path / "a-0" / "error.txt").read_text()
+    assert error.value.exit_code == (1 if kind is ValueError else 2)
 
 
 def test_a_folder_of_somebody_else_is_left_alone(run: Run, tmp_path: Path) -> None:
