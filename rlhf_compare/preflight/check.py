@@ -9,6 +9,7 @@ from rlhf_compare.ppo.stage import ppo_arguments
 from rlhf_compare.preflight.lora import lora_faults
 from rlhf_compare.preflight.models import length_faults, model_faults
 from rlhf_compare.preflight.trainers import trainer_faults
+from rlhf_compare.preflight.trials import refusal
 from rlhf_compare.recipe import Recipe
 from rlhf_compare.reward.stage import reward_arguments
 from rlhf_compare.runs.arguments import StageSection
@@ -35,7 +36,11 @@ def check_recipe(recipe: Recipe, output_dir: str) -> None:
         faults += _faults_of(part)
     for name, section, build in _stages(recipe, output_dir):
         own = _faults_of(lambda s=section, b=build, n=name: trainer_faults(n, s, b()))  # type: ignore[misc]
-        base = recipe.base(name)  # what a variant has from its method is said once
+        base = "reward" if name == "reward" else recipe.base(name)
+        if not own and not any(fault.startswith("model.lora") for fault in faults):
+            refused = refusal(base, build(), recipe.model.lora)
+            own = [] if refused is None else [f"{name}: {refused}"]
+        # what a variant has from its method is said once
         faults += [fault for fault in own if fault.replace(name, base, 1) not in faults]
     if faults:
         raise RecipeError("\n".join(dict.fromkeys(faults)))

@@ -17,6 +17,10 @@ _REFUSED = {
     errno.EFBIG: "the file is larger than the file system or a limit allows",
 }
 
+# what writers without the system's number say of a file that was cut short; torch's says it on the
+# way out of a write that failed
+_CUT_SHORT = ("PytorchStreamWriter failed writing", "unexpected pos")
+
 
 def sync(path: Path) -> None:
     """Wait until a file, or the names in a directory, are on the disk."""
@@ -40,7 +44,9 @@ def storage_fault(error: BaseException, path: Path, what: str, needed: int = 0) 
     """
     number = getattr(error, "errno", None)
     named = getattr(error, "filename", None)
-    reason = _REFUSED.get(number or 0) or str(error).strip().split("\n")[0] or type(error).__name__
+    text = str(error).strip().split("\n")[0]
+    full = os.strerror(errno.ENOSPC) in text or any(words in text for words in _CUT_SHORT)
+    reason = _REFUSED.get(errno.ENOSPC if full else number or 0) or text or type(error).__name__
     try:
         there = next(p for p in (path, *path.absolute().parents) if p.exists())
         room = f", {shutil.disk_usage(there).free:,} bytes are free"
@@ -62,7 +68,7 @@ def is_storage_fault(error: BaseException) -> bool:
         if number in _REFUSED and isinstance(seen, OSError):
             return True
         text = str(seen)
-        if os.strerror(errno.ENOSPC) in text or "PytorchStreamWriter failed writing" in text:
+        if os.strerror(errno.ENOSPC) in text or any(words in text for words in _CUT_SHORT):
             return True
         seen = seen.__cause__ or seen.__context__
     return False

@@ -214,3 +214,37 @@ def test_an_adapter_on_the_head_is_refused_where_dpo_trains(targets: str) -> Non
     (fault,) = head_faults(recipe_of(f"model.lora={{r: 4, target_modules: {targets}}}"))
     assert fault.startswith("model.lora.target_modules: lm_head: DPO reads")
     assert head_faults(recipe_of("model.lora={r: 4, target_modules: [c_attn]}")) == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        (("dpo.sync_ref_model=true",), ["dpo: ", "sync_ref_model", "precompute_ref_log_probs"]),
+        ((LORA, "ppo.reference_ema=0.9"), ["ppo: reference_ema", "adapters"]),
+        (("model.lora={r: 4, task_type: SEQ_CLS}",), ["modules_to_save"]),
+        (("sft.save_strategy=best",), ["sft: ", "metric_for_best_model"]),
+        (("sft.eval_strategy=epoch",), ["sft: ", "eval_dataset"]),
+        (("reward.eval_strategy=epoch",), ["reward: ", "eval_dataset"]),
+        (("sft.packing=true",), ["sft: ", "packing", "max_length"]),
+    ],
+)
+def test_a_combination_that_a_trainer_refuses(overrides: tuple[str, ...], parts: list[str]) -> None:
+    assert_refused(overrides, *parts)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "sft.eos_token=</s>",  # of a tokenizer that is not here yet
+        "ppo.stop_token_id=50256",
+        "ppo.value_trunk=shared",
+        "ppo.response_length=100",
+        "reward.early_stopping_patience=2",
+        "dpo.precompute_ref_log_probs=false",
+        "dpo.loss_type=[bco_pair]",
+        "model.lora={r: 4, target_modules: [c_fc], layers_to_transform: [1]}",
+    ],
+)
+def test_what_only_the_recipes_own_model_can_answer_is_not_refused(override: str) -> None:
+    more = ("dpo.loss_weights=[1.0]",) if "bco" in override else ()
+    check_recipe(recipe_of(override, *more), "runs/tiny/check")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from rlhf_compare.errors import DataError, RecipeError, StageFailedError, StorageError, UserError
@@ -163,12 +164,27 @@ def test_a_failure_leaves_its_traceback_and_one_line(run: Run, tmp_path: Path) -
     assert not file.exists()
 
 
-def test_a_full_disk_is_named(run: Run, tmp_path: Path) -> None:
-    def fail(_: StageContext) -> None:
-        raise OSError(28, "No space left on device", "/somewhere/metrics.jsonl")
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device", "/somewhere/metrics.jsonl"),
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 96192 vs 96084"),
+        RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_is_named(run: Run, tmp_path: Path, error: Exception) -> None:
+    """However the writer that met it puts it."""
 
-    with pytest.raises(StorageError, match=r"/somewhere/metrics.jsonl: .*full.* bytes are free"):
+    def fail(_: StageContext) -> None:
+        raise error
+
+    place = getattr(error, "filename", None) or str(tmp_path / "a-0")
+    with pytest.raises(StorageError) as raised:
         run(1, work=fail)
+    message = str(raised.value)
+    assert message.startswith(place) and "the disk is full, " in message
+    assert "bytes are free" in message and "\n" not in message
 
 
 # --- the pipeline
