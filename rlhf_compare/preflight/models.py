@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
@@ -30,12 +32,34 @@ def model_faults(recipe: Recipe) -> list[str]:
         faults += config_faults("model.config", recipe.model.config, AutoModelForCausalLM)
     elif recipe.model.path is not None:
         faults += folder_faults("model.path", recipe.model.path)
+    else:
+        faults += hub_id_faults("model.hub_id", str(recipe.model.hub_id))
     backbone = recipe.section("reward").given().get("backbone")
     if isinstance(backbone, dict):
         faults += config_faults("reward.backbone", backbone, AutoModel)
     elif backbone is not None and Path(backbone).exists():
         faults += folder_faults("reward.backbone", backbone)
+    elif backbone is not None:
+        faults += hub_id_faults("reward.backbone", backbone)
     return faults
+
+
+def hub_id_faults(field: str, name: str) -> list[str]:
+    """Why no model of the hub can have this name."""
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return [f"{field}: no folder {name!r}, and no model of the hub can be called that"]
+    return []
+
+
+def hub_faults(field: str, name: str) -> list[str]:
+    """Whether a model of the hub can be had: its configuration is read, from the cache or there."""
+    try:
+        AutoConfig.from_pretrained(name)
+    except Exception as error:
+        return [f"{field}: {name!r} cannot be loaded: {first_line(error)}"]
+    return []
 
 
 def config_faults(field: str, values: dict[str, Any], kind: Any) -> list[str]:

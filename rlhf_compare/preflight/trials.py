@@ -1,5 +1,5 @@
 """Each stage's trainer, built as the stage builds it but on a model of a few weights and rows of a
-few tokens: trainers refuse combinations of settings that no single setting tells of."""
+few tokens, and one step of it: trainers refuse combinations that no single setting tells of."""
 
 import logging
 import tempfile
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from datasets import Dataset
 from peft import LoraConfig
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -16,9 +17,11 @@ from transformers import (
     GPT2ForSequenceClassification,
     GPT2LMHeadModel,
     PreTrainedTokenizerFast,
+    Trainer,
 )
 
 from rlhf_compare.data.quiet import no_bars
+from rlhf_compare.dpo.reference import CachedLogps, with_logps
 from rlhf_compare.dpo.trainer import EncodedDPOTrainer
 from rlhf_compare.models.adapters import Hats, lora_config
 from rlhf_compare.models.tokenizer import first_line
@@ -52,6 +55,11 @@ def refusal(base: str, args: Any, lora: dict[str, Any] | None) -> str | None:
         if getattr(args, name, None) is not None:
             setattr(args, name, None)
     args.full_determinism = False  # a switch for the whole process
+    args.gradient_accumulation_steps = args.gradient_accumulation_steps if base == "ppo" else 1
+    for switch in ("torch_compile", "dataloader_drop_last", "dataloader_persistent_workers"):
+        setattr(args, switch, False)  # slow, or for more rows than a trial has
+    args.dataloader_num_workers, args.dataloader_prefetch_factor = 0, None
+    args.max_steps = args.max_steps if base == "ppo" else 1
     here = {k: v for k, v in (lora or {}).items() if k not in _OF_THE_POLICY}
     adapters = None if lora is None else lora_config({**here, "target_modules": ["c_attn"]})
     build = {"sft": _sft, "reward": _reward, "ppo": _ppo, "dpo": _dpo}[base]
@@ -79,12 +87,13 @@ def _undisturbed() -> Iterator[None]:
 
 def _sft(args: Any, _: LoraConfig | None) -> None:
     rows = {"input_ids": [_PROMPT + _BETTER] * 2, "completion_mask": [[0, 0, 1, 1]] * 2}
-    MeteredSFTTrainer(
+    trainer = MeteredSFTTrainer(
         model=_policy(),
         args=args,
         train_dataset=Dataset.from_dict(rows),
         processing_class=_tokenizer(),
     )
+    _step(trainer)
 
 
 def _reward(args: Any, _: LoraConfig | None) -> None:
@@ -95,13 +104,14 @@ def _reward(args: Any, _: LoraConfig | None) -> None:
             "scores": [[1.0, 0.0]] * 2,
         }
     )
-    RankingTrainer(
+    trainer = RankingTrainer(
         model=_scorer(),
         args=args,
         train_dataset=rows,
         eval_dataset=None if args.early_stopping_patience is None else rows,
         processing_class=_tokenizer(),
     )
+    _step(trainer)
 
 
 def _ppo(args: Any, lora: LoraConfig | None) -> None:
@@ -122,10 +132,11 @@ def _ppo(args: Any, lora: LoraConfig | None) -> None:
 
 
 class _WithoutReference(EncodedDPOTrainer):
-    """Its log-probabilities are nobody's, so none are computed."""
+    """Its log-probabilities are nobody's, so none are computed and no bar is shown."""
 
     def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
-        return dataset
+        zeros = torch.zeros(len(dataset))
+        return with_logps(dataset, CachedLogps(zeros, zeros, 0.0))
 
 
 def _dpo(args: Any, lora: LoraConfig | None) -> None:
@@ -133,7 +144,7 @@ def _dpo(args: Any, lora: LoraConfig | None) -> None:
     parts = (_PROMPT, _BETTER, _WORSE)
     rows = Dataset.from_dict({k: [v] * 2 for k, v in zip(columns, parts, strict=True)})
     live = lora is None and not args.precompute_ref_log_probs
-    _WithoutReference(
+    trainer = _WithoutReference(
         model=_policy(),
         ref_model=_policy() if live else None,
         args=args,
@@ -143,6 +154,13 @@ def _dpo(args: Any, lora: LoraConfig | None) -> None:
         peft_config=lora,
         probe=_no_probe,
     )
+    _step(trainer)
+
+
+def _step(trainer: Trainer) -> None:
+    """What fails as training begins; left to the stage where processes share a model."""
+    if not (trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled):
+        trainer.train()
 
 
 def _no_probe(_: Any) -> dict[str, float]:

@@ -40,7 +40,7 @@ _POSITIVE = {
 }  # fmt: skip
 _NOT_NEGATIVE = {
     "learning_rate", "weight_decay", "adam_epsilon", "max_grad_norm", "warmup_steps",
-    "kl_coef", "vf_coef", "label_smoothing", "value_learning_rate",
+    "kl_coef", "vf_coef", "label_smoothing", "value_learning_rate", "center_rewards_coefficient",
 }  # fmt: skip
 _UNIT = {"gamma", "lam", "adam_beta1", "adam_beta2"}
 

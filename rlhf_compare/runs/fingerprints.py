@@ -71,7 +71,11 @@ def hub_commit(repo: str, revision: str | None, kind: str = "model") -> str | No
     from huggingface_hub.file_download import repo_folder_name
 
     wanted = revision or "main"
-    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type=kind)
+    try:
+        name = repo_folder_name(repo_id=repo, repo_type=kind)
+    except ValueError:  # no id at all: loading it will say so
+        return None
+    folder = Path(constants.HF_HUB_CACHE) / name
     for known in (folder / "refs" / wanted, folder / "snapshots" / wanted):
         if known.is_file():
             return known.read_text().strip()

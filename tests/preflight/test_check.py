@@ -226,6 +226,10 @@ def test_an_adapter_on_the_head_is_refused_where_dpo_trains(targets: str) -> Non
         (("sft.eval_strategy=epoch",), ["sft: ", "eval_dataset"]),
         (("reward.eval_strategy=epoch",), ["reward: ", "eval_dataset"]),
         (("sft.packing=true",), ["sft: ", "packing", "max_length"]),
+        (("dpo.activation_offloading=true",), ["dpo: "]),
+        (("reward.eval_on_start=true",), ["reward: ", "eval_dataset"]),
+        (("reward.backbone=/nope",), ["reward.backbone: no folder '/nope'"]),
+        (("reward.backbone=a/b/c",), ["reward.backbone: no folder 'a/b/c'"]),
     ],
 )
 def test_a_combination_that_a_trainer_refuses(overrides: tuple[str, ...], parts: list[str]) -> None:
@@ -248,3 +252,18 @@ def test_a_combination_that_a_trainer_refuses(overrides: tuple[str, ...], parts:
 def test_what_only_the_recipes_own_model_can_answer_is_not_refused(override: str) -> None:
     more = ("dpo.loss_weights=[1.0]",) if "bco" in override else ()
     check_recipe(recipe_of(override, *more), "runs/tiny/check")
+
+
+def test_tokens_and_models_of_the_hub_are_asked_for_before_sft(
+    tmp_path: Path, tokenizer: Any, no_network: None
+) -> None:
+    data = data_with(tmp_path, 64)
+    tokenizer.save_pretrained(data.tokenizer)
+    wrong = ("dpo.pad_token=nope", "sft.eos_token=nope", "reward.backbone=nobody/nothing")
+    with pytest.raises(RecipeError) as error:
+        check_rows(recipe_of(*wrong), data, ("sft", "ppo", "dpo"), "runs/tiny/check")
+    faults = str(error.value).split("\n")
+    starts = ("reward.backbone: 'nobody/nothing' cannot", "sft.eos_token: ", "dpo.pad_token: ")
+    assert len(faults) == 3
+    assert all(fault.startswith(start) for fault, start in zip(faults, starts, strict=True))
+    check_rows(recipe_of(*wrong[:1]), data, ("sft", "ppo"), "runs/tiny/check")

@@ -170,7 +170,9 @@ def test_a_failure_leaves_its_traceback_and_one_line(run: Run, tmp_path: Path) -
         OSError(28, "No space left on device", "/somewhere/metrics.jsonl"),
         RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 96192 vs 96084"),
         RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"),
-        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        SafetensorError(
+            "Error while serializing: I/O error: No space left on device (os error 28)"
+        ),
     ],
 )
 def test_a_full_disk_is_named(run: Run, tmp_path: Path, error: Exception) -> None:
