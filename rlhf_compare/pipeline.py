@@ -20,7 +20,7 @@ from peft import LoraConfig
 from rlhf_compare.data.stage import prepare_data
 from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.data.views import dpo_view, prompt_view, require_rows
-from rlhf_compare.dpo.trainer import train_dpo
+from rlhf_compare.dpo.stage import train_dpo
 from rlhf_compare.errors import StageFailedError
 from rlhf_compare.evaluation.probe import Probe
 from rlhf_compare.evaluation.stage import evaluate_policy, evaluation_prompts, pairs_of
@@ -41,7 +41,7 @@ from rlhf_compare.reward.stage import require_healthy, train_reward
 from rlhf_compare.runs.checkpoints import SECONDS
 from rlhf_compare.runs.runner import Stage, StageRunner
 from rlhf_compare.runs.stage import StageContext
-from rlhf_compare.sft.trainer import train_sft
+from rlhf_compare.sft.stage import train_sft
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rlhf_compare.dpo.trainer import dpo_arguments
+from rlhf_compare.dpo.stage import dpo_arguments
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.ppo.stage import ppo_arguments
 from rlhf_compare.preflight.lora import lora_faults
@@ -14,7 +14,7 @@ from rlhf_compare.recipe import Recipe
 from rlhf_compare.reward.stage import reward_arguments
 from rlhf_compare.runs.arguments import StageSection
 from rlhf_compare.runs.wandb_account import check_tracking
-from rlhf_compare.sft.trainer import sft_arguments
+from rlhf_compare.sft.stage import sft_arguments
 
 
 def check_recipe(recipe: Recipe, output_dir: str) -> None:

@@ -2,16 +2,8 @@
 
 from typing import Any
 
-from transformers import PreTrainedTokenizerBase, set_seed
-from trl import SFTConfig, SFTTrainer
+from trl import SFTTrainer
 
-from rlhf_compare.data.views import sft_view
-from rlhf_compare.models.config import ModelConfig
-from rlhf_compare.models.policy import build_policy
-from rlhf_compare.models.tokenizer import load_tokenizer
-from rlhf_compare.runs.arguments import StageSection, build_arguments
-from rlhf_compare.runs.directory import write_json
-from rlhf_compare.runs.stage import StageContext
 from rlhf_compare.runs.trainer import StageTrainer
 
 
@@ -23,36 +15,3 @@ class MeteredSFTTrainer(StageTrainer, SFTTrainer):
         loss = super().compute_loss(model, *args, **kwargs)
         self.meter.count(trained=int(self._total_train_tokens - before))
         return loss
-
-
-def sft_arguments(section: StageSection, output_dir: str, seed: int) -> SFTConfig:
-    """The trainer's arguments; the data layer has already cut to the maximum length."""
-    return build_arguments(
-        SFTConfig, section, "sft", output_dir, seed, completion_only_loss=True, max_length=None
-    )
-
-
-def train_sft(context: StageContext, section: StageSection, model: ModelConfig) -> None:
-    """Train the SFT model and leave it, with the tokenizer, in the stage's directory."""
-    args = sft_arguments(section, str(context.directory.path), context.seed)
-    with context.meter.phase("load"):
-        tokenizer: PreTrainedTokenizerBase = load_tokenizer(context.data.tokenizer)
-        set_seed(context.seed)  # a model from a configuration draws its weights here
-        policy = build_policy(model, tokenizer)
-    with context.meter.phase("data"):
-        train = sft_view(context.data.train())
-        trainer = MeteredSFTTrainer(
-            model=policy,
-            args=args,
-            train_dataset=train,
-            processing_class=tokenizer,
-            meter=context.meter,
-            checkpoints=context.checkpoints,
-            callbacks=context.callbacks("loss"),
-        )
-    trainer.train()
-    with context.meter.phase("save"):
-        policy.save_pretrained(context.directory.model)
-        size = {"parameters": policy.num_parameters()}
-        write_json(context.directory.path / "model_size.json", size)
-        tokenizer.save_pretrained(context.directory.model)

@@ -18,7 +18,8 @@ from rlhf_compare.data.prepare import PreparedData, prepare
 from rlhf_compare.data.turns import closing_id, opening_of, turn_ends
 from rlhf_compare.data.views import dpo_view, prompt_view, ranked_view, sft_view
 from rlhf_compare.dpo.config import DPOSection
-from rlhf_compare.dpo.trainer import EncodedDPOTrainer, dpo_arguments
+from rlhf_compare.dpo.stage import dpo_arguments
+from rlhf_compare.dpo.trainer import EncodedDPOTrainer
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.models.config import ModelConfig
 from rlhf_compare.models.generation import generate
@@ -32,7 +33,8 @@ from rlhf_compare.reward.config import RewardSection
 from rlhf_compare.reward.stage import reward_arguments
 from rlhf_compare.reward.trainer import RankingTrainer
 from rlhf_compare.sft.config import SFTSection
-from rlhf_compare.sft.trainer import MeteredSFTTrainer, sft_arguments
+from rlhf_compare.sft.stage import sft_arguments
+from rlhf_compare.sft.trainer import MeteredSFTTrainer
 from rlhf_compare.tensors.padding import pad_sequences
 
 from ..models.families import LLAMA_3, byte_level, metaspace

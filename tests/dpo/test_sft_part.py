@@ -10,7 +10,8 @@ from torch import Tensor
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from rlhf_compare.dpo.config import DPOSection
-from rlhf_compare.dpo.trainer import EncodedDPOTrainer, dpo_arguments
+from rlhf_compare.dpo.stage import dpo_arguments
+from rlhf_compare.dpo.trainer import EncodedDPOTrainer
 
 from ..conftest import small_config
 
