@@ -105,7 +105,8 @@ def parse_messages(value: list[Any], field: str) -> tuple[Turn, ...]:
 
 
 def content_of(value: object, where: str) -> str:
-    """The text of a message, or of a system column. Typed parts of text are joined as chat templates join them."""
+    """The text of a message or of a system column. Typed parts of text are joined as chat templates
+    join them."""
     if not isinstance(value, list):
         return check_text(value, where)
     texts = []

@@ -2,6 +2,7 @@
 
 from rlhf_compare.data.conversation import is_transcript
 from rlhf_compare.data.formats.columns import Column, says_the_same, share
+from rlhf_compare.data.formats.completions import check_grades
 from rlhf_compare.data.formats.draft import Draft, LayoutError
 from rlhf_compare.data.formats.names import (
     META,
@@ -13,7 +14,7 @@ from rlhf_compare.data.formats.names import (
     words,
 )
 from rlhf_compare.data.formats.questions import opens_with_question
-from rlhf_compare.data.formats.responses import check_grades, is_numeric
+from rlhf_compare.data.formats.responses import is_numeric
 
 _MOST = 0.9
 

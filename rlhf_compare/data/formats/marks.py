@@ -21,7 +21,7 @@ _NUMBERS = {"1": True, "1.0": True, "0": False, "0.0": False, "-1": False, "-1.0
 _LABELS = {"label", "labels", "ktotag"}
 _GOOD = {"safe", "good", "correct", "chosen", "preferred", "accepted", "desirable",
          "helpful", "harmless", "thumbs", "thumb", "liked", "like", "upvoted", "passed", "pass",
-         "valid", "approved", "success", "feedback", "verdict", "acceptable", "selected"}  # fmt: skip
+         "valid", "approved", "success", "feedback", "verdict", "selected"}  # fmt: skip
 _BAD = {"unsafe", "bad", "incorrect", "rejected", "undesirable", "harmful", "toxic", "toxicity",
         "wrong", "flagged", "hallucinated", "hallucination", "disliked", "invalid"}  # fmt: skip
 _ASKS = {"is", "if", "was"}

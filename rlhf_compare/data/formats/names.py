@@ -48,7 +48,8 @@ META = {
     "id", "ids", "model", "models", "source", "sources", "name", "names", "length", "len", "token",
     "tokens", "count", "num", "number", "type", "types", "category", "categories", "language",
     "lang", "hash", "sha", "sha256", "md5", "url", "urls", "date", "time", "timestamp", "policy",
-    "policies", "generator", "generators", "level", "severity", "version", "format", "strength", "index", "idx", "safe", "metadata",
+    "policies", "generator", "generators", "level", "severity", "version", "format", "strength",
+    "index", "idx", "safe", "metadata",
     "meta", "info", "dataset", "split", "license", "difficulty", "ability", "subject", "domain",
     "topic", "tag", "tags", "style", "status", "author", "annotator", "worker", "title",
 } | SCORES | RANKS  # fmt: skip

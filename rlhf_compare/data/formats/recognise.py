@@ -14,6 +14,7 @@ from rlhf_compare.data.formats.checks import (
     sides_are_transcripts,
 )
 from rlhf_compare.data.formats.columns import columns_of
+from rlhf_compare.data.formats.completions import find_completion, find_label
 from rlhf_compare.data.formats.draft import ANSWER_ROLES, Draft, LayoutError
 from rlhf_compare.data.formats.example import Row
 from rlhf_compare.data.formats.layout import Layout
@@ -23,8 +24,6 @@ from rlhf_compare.data.formats.questions import (
     find_question,
 )
 from rlhf_compare.data.formats.responses import (
-    find_completion,
-    find_label,
     find_sides,
     rank_columns,
     rank_list,
