@@ -16,6 +16,8 @@ Role = Literal[
     "responses", "scores", "better", "score_chosen", "score_rejected", "label", "topic",
 ]  # fmt: skip
 
+_SEVERAL = ("responses", "scores", "better", "label")
+
 MAX_SEED = 2**32 - 1  # numpy takes no larger one
 
 
@@ -57,6 +59,28 @@ class SourceConfig(Section):
                     f"column left of the colon, the source's right; ours are "
                     f"{', '.join(get_args(Role))}"
                 )
+        return value
+
+    @field_validator("columns")
+    @classmethod
+    def _columns_are_named_once(
+        cls, value: dict[Role, str | tuple[str, ...]]
+    ) -> dict[Role, str | tuple[str, ...]]:
+        taken: dict[str, str] = {}
+        for role, given in value.items():
+            names = (given,) if isinstance(given, str) else given
+            if not names or not all(name.strip() for name in names):
+                raise ValueError(f"{role} names no column")
+            if len(names) > 1 and role not in _SEVERAL:
+                raise ValueError(
+                    f"{role} is one column, here it is {', '.join(names)}; several are for "
+                    f"{', '.join(_SEVERAL)}"
+                )
+            for name in names if role not in ("topic", "label") else ():
+                if name in taken:
+                    other = "twice" if taken[name] == role else f"and {role}"
+                    raise ValueError(f"{name!r} is named for {taken[name]} {other}")
+                taken[name] = role
         return value
 
     @model_validator(mode="after")

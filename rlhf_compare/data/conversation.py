@@ -9,10 +9,12 @@ Turn = tuple[str, str]  # role (system, user, assistant) and text
 
 # hh-rlhf marks turns like this, each after a blank line. A marker inside a line is content.
 _TURN = re.compile(r"(?:^|\n\n)(Human|Assistant): ?")
+# where no blank line marks an answer, turns may stand on lines
+_LINE_TURN = re.compile(r"(?:^|\n+)(Human|Assistant): ?")
 _SPEAKERS = {
     **dict.fromkeys(("system", "developer"), "system"),
     **dict.fromkeys(("user", "human", "prompter"), "user"),
-    **dict.fromkeys(("assistant", "gpt", "chatgpt", "bot", "model"), "assistant"),
+    **dict.fromkeys(("assistant", "gpt", "chatgpt", "chatbot", "bot", "model", "ai"), "assistant"),
 }
 # The fields of a message: who speaks, and what. OpenAI's and TRL's, ShareGPT's, and mixtures.
 _FIELDS = (
@@ -31,8 +33,16 @@ def is_transcript(text: object) -> bool:
     """Whether a text is an hh-rlhf transcript: its first turn is marked, and a human speaks."""
     if not isinstance(text, str):
         return False
-    preamble, *pieces = _TURN.split(text)
+    preamble, *pieces = _pieces(text)
     return not preamble.strip() and "Human" in pieces[::2]
+
+
+def _pieces(text: str) -> list[str]:
+    """What stands before the first turn, then who speaks and what is said, in turns."""
+    pieces = _TURN.split(text)
+    if len(pieces) == 3 and pieces[1] == "Human" and "\nAssistant:" in text:
+        return _LINE_TURN.split(text)
+    return pieces
 
 
 def is_message(value: object) -> bool:
@@ -58,7 +68,7 @@ def parse_turns(transcript: str) -> tuple[Turn, ...]:
     Raises:
         RowDropError: text stands before the first turn.
     """
-    preamble, *pieces = _TURN.split(transcript)
+    preamble, *pieces = _pieces(transcript)
     if preamble.strip() and pieces:
         raise RowDropError("roles_out_of_order", "text before the first turn")
     roles, texts = pieces[::2], pieces[1::2]
@@ -88,12 +98,15 @@ def parse_messages(value: list[Any], field: str) -> tuple[Turn, ...]:
         call = next((name for name in _CALLS if message.get(name)), None)
         if call:
             raise RowDropError("not_only_text", f"{where}: {call}")
-        turns.append((_SPEAKERS[role.lower()], _content(message[fields[1]], f"content of {where}")))
+        turns.append(
+            (_SPEAKERS[role.lower()], content_of(message[fields[1]], f"content of {where}"))
+        )
     return tuple(turns)
 
 
-def _content(value: object, where: str) -> str:
-    """The text of a message. Typed parts of text are joined as chat templates join them."""
+def content_of(value: object, where: str) -> str:
+    """The text of a message or of a system column. Typed parts of text are joined as chat templates
+    join them."""
     if not isinstance(value, list):
         return check_text(value, where)
     texts = []
@@ -101,7 +114,7 @@ def _content(value: object, where: str) -> str:
         if isinstance(part, str):
             texts.append(check_text(part, where))
             continue
-        kind = part.get("type", "text") if isinstance(part, dict) else type(part).__name__
+        kind = (part.get("type") or "text") if isinstance(part, dict) else type(part).__name__
         text = next((part[k] for k in _PART_TEXTS if k in part), None) if kind == "text" else None
         if text is None:
             raise RowDropError("not_only_text", f"{where}: a part of type {str(kind)[:40]!r}")

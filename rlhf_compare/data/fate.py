@@ -11,9 +11,9 @@ from typing import Any
 
 from rlhf_compare.data.config import DataConfig, SourceConfig, TaskConfig
 from rlhf_compare.data.formats import Example, Layout, Row, parse_row
-from rlhf_compare.data.lines import EXTRA_CELLS
 from rlhf_compare.data.reasons import RowDropError
 from rlhf_compare.data.splits import normalise, place_of
+from rlhf_compare.data.tables import CELLS_OFF
 from rlhf_compare.data.tasks import rank, render_prompt
 
 _EXCERPT = 160  # characters of a dropped row that the report shows
@@ -106,8 +106,10 @@ def parse_json(raw: bytes | Row) -> Row:
         raise RowDropError("invalid_json", str(error).split(";")[0][:120]) from error
     if not isinstance(row, dict):
         raise RowDropError("not_an_object", f"it is {type(row).__name__}")
-    if EXTRA_CELLS in row:
-        raise RowDropError("extra_cells", f"{len(row[EXTRA_CELLS] or ())} more")
+    if CELLS_OFF in row:
+        off = int(row[CELLS_OFF])
+        reason = "extra_cells" if off > 0 else "missing_cells"
+        raise RowDropError(reason, f"{abs(off)} {'more' if off > 0 else 'fewer'}")
     return row
 
 

@@ -2,20 +2,18 @@
 
 import csv
 import gzip
-import io
 import json
-import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from rlhf_compare.data.beginnings import refuse_other_kinds
-from rlhf_compare.data.objects import is_whole, rows_of
+from rlhf_compare.data.beginnings import is_packed, refuse_other_kinds
+from rlhf_compare.data.objects import NoRowsError, is_whole, rows_of
+from rlhf_compare.data.tables import table_rows
 from rlhf_compare.errors import DataError
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
-EXTRA_CELLS = "\0cells"  # the key under which a row keeps the cells that no header names
 _BOM = b"\xef\xbb\xbf"
 _TABLES = {".csv": (",", ";", "\t", "|"), ".tsv": ("\t", ",", ";")}
 
@@ -50,7 +48,12 @@ def read_lines(path: Path, split: str = "train") -> Lines:
         raise DataError(
             f"{path}: damaged gzip after line {number} ({error}); fetch the file again"
         ) from error
-    except (OSError, csv.Error) as error:
+    except csv.Error as error:
+        raise DataError(
+            f"{path}: cannot be read after line {number}: {error}; a quote inside a cell is "
+            'doubled (""), and a cell that holds quotes or line breaks stands in quotes'
+        ) from error
+    except OSError as error:
         raise DataError(f"{path}: cannot be read after line {number}: {error}") from error
 
 
@@ -73,17 +76,19 @@ def unit_of(path: Path) -> str:
 
 
 def _open(path: Path) -> BinaryIO:
-    return gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb")  # type: ignore[return-value]
+    return gzip.open(path, "rb") if is_packed(path) else path.open("rb")  # type: ignore[return-value]
 
 
 def _rows(stream: BinaryIO, kind: str | None, split: str) -> Lines:
     if kind in _TABLES:
-        yield from _table_rows(stream, _TABLES[kind])
+        yield from table_rows(stream, _TABLES[kind])
         return
     first, second, lines = _opening(stream)
     if is_whole(first, second, kind == ".json"):
         try:
             rows = rows_of(b"".join(lines) + stream.read(), split)
+        except NoRowsError as error:
+            raise OSError(str(error)) from error
         except ValueError as error:
             if kind == ".json" or not first.lstrip().startswith(b"{"):
                 raise OSError(str(error)) from error
@@ -120,31 +125,3 @@ def _again(lines: list[bytes], stream: BinaryIO) -> Iterator[bytes]:
     yield from lines
     while line := stream.readline():
         yield line
-
-
-def _table_rows(stream: BinaryIO, delimiters: tuple[str, ...]) -> Lines:
-    csv.field_size_limit(sys.maxsize)
-    # bytes that are no UTF-8 become half characters, which the row's checks find
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    header = text.readline()
-    delimiter = next((mark for mark in delimiters if mark in header), delimiters[0])
-    text.seek(0)
-    reader = csv.DictReader(text, delimiter=delimiter, restkey=EXTRA_CELLS)
-    names = reader.fieldnames or []  # reads the header, so that line_num is its last line
-    twice = next((name for name in names if list(names).count(name) > 1), None)
-    if any(not name.isascii() and not _is_text(name) for name in names):
-        raise OSError("its header is no UTF-8; write the file as UTF-8, from its own encoding")
-    if twice is not None:
-        raise OSError(f"two columns are named {twice!r}; rename one of them")
-    start = reader.line_num + 1
-    for row in reader:
-        yield start, json.dumps({str(name): value for name, value in row.items()}).encode()
-        start = reader.line_num + 1
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

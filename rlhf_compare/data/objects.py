@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from rlhf_compare.data.conversation import is_message_list
+from rlhf_compare.data.formats.names import sounds_like_prompt
 
-# An object on one line is a row, unless its only list stands under one of these names.
-_WRAPPERS = ("data", "rows", "examples", "instances", "items", "records", "train", "samples")
 _LINES = "write one object a line"
+
+
+class NoRowsError(ValueError):
+    """A file that is JSON, but no rows."""
 
 
 def is_whole(first: bytes, second: bytes, is_json: bool) -> bool:
@@ -25,7 +28,7 @@ def is_whole(first: bytes, second: bytes, is_json: bool) -> bool:
         return False
     if _parses(first):
         row = json.loads(first.decode("utf-8"))
-        return not second and isinstance(row, dict) and _wrapped(row) is not None
+        return not second and isinstance(row, dict) and not _is_row(row)
     return not _parses(second) and (not second or not second.startswith(b"{"))
 
 
@@ -36,6 +39,7 @@ def rows_of(raw: bytes, split: str) -> list[Any]:
         split: which list is meant where an object holds several.
 
     Raises:
+        NoRowsError: it is an object of columns, or one of several lists.
         ValueError: it is neither an array, nor an object around one, nor a row of objects.
     """
     text = raw.decode("utf-8", errors="surrogateescape")
@@ -67,29 +71,57 @@ def _values(text: str) -> Iterator[Any]:
 
 
 def _unwrapped(value: dict[str, Any], split: str) -> list[Any]:
-    lists = [name for name, rows in value.items() if _holds_rows(rows)]
-    if len(lists) > 1 and split in lists:
-        return list(value[split])
-    if len(lists) > 1:
-        raise ValueError(
-            f"it is one object with several lists: {', '.join(lists[:8])}; choose one with "
+    if _is_row(value):
+        return [value]
+    lists = _lists_in(value)
+    if len(lists) > 1 and split not in lists:
+        raise NoRowsError(
+            f"it is one object with several lists: {', '.join(list(lists)[:8])}; choose one with "
             "data.split"
         )
-    name = lists[0] if lists else None
-    if name is not None:
-        return list(value[name])
-    if value and all(isinstance(rows, list | dict) and len(rows) > 1 for rows in value.values()):
-        raise ValueError(
+    if lists:
+        rows = lists[split] if split in lists else next(iter(lists.values()))
+        inside = [row.get("row") for row in rows]  # as a hub's viewer answers
+        return inside if all(isinstance(row, dict) for row in inside) else rows
+    if _is_columns(value):
+        raise NoRowsError(
             f"it is one object of columns ({', '.join(map(str, list(value)[:8]))}), as pandas' "
             f"to_json writes it; {_LINES} (orient='records', lines=True)"
         )
     return [value]
 
 
-def _wrapped(value: dict[str, Any]) -> str | None:
-    """The key of the list that an object on one line wraps."""
-    lists = [name for name, rows in value.items() if _holds_rows(rows)]
-    return lists[0] if lists and lists[0].lower() in _WRAPPERS else None
+def _is_row(value: dict[str, Any]) -> bool:
+    """Whether an object is one row, as its question or its conversation shows, and wraps none."""
+    if _is_columns(value):
+        return False
+    lists = _lists_in(value)
+    names = [str(name) for name, one in value.items() if isinstance(one, str) or name not in lists]
+    return not lists or any(sounds_like_prompt(name) for name in names)
+
+
+def _lists_in(value: dict[str, Any]) -> dict[str, list[Any]]:
+    """The lists of rows in an object, or in an object inside it."""
+    lists = {str(name): rows for name, rows in value.items() if _holds_rows(rows)}
+    if "rows" in lists and "features" in lists:  # as a hub's viewer answers
+        return {"rows": lists["rows"]}
+    if lists or len(value) != 1:
+        return lists
+    inside = next(iter(value.values()))
+    return _lists_in(inside) if isinstance(inside, dict) else {}
+
+
+def _is_columns(value: dict[str, Any]) -> bool:
+    """Whether every value holds a column: a list of texts or numbers, or an object from their
+    numbers to them."""
+    columns = list(value.values())
+    if all(isinstance(one, list) and not is_message_list(one) for one in columns):
+        plain = all(isinstance(cell, str | int | float) for one in columns for cell in one)
+        return len(columns) > 1 and plain and all(len(one) > 1 for one in columns)
+    return len(columns) > 1 and all(
+        isinstance(one, dict) and len(one) > 1 and all(str(key).isdigit() for key in one)
+        for one in columns
+    )
 
 
 def _holds_rows(value: object) -> bool:

@@ -11,6 +11,7 @@ FAULTS = {
     "not_only_text": "a turn holds something that is not text (an image, a tool call)",
     "invalid_cell": "a cell that should hold a list begins as one, but is none",
     "extra_cells": "the row has more cells than the header",
+    "missing_cells": "the row has fewer cells than the header",
     "new_column": "a prompt or response stands in a column that the first rows do not have",
     "nul_character": "a text holds a NUL character",
     "bad_scores": "scores are not one finite number for each response",

@@ -1,13 +1,18 @@
 """The files of a folder that are one data set: ``train-00000-of-00002.parquet`` and its like."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+from pyarrow.parquet import read_schema
+
+from rlhf_compare.data.beginnings import is_parquet
 from rlhf_compare.data.lines import kind_of
 from rlhf_compare.errors import DataError
 
 SPLITS = ("train", "test", "validation", "valid", "val", "dev", "eval")
 _NUMBERED = re.compile(r"(\d{3,})-of-(\d{3,})")
+_NUMBERS = re.compile(r"[\W_]*\d+")
 _WORD = re.compile(r"[a-z]+")
 
 
@@ -31,14 +36,37 @@ def shards_of(folder: Path, split: str) -> list[Path]:
             ".parquet, .jsonl, .json, .csv or .tsv file"
         )
     named = {path: _split_in(path.relative_to(folder)) for path in found}
-    known = sorted({name for name in named.values() if name is not None})
-    chosen = [path for path in found if named[path] in (None, split)]
-    if split in known:
-        chosen = [path for path in found if named[path] == split]
+    whole = {path: _stem(path) for path in found if _split_in(Path(path.name)) is not None}
+    exact = [name for name in whole.values() if split in (name, _NUMBERS.sub("", name))]
+    chosen = [path for path in found if whole.get(path) in exact]
+    chosen = chosen or [path for path in found if named[path] == split]
+    chosen = chosen or [path for path in found if named[path] is None]
     if not chosen:
+        known = sorted({whole.get(path) or str(named[path]) for path in found})
         raise DataError(f"data.split: {folder} has no split {split!r}; it has {', '.join(known)}")
+    mixed = sorted({whole[path] for path in chosen if path in whole})
+    if len({_NUMBERS.sub("", name) for name in mixed}) > 1:
+        raise DataError(
+            f"data.split: {folder} has several splits {split}: {', '.join(mixed)}; name one of them"
+        )
     _check(folder, chosen, {kinds[path] for path in chosen})
     return chosen
+
+
+def check_columns(files: Sequence[Path]) -> None:
+    """Assert that Parquet files have the same columns.
+
+    Raises:
+        DataError: names two that do not, and their columns.
+    """
+    first = set(read_schema(files[0]).names)
+    for path in files[1:]:
+        names = set(read_schema(path).names)
+        if names != first:
+            raise DataError(
+                f"{files[0].parent}: {files[0].name} and {path.name} have other columns "
+                f"({', '.join(sorted(first ^ names))}); name them one by one in data.sources"
+            )
 
 
 def _check(folder: Path, chosen: list[Path], kinds: set[str | None]) -> None:
@@ -63,7 +91,7 @@ def _check(folder: Path, chosen: list[Path], kinds: set[str | None]) -> None:
 
 
 def _kind(path: Path) -> str | None:
-    return ".parquet" if path.name.lower().endswith(".parquet") else kind_of(path)
+    return ".parquet" if is_parquet(path) else kind_of(path)
 
 
 def _split_in(path: Path) -> str | None:
@@ -74,6 +102,12 @@ def _split_in(path: Path) -> str | None:
         if found:
             return found
     return None
+
+
+def _stem(path: Path) -> str:
+    """The name of a file's split, of two words perhaps: ``train_prefs-00000-of-00001.parquet``."""
+    name = path.name.split(".")[0]
+    return _NUMBERED.split(name)[0].rstrip("-_")
 
 
 def _is_hidden(path: Path, folder: Path) -> bool:

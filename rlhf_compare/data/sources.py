@@ -21,22 +21,27 @@ from datasets import (
 )
 from datasets import logging as datasets_logging
 
-from rlhf_compare.data.beginnings import refuse_other_kinds
+from rlhf_compare.data.beginnings import is_parquet, refuse_other_kinds
 from rlhf_compare.data.config import DataConfig, SourceConfig
 from rlhf_compare.data.fate import parse_json
 from rlhf_compare.data.formats import Layout, LayoutError, Row, recognise
 from rlhf_compare.data.lines import SUFFIXES, kind_of, read_lines, unit_of
 from rlhf_compare.data.quiet import no_bars
 from rlhf_compare.data.reasons import REASONS, RowDropError
-from rlhf_compare.data.shards import shards_of
+from rlhf_compare.data.shards import check_columns, shards_of
 from rlhf_compare.errors import DataError
 
 # A chunk is what is in memory at once; large enough that starting processes for it costs little.
 CHUNK_BYTES = 64 * 2**20
 CHUNK_ROWS = 100_000
+_EXCERPT = 60  # characters of a line that a message shows
 _SAMPLE = 100  # rows whose columns tell the format
 _WAYS_OUT = {
     "invalid_utf8": "write the file as UTF-8 (iconv -f GB18030 -t UTF-8, or from its encoding)",
+    **dict.fromkeys(
+        ("extra_cells", "missing_cells"),
+        "a cell that holds a comma, a quote or a line break stands in quotes",
+    ),
     "not_an_object": "write one JSON object a line, with a name for each text",
 }
 
@@ -146,7 +151,9 @@ def _sample(config: SourceConfig, files: tuple[Path, ...], name: str, unit: str)
             rows.append(parse_json(raw))
         except RowDropError as drop:  # counted when all rows are read
             detail = f" ({drop.detail})" if drop.detail else ""
-            fault = fault or f"{unit} {number}: {drop.reason}, {REASONS[drop.reason]}{detail}"
+            start = raw[:_EXCERPT].decode(errors="replace")
+            seen = f", it begins {start!r}" if drop.reason == "invalid_json" else ""
+            fault = fault or f"{unit} {number}: {drop.reason}, {REASONS[drop.reason]}{detail}{seen}"
     if fault and not rows:
         hint = _WAYS_OUT.get(fault.split(": ")[1].split(",")[0], "write one JSON object a line")
         raise DataError(f"{name}: none of the first rows can be read, {_printable(fault)}; {hint}")
@@ -204,7 +211,7 @@ def _require_file(path: Path) -> None:
         raise DataError(f"data.path: no such file: {path}; set it with data.path=FILE")
     if not os.access(path, os.R_OK):
         raise DataError(f"data.path: {path} is not readable")
-    if path.is_file() and not path.name.endswith(".parquet") and kind_of(path) is None:
+    if path.is_file() and not is_parquet(path) and kind_of(path) is None:
         raise DataError(
             f"data.path: {path.name}: expected {', '.join(SUFFIXES)} (each also .gz), .parquet, "
             "or a folder of such files or of save_to_disk"
@@ -229,8 +236,11 @@ def _columns(config: SourceConfig, files: tuple[Path, ...]) -> Dataset:
     try:
         with no_bars():
             if files:
+                check_columns(files)
                 return load_dataset("parquet", data_files=list(map(str, files)), split="train")
             loaded = load_from_disk(path)
+    except DataError:
+        raise
     except Exception as error:  # datasets wraps every cause in its own generic error
         raise DataError(f"{path}: cannot be read: {_root_cause(error)}") from error
     finally:

@@ -46,7 +46,7 @@ def rank(example: Example, task: TaskConfig, prompt: str) -> Ranked:
             raise example.unpaired
         if len(example.responses) < 2:
             return Ranked(prompt, demonstration=best, feeds=("sft", "ppo"))
-        if len(set(example.responses)) == 1:
+        if all(_say_the_same(example.responses[0], other) for other in example.responses[1:]):
             raise RowDropError("equal_sides")
         feeds = feeds_of(example.scores)
         return Ranked(prompt, example.responses, example.scores, best, feeds)
@@ -67,6 +67,21 @@ def has_marker(response: str, marker: str, match_case: bool = False) -> bool:
     """Whether a response adopts the style: it starts with the marker."""
     fold = str if match_case else str.lower
     return fold(response.lstrip()).startswith(fold(marker))
+
+
+def _say_the_same(one: str, other: str) -> bool:
+    """Whether two texts differ in blanks alone: at their ends, or between the words of a line. Line
+    breaks and indentation mean something, in code for instance."""
+    if one == other:
+        return True
+    ends = [(text.lstrip()[:1], text.rstrip()[-1:]) for text in (one, other)]
+    return ends[0] == ends[1] and _lines(one) == _lines(other)
+
+
+def _lines(text: str) -> list[tuple[str, list[str]]]:
+    """Indentation and words of each line."""
+    lines = [line.rstrip() for line in text.strip().splitlines()]
+    return [(line[: len(line) - len(line.lstrip())], line.split()) for line in lines]
 
 
 def render_prompt(turns: Sequence[Turn], task: TaskConfig, tokenizer: Any = None) -> str:

@@ -97,7 +97,7 @@ def test_a_bad_csv_row_is_named_by_its_line(tmp_path: Path) -> None:
     data = prepared(config(path, max_dropped_share=0.1))
     assert data.ledger.as_dict()["named"] == {
         "invalid_utf8": ["line 62"],
-        "missing_field": ["line 63"],
+        "missing_cells": ["line 63"],
     }
 
 

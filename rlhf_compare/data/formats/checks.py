@@ -2,6 +2,7 @@
 
 from rlhf_compare.data.conversation import is_transcript
 from rlhf_compare.data.formats.columns import Column, says_the_same, share
+from rlhf_compare.data.formats.completions import check_grades
 from rlhf_compare.data.formats.draft import Draft, LayoutError
 from rlhf_compare.data.formats.names import (
     META,
@@ -9,6 +10,7 @@ from rlhf_compare.data.formats.names import (
     is_verdict,
     sounds_like_prompt,
     sounds_like_response,
+    speaks_of_responses,
     words,
 )
 from rlhf_compare.data.formats.questions import opens_with_question
@@ -96,10 +98,15 @@ def check_nothing_is_lost(draft: Draft, format_name: str) -> None:
         )
     if format_name == "demonstrations" and "label" not in draft.roles:
         _refuse_scored_one_by_one(draft)
+        check_grades(draft)
 
 
 def _may_be_lost(column: Column, format_name: str, read: list[Column]) -> bool:
+    if column.kind == "nested":
+        return sounds_like_response(column.name) and not speaks_of_responses(column.name)
     if not column.has_text or (column.kind == "text" and is_numeric(column)):
+        return False
+    if format_name in ("preference", "hh", "ranked") and speaks_of_responses(column.name):
         return False
     if is_verdict(column.name) and not column.is_prose:  # says which is better, in a word
         return False

@@ -8,6 +8,7 @@ from rlhf_compare.data.formats.example import Row
 from rlhf_compare.data.formats.values import TEXT_KINDS, Kind, decode, kind_of, texts_of
 
 _MOST = 0.9  # of the rows: "all but damaged ones"
+_SENTENCE = 4  # words
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,14 @@ class Column:
 
     @classmethod
     def of(cls, name: str, rows: Sequence[Row]) -> "Column":
-        values = tuple(row.get(name) for row in rows)
+        return cls.of_values(name, tuple(row.get(name) for row in rows))
+
+    @classmethod
+    def of_values(cls, name: str, values: tuple[object, ...]) -> "Column":
         kind = _most([kind_of(value) for value in values])
         inner: Kind = "none"
+        if kind == "records" and all(isinstance(v, dict) for v in values if v is not None):
+            inner = "records"  # one record of lists
         if kind == "text":
             held = [decode(value) for value in values if isinstance(value, str) and value]
             if sum(value is not None for value in held) * 2 > len(held):
@@ -57,6 +63,14 @@ class Column:
             return self.has_text
         texts = [value.strip() for value in self.values if isinstance(value, str) and value]
         return sum(" " in text for text in texts) * 2 > len(texts)
+
+    @property
+    def is_sentences(self) -> bool:
+        """Whether most of its texts have words enough for one; of conversations always."""
+        if self.kind != "text":
+            return self.has_text
+        texts = [value.split() for value in self.values if isinstance(value, str) and value]
+        return sum(len(said) >= _SENTENCE for said in texts) * 2 > len(texts)
 
 
 def columns_of(rows: Iterable[Row]) -> dict[str, Column]:

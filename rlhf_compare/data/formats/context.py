@@ -3,6 +3,7 @@
 from rlhf_compare.data.conversation import (
     Turn,
     check_text,
+    content_of,
     is_transcript,
     parse_messages,
     parse_turns,
@@ -107,7 +108,7 @@ def with_system(cells: Cells, turns: Turns) -> Turns:
     value = cells.get("system")
     if value is None or not turns:
         return turns
-    text = check_text(value, cells.name("system"))
+    text = content_of(value, cells.name("system"))
     if not text.strip():
         return turns
     if turns[0][0] != "system":

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from rlhf_compare.data.formats.columns import Column, says_the_same
 from rlhf_compare.data.formats.names import squashed
+from rlhf_compare.data.formats.nested import opened
 
 # Whoever says which column holds the response leaves the others unread on purpose.
 ANSWER_ROLES = ("chosen", "rejected", "completion", "responses", "messages")
@@ -27,7 +28,8 @@ class Draft:
         format_name: str,
         given: Mapping[str, str | Sequence[str]],
     ) -> None:
-        self.columns, self.format = columns, format_name
+        self.columns, self.format = dict(columns), format_name
+        self.heads = frozenset(columns)  # as the rows have them; a recipe may name what is inside
         self.roles: dict[str, tuple[str, ...]] = {}
         self.repeats: set[str] = set()
         self.ranking: Mapping[str, object] = {}  # fields of a layout: how responses are ranked
@@ -35,8 +37,10 @@ class Draft:
         for role, names in given.items():
             self.roles[role] = (names,) if isinstance(names, str) else tuple(names)
             for name in self.roles[role]:
-                if name not in columns:
-                    near = difflib.get_close_matches(name, list(columns), n=1, cutoff=0.0)
+                if name not in self.columns:
+                    self.columns = opened(self.columns, name)
+                if name not in self.columns:
+                    near = difflib.get_close_matches(name, list(self.columns), n=1, cutoff=0.0)
                     hint = f"; did you mean {near[0]}?" if near else ""
                     raise LayoutError(f"data.columns: no column {name!r} for {role}{hint}")
 

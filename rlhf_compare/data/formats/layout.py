@@ -7,6 +7,7 @@ from typing import get_args
 from rlhf_compare.data.config import Role
 from rlhf_compare.data.formats.example import Row
 from rlhf_compare.data.formats.names import sounds_like_prompt, sounds_like_response
+from rlhf_compare.data.formats.nested import cell
 from rlhf_compare.data.formats.values import TEXT_KINDS, decode_cell, kind_of
 from rlhf_compare.data.reasons import RowDropError
 
@@ -55,7 +56,8 @@ class Layout:
     def __str__(self) -> str:
         text = f"read as {FORMAT_WORDS[self.format]} from {', '.join(self.read)}"
         unread = [
-            f"{name} (says the same)" if name in self.repeats else name for name in self.not_read
+            f"{name} (says the same)" if name in self.repeats else name.strip() or repr(name)
+            for name in self.not_read
         ]
         return f"{text}; not read: {', '.join(unread)}" if unread else text
 
@@ -87,7 +89,7 @@ class Cells:
         return self.column(names[0]) if names else None
 
     def column(self, name: str) -> object:
-        value = self.row.get(name)
+        value = cell(self.row, name)
         return decode_cell(value, name) if name in self.layout.encoded else value
 
     def columns(self, role: str) -> list[tuple[str, object]]:

@@ -9,7 +9,7 @@ RESPONSE = {
     "response", "responses", "answer", "answers", "completion", "completions", "output", "outputs",
     "reply", "replies", "generation", "generations", "continuation", "continuations", "candidate",
     "candidates", "solution", "solutions", "target", "targets", "assistant", "bot", "gpt", "ref",
-    "summary", "summaries", "distractor", "hypothesis",
+    "summary", "summaries", "distractor", "hypothesis", "resp", "resps",
 }  # fmt: skip
 CONVERSATION = {
     "message", "messages", "conversation", "conversations", "dialogue", "dialog", "dialogs",
@@ -25,7 +25,13 @@ BAD = {
     "lose", "lost", "negative", "neg", "unselected", "unchosen", "bad", "worst", "disliked",
     "undesirable", "declined", "refused", "incorrect", "wrong",
 }  # fmt: skip
-_NOT = {"non", "not", "un", "less", "dis"}
+_NOT = {"non", "not", "un", "less", "least", "dis"}
+_MORE = {"more", "most"}
+# a text that somebody made better, beside the one it was made from
+_REVISED = {"corrected", "revised", "edited", "rewritten", "improved"}
+# what somebody says of the responses, not one of them
+_JUDGED = {"labelling", "labeling", "judge", "judgement", "judgment", "critique", "evaluation",
+           "rationale"}  # fmt: skip
 _CARRIERS = RESPONSE | CONVERSATION | {"text", "content", "sample", "example", "y", "model", "side"}
 
 # in the order in which one is taken as the prompt
@@ -35,10 +41,6 @@ INPUTS = ("input", "context", "passage", "document", "article", "background", "s
 _PROMPT_CARRIERS = {"user", "text", "input", "message", "messages", "content", "the", "full"}
 SYSTEM = {"system", "sys", "systemprompt"}
 HISTORY = {"history"}
-LABELS = {"label", "labels", "ktotag"}
-_LABEL_GOOD = {"safe", "good", "correct", "chosen", "preferred", "accepted", "desirable", "helpful",
-               "harmless", "thumbs"}  # fmt: skip
-_LABEL_BAD = {"unsafe", "bad", "incorrect", "rejected", "undesirable", "harmful", "toxic", "wrong"}
 SCORES = {"score", "scores", "rating", "ratings", "reward", "rewards", "votes", "upvotes", "logits"}
 RANKS = {"rank", "ranks", "ranking", "rankings"}
 # a column whose last word is one of these says something about a text and is none
@@ -46,7 +48,8 @@ META = {
     "id", "ids", "model", "models", "source", "sources", "name", "names", "length", "len", "token",
     "tokens", "count", "num", "number", "type", "types", "category", "categories", "language",
     "lang", "hash", "sha", "sha256", "md5", "url", "urls", "date", "time", "timestamp", "policy",
-    "level", "severity", "version", "format", "strength", "index", "idx", "safe", "metadata",
+    "policies", "generator", "generators", "level", "severity", "version", "format", "strength",
+    "index", "idx", "safe", "metadata",
     "meta", "info", "dataset", "split", "license", "difficulty", "ability", "subject", "domain",
     "topic", "tag", "tags", "style", "status", "author", "annotator", "worker", "title",
 } | SCORES | RANKS  # fmt: skip
@@ -84,14 +87,16 @@ def is_index(word: str) -> bool:
 def side_of(name: str) -> str | None:
     """``chosen`` or ``rejected``, where the name says no more than that."""
     spoken = words(name)
+    if spoken and spoken[-1] in META:  # chosen_model is who wrote it
+        return None
     letter = {"w": "chosen", "l": "rejected"}
     if len(spoken) == 2 and spoken[1] in letter and spoken[0] in _CARRIERS:
         return letter[spoken[1]]
     rest = [word for word in spoken if word not in _CARRIERS]
     if len(rest) == 1 and rest[0] in GOOD | BAD:
         return "chosen" if rest[0] in GOOD else "rejected"
-    if len(rest) == 2 and rest[0] in _NOT and rest[1] in GOOD:
-        return "rejected"
+    if len(rest) == 2 and rest[0] in _NOT | _MORE and rest[1] in GOOD:
+        return "rejected" if rest[0] in _NOT else "chosen"
     return None
 
 
@@ -107,7 +112,7 @@ def prompt_rank(name: str) -> int | None:
 
 
 def input_rank(name: str) -> int | None:
-    spoken = squashed(name).removesuffix("s")
+    spoken = "".join(word for word in words(name) if word != "text").removesuffix("s")
     if spoken in INPUTS:
         return INPUTS.index(spoken)
     return None
@@ -122,7 +127,12 @@ def is_system(name: str) -> bool:
 
 def is_conversation(name: str) -> bool:
     spoken = set(words(name))
-    return bool(spoken & CONVERSATION) and spoken <= CONVERSATION | {"input", "prompt", "full"}
+    return bool(spoken & CONVERSATION) and spoken <= CONVERSATION | {
+        "input",
+        "prompt",
+        "full",
+        "context",
+    }
 
 
 def is_completion(name: str) -> bool:
@@ -149,18 +159,10 @@ def numbered(name: str) -> tuple[tuple[str, ...], str] | None:
     return (rest, marks[0]) if set(rest) & (RESPONSE | CONVERSATION) else None
 
 
-def label_sense(name: str) -> bool | None:
-    """Whether ``true`` in a column marks a good response, or a bad one; None = it is no label."""
+def names_a_model(name: str) -> bool:
+    """``model_a``: who wrote a response; the response itself, where sentences stand there."""
     spoken = words(name)
-    if squashed(name) in LABELS:
-        return True
-    rest = set(spoken) - {"is", "response", "answer", "completion", "output", "up", "label"}
-    if len(rest) == 1 and ("is" in spoken or spoken[-1] in ("desirable", "up", "label")):
-        word = next(iter(rest))
-        return True if word in _LABEL_GOOD else False if word in _LABEL_BAD else None
-    if len(spoken) == 1 and spoken[0] in _LABEL_GOOD | _LABEL_BAD:
-        return spoken[0] in _LABEL_GOOD
-    return None
+    return len(spoken) == 2 and spoken[0] == "model" and is_index(spoken[1])
 
 
 def is_verdict(name: str) -> bool:
@@ -172,10 +174,15 @@ def is_verdict(name: str) -> bool:
 def sounds_like_response(name: str) -> bool:
     """Whether the name of a column of texts says that a response is in it."""
     spoken = words(name)
-    if not spoken or is_meta(name) or is_system(name):
+    if not spoken or is_meta(name) or is_system(name) or spoken[-1] in ("prompt", "prompts"):
         return False
-    known = RESPONSE | GOOD | BAD
+    known = RESPONSE | GOOD | BAD | _REVISED
     return side_of(name) is not None or bool(set(spoken) & known) or numbered(name) is not None
+
+
+def speaks_of_responses(name: str) -> bool:
+    """Whether a column holds what a judge wrote of the responses."""
+    return bool(set(words(name)) & _JUDGED)
 
 
 def sounds_like_prompt(name: str) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from rlhf_compare.data.conversation import (
     check_context,
     check_text,
+    is_message_list,
     is_transcript,
     parse_turns,
     split_answer,
@@ -12,13 +13,10 @@ from rlhf_compare.data.conversation import (
 from rlhf_compare.data.formats.context import Turns, context_of, joined, turns_of, with_system
 from rlhf_compare.data.formats.example import Example, Row
 from rlhf_compare.data.formats.layout import Cells, Layout
-from rlhf_compare.data.formats.names import label_sense
+from rlhf_compare.data.formats.marks import flag_of, label_sense, not_learned
 from rlhf_compare.data.formats.rankings import number, scores_of
 from rlhf_compare.data.formats.values import TEXT_KEYS
 from rlhf_compare.data.reasons import RowDropError
-
-_TRUE = {"true", "yes", "good", "desirable", "chosen", "accepted", "positive", "1", "1.0"}
-_FALSE = {"false", "no", "bad", "undesirable", "rejected", "negative", "0", "0.0", "-1", "-1.0"}
 
 
 def parse_row(row: Row, layout: Layout, keep_multi_turn: bool) -> Example:
@@ -60,7 +58,7 @@ def _parse_preference(cells: Cells, _: bool) -> Example:
     context = context_of(cells)
     if not context and isinstance(chosen, str):
         asked = [role for role in ("messages", "prompt") if role in cells.layout.roles]
-        if asked:  # other rows have a prompt, so this one lost its own
+        if asked and not is_transcript(chosen):  # others have a prompt, this one lost its own
             raise RowDropError("missing_field", f"no field '{cells.name(asked[0])}'")
         return _parse_implicit_text(cells)
     names = [cells.name(side) for side in ("chosen", "rejected")]
@@ -154,14 +152,17 @@ def _parse_ranked(cells: Cells, _: bool) -> Example:
             raise RowDropError("missing_field", f"no field '{field}'")
     if not isinstance(given, list):
         raise RowDropError("not_text", f"field '{name}' is {type(given).__name__}, not a list")
-    texts = [check_text(_text_in(one), f"{name}[{i}]") for i, one in enumerate(given)]
+    texts = [_text_in(one, f"{name}[{i}]") for i, one in enumerate(given)]
     return _ranked(cells, turns, texts, scores_of(cells, given))
 
 
-def _text_in(response: object) -> object:
+def _text_in(response: object, field: str) -> str:
+    """The text of a response: alone, in a record, or as an assistant's only message."""
     if isinstance(response, dict):
-        return next((response[key] for key in TEXT_KEYS if response.get(key) is not None), None)
-    return response
+        response = next((response[k] for k in TEXT_KEYS if response.get(k) is not None), None)
+    if is_message_list(response) and isinstance(response, list) and len(response) == 1:
+        return turns_of(response, field, "assistant")[0][1]
+    return check_text(response, field)
 
 
 def _parse_columns(cells: Cells, context: Turns, columns: list[tuple[str, object]]) -> Example:
@@ -227,13 +228,15 @@ def _refuse_marked_bad(cells: Cells) -> None:
             sense = True
         if sense is None or value is None or value == "":
             continue
-        text = str(value).strip().lower()
-        if text not in _TRUE | _FALSE:
-            if name in chosen:
-                raise RowDropError("bad_label", f"field '{name}' is {str(value)[:40]!r}")
-            continue
-        if (text in _TRUE) != sense:
+        flag = flag_of(value)
+        if flag is None and name in chosen:
+            raise RowDropError("bad_label", f"field '{name}' is {str(value)[:40]!r}")
+        if flag is not None and flag != sense:
             raise RowDropError("marked_bad", f"field '{str(name)[:40]}' is {str(value)[:40]}")
+    for role in ("completion", "messages"):
+        field = not_learned(cells.get(role))
+        if field is not None:
+            raise RowDropError("marked_bad", f"field '{cells.name(role)}': {field} of its last")
 
 
 def _parse_prompt(cells: Cells, _: bool) -> Example:

@@ -38,6 +38,8 @@ def find_conversation(draft: Draft) -> None:
             draft.repeats.add(column.name)
         else:
             kept.append(column)
+    for column in kept:
+        _refuse_questions_of_one(column)
     draft.pick("messages", kept)
     if not kept:
         return
@@ -51,6 +53,18 @@ def find_conversation(draft: Draft) -> None:
                 f"{prompt.name} and {kept[0].name} may both be the prompt; say which is, for "
                 f"instance data.columns={{prompt: {prompt.name}}}"
             )
+
+
+def _refuse_questions_of_one(column: Column) -> None:
+    """A list of texts under ``turns`` is what one person asks, one after the other, as often as
+    what two say in turn: nothing tells."""
+    several = any(isinstance(value, list) and len(value) > 1 for value in column.values)
+    if squashed(column.name) == "turns" and column.content == "texts" and several:
+        raise LayoutError(
+            f"{column.name} holds lists of texts, and nothing says who speaks: if question and "
+            f"answer take turns, say data.columns={{messages: {column.name}}}, else write messages "
+            "with role and content"
+        )
 
 
 def find_question(draft: Draft) -> None:

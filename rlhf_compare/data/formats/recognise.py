@@ -14,6 +14,7 @@ from rlhf_compare.data.formats.checks import (
     sides_are_transcripts,
 )
 from rlhf_compare.data.formats.columns import columns_of
+from rlhf_compare.data.formats.completions import find_completion, find_label
 from rlhf_compare.data.formats.draft import ANSWER_ROLES, Draft, LayoutError
 from rlhf_compare.data.formats.example import Row
 from rlhf_compare.data.formats.layout import Layout
@@ -23,8 +24,6 @@ from rlhf_compare.data.formats.questions import (
     find_question,
 )
 from rlhf_compare.data.formats.responses import (
-    find_completion,
-    find_label,
     find_sides,
     rank_columns,
     rank_list,
@@ -58,13 +57,22 @@ def recognise(
         if wanted and shape.fits(draft):
             find_question(draft)
             return _layout(draft, shape.formats[0])
-    columns = ", ".join(sorted(draft.columns)[:20]) or "none"
+    if not draft.columns:
+        raise LayoutError("its rows have no fields; write an object with a name for each text")
+    columns = ", ".join(sorted(draft.columns)[:20])
+    alone = meant & {"chosen", "rejected"}
+    if len(alone) == 1:
+        side, other = sorted({"chosen", "rejected"}, key=lambda name: name not in alone)
+        raise LayoutError(
+            f"data.columns names {side} alone; name the other response too ({other}: NAME), or "
+            "call a response that is compared with none completion"
+        )
     if format_name == "auto":
         raise LayoutError(
             f"columns {columns}: no known format; known are {_KNOWN}; say what the columns are, "
             "for instance data.columns={prompt: NAME, chosen: NAME, rejected: NAME}"
         )
-    needs = ", or ".join(" and ".join(s.roles[:2]) for s in _SHAPES if format_name in s.formats)
+    needs = ", or ".join(dict.fromkeys(s.needs for s in _SHAPES if format_name in s.formats))
     raise LayoutError(
         f"columns {columns}: data.format is {format_name}, which needs {needs}; say which columns "
         f"are meant in data.columns, or leave data.format=auto"
@@ -78,6 +86,11 @@ class _Shape:
     formats: tuple[str, ...]
     roles: tuple[str, ...]
     fits: Callable[[Draft], bool]  # gives the roles of the responses
+    joined: str = " and "  # between the roles that it needs, in words
+
+    @property
+    def needs(self) -> str:
+        return self.joined.join(self.roles[:2])
 
 
 def _has_pair(draft: Draft) -> bool:
@@ -120,6 +133,7 @@ def _is_conversation(draft: Draft) -> bool:
     find_conversation(draft)
     if not draft.of("messages") or not ends_with_answer(draft.of("messages")[0]):
         return False
+    find_completion(draft, apart_from=draft.of("messages")[0])
     find_label(draft)
     return True
 
@@ -147,7 +161,7 @@ _SHAPES = (
     _Shape(("ranked",), ("responses", "scores", "messages"), _has_ranked_list),
     _Shape(("demonstrations",), ("messages",), _is_conversation),
     _Shape(("demonstrations",), ("prompt", "completion", "messages"), _has_completion),
-    _Shape(("prompts",), ("prompt", "messages"), _has_prompt),
+    _Shape(("prompts",), ("prompt", "messages"), _has_prompt, ", or "),
 )
 
 
@@ -168,7 +182,8 @@ def _layout(draft: Draft, format_name: str) -> Layout:
         encoded=_encoded(draft),
         transcripts=transcripts,
         repeated=format_name == "preference" and prompt_is_repeated(draft),
-        known=frozenset(n for n, c in draft.columns.items() if c.kind != "none" or n in read),
+        known=frozenset(n for n, c in draft.columns.items() if c.kind != "none" or n in read)
+        | (draft.heads - set(draft.columns)),
         not_read=tuple(name for name in draft.columns if name in left),
         repeats=tuple(sorted(draft.repeats)),
     )

@@ -4,22 +4,21 @@ from collections.abc import Sequence
 
 from rlhf_compare.data.formats.columns import Column
 from rlhf_compare.data.formats.draft import Draft, LayoutError
+from rlhf_compare.data.formats.marks import are_flags
 from rlhf_compare.data.formats.names import (
     RANKS,
     RESPONSE,
     SCORES,
     VERDICTS,
-    is_completion,
     is_response_list,
     is_verdict,
-    label_sense,
+    names_a_model,
     numbered,
     side_of,
-    squashed,
     words,
 )
 from rlhf_compare.data.formats.rankings import TIE_WORDS, number, place_in
-from rlhf_compare.data.formats.values import RANK_KEYS, SCORE_KEYS, decode
+from rlhf_compare.data.formats.values import RANK_KEYS, SCORE_KEYS, decode, records_in
 
 _ORDERED = (("j", "k"),)  # response_j is the better one wherever it has been published
 
@@ -48,6 +47,8 @@ def find_groups(draft: Draft) -> list[list[tuple[str, Column]]]:
     groups: dict[tuple[str, ...], list[tuple[str, Column]]] = {}
     for column in draft.free:
         name = numbered(column.name)
+        if names_a_model(column.name) and column.is_sentences:
+            name = (("model",), words(column.name)[1])
         if name and column.has_text and side_of(column.name) is None:
             groups.setdefault(name[0], []).append((name[1], column))
     return [sorted(g, key=lambda pair: pair[0]) for g in groups.values() if len(g) > 1]
@@ -126,7 +127,7 @@ def _marks_of(column: Column, marks: Sequence[str]) -> list[str] | None:
 def _one_hot(draft: Draft, marks: Sequence[str]) -> dict[str, object] | None:
     if len(draft.roles.get("better", ())) > 1:
         return {"ranking": "one_hot"}
-    named = [c for c in draft.free if set(words(c.name)) & VERDICTS and is_flag(c)]
+    named = [c for c in draft.free if set(words(c.name)) & VERDICTS and are_flags(c.values)]
     won = [[c for c in named if mark in words(c.name)] for mark in marks]
     if any(len(columns) != 1 for columns in won):
         return None
@@ -146,6 +147,8 @@ def _strength(draft: Draft, marks: Sequence[str]) -> dict[str, object] | None:
 
 def _is_signed(column: Column) -> bool:
     read = [number(value) for value in column.values]
+    if "strength" in words(column.name):
+        return any(value is not None for value in read)
     return any(value is not None and value < 0 for value in read)
 
 
@@ -213,45 +216,11 @@ def _list_ranking(draft: Draft, column: Column) -> dict[str, object] | None:
 
 def _records_have(column: Column, keys: Sequence[str]) -> bool:
     values = [decode(v) if isinstance(v, str) else v for v in column.values]
+    values = [records_in(v) if isinstance(v, dict) else v for v in values]
     records = [one for v in values if isinstance(v, list) for one in v if isinstance(one, dict)]
     return any(key in one for one in records for key in keys)
-
-
-def find_completion(draft: Draft) -> None:
-    """Give ``completion`` to the one column that holds a response."""
-    if "completion" in draft.roles:
-        return
-    found = [c for c in draft.free if c.is_one_response and is_completion(c.name)]
-    order = ("completion", "answer", "response", "output")
-    found.sort(key=lambda c: order.index(squashed(c.name)) if squashed(c.name) in order else 9)
-    draft.pick("completion", found)
-
-
-def find_label(draft: Draft) -> None:
-    """Give ``label`` to a column that marks responses as good or bad.
-
-    Raises:
-        LayoutError: a column named label holds neither.
-    """
-    found = [c for c in draft.free if label_sense(c.name) is not None and c.kind != "none"]
-    draft.pick("label", [c for c in found if is_flag(c)])
-    for column in found:
-        if "label" not in draft.roles and squashed(column.name) in ("label", "labels"):
-            if draft.told:
-                return
-            raise LayoutError(
-                f"{column.name} is neither true nor false, so nobody knows whether it marks bad "
-                "responses; data.format=demonstrations reads every response as a good one"
-            )
 
 
 def is_numeric(column: Column) -> bool:
     read = [number(value) for value in column.values if value is not None and value != ""]
     return bool(read) and all(value is not None for value in read)
-
-
-def is_flag(column: Column) -> bool:
-    flags = {"true", "false", "0", "1", "0.0", "1.0", "-1", "good", "bad", "yes", "no",
-             "desirable", "undesirable", "positive", "negative"}  # fmt: skip
-    seen = {str(value).strip().lower() for value in column.values if value is not None} - {""}
-    return bool(seen) and seen <= flags

@@ -9,15 +9,17 @@ from typing import Any, Literal
 from rlhf_compare.data.conversation import is_message, is_message_list
 from rlhf_compare.data.reasons import RowDropError
 
+# nested: texts inside something that none of the other words fits
 Kind = Literal[
     "none", "text", "bool", "number", "message", "messages", "texts", "numbers", "pairs",
-    "records", "record", "tree", "other",
+    "records", "record", "tree", "nested", "other",
 ]  # fmt: skip
 
 # Under one of these names a record keeps its text, and a ranked response its score or its rank.
 TEXT_KEYS = ("text", "full_text", "content", "value", "answer", "response", "completion", "output")
 SCORE_KEYS = ("score", "overall_score", "pm_score", "rating", "reward")
 RANK_KEYS = ("rank", "ranking")
+_NOTHING = {"none", "null", "nan", "n/a"}  # what scripts write for no text
 TEXT_KINDS = ("text", "message", "messages", "texts", "pairs", "records", "record")
 
 # numpy prints a list of dicts without commas; a real line break never stands inside a quoted text
@@ -36,7 +38,9 @@ def kind_of(value: object) -> Kind:
         return "none" if value != value else "number"
     if isinstance(value, dict):
         return _kind_of_dict(value)
-    return _kind_of_list(value) if isinstance(value, list) else "other"
+    if isinstance(value, list):
+        return _kind_of_list(value)
+    return "nested" if _holds_text(value) else "other"
 
 
 def _kind_of_dict(value: dict[Any, Any]) -> Kind:
@@ -46,16 +50,42 @@ def _kind_of_dict(value: dict[Any, Any]) -> Kind:
         return "messages"
     if is_message(value):
         return "message"
-    return "record" if any(isinstance(value.get(key), str) for key in TEXT_KEYS) else "other"
+    if any(isinstance(value.get(key), str) for key in TEXT_KEYS):
+        return "record"
+    if records_in(value) is not None:
+        return "records"
+    return "nested" if _holds_text(value) else "other"
+
+
+def records_in(value: dict[Any, Any]) -> list[dict[Any, Any]] | None:
+    """The records of a dict of lists, as Arrow keeps a list of records; None if it is none."""
+    lists = list(value.values())
+    if not all(isinstance(one, list) and len(one) == len(lists[0]) for one in lists):
+        return None
+    records = [dict(zip(value, one, strict=True)) for one in zip(*lists, strict=True)]
+    known = {*SCORE_KEYS, *RANK_KEYS}
+    texts = all(any(isinstance(one.get(key), str) for key in TEXT_KEYS) for one in records)
+    return records if records and texts and known & set(value) else None
+
+
+def _holds_text(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_text, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_holds_text, value))
+    return isinstance(value, str | bytes) and bool(value.strip())
 
 
 def _kind_of_list(value: list[Any]) -> Kind:
     if is_message_list(value):
         return "messages"
+    if len(value) == 1 and isinstance(value[0], str) and value[0].lower() in _NOTHING:
+        return "none"
     kinds: tuple[tuple[type | tuple[type, ...], Kind], ...] = (
         (str, "texts"), ((int, float), "numbers"), (list, "pairs"), (dict, "records"),
     )  # fmt: skip
-    return next((kind for of, kind in kinds if all(isinstance(v, of) for v in value)), "other")
+    found = next((kind for of, kind in kinds if all(isinstance(v, of) for v in value)), None)
+    return found or ("nested" if _holds_text(value) else "other")
 
 
 def decode(text: str) -> Any:
@@ -81,12 +111,12 @@ def decode_cell(value: object, field: str) -> object:
     Raises:
         RowDropError: it begins as a list and is none (cut off at a length, for instance).
     """
-    if not isinstance(value, str) or value.strip()[:1] not in ("[", "{"):
-        return value
-    decoded = decode(value)
-    if decoded is None:
-        raise RowDropError("invalid_cell", f"field '{field}' begins as a list, but is none")
-    return decoded
+    if isinstance(value, str) and value.strip()[:1] in ("[", "{"):
+        value = decode(value)
+        if value is None:
+            raise RowDropError("invalid_cell", f"field '{field}' begins as a list, but is none")
+    records = records_in(value) if isinstance(value, dict) and value else None
+    return value if records is None else records
 
 
 def texts_of(value: object) -> set[str]:
