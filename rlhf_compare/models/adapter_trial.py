@@ -81,12 +81,12 @@ def same_logits(a: Tensor, b: Tensor, dtype: torch.dtype, steps: float = 8.0) ->
     return a.shape == b.shape and torch.allclose(a, b, rtol=0.0, atol=bound, equal_nan=True)
 
 
-def adapter_fault(hats: "Hats", name: str, before: Tensor | None) -> str | None:
+def adapter_fault(hats: "Hats", name: str, before: Tensor | None, new: bool = True) -> str | None:
     """Why adapter ``name`` cannot be taken off and put on again; None if it can.
 
     Args:
-        before: :func:`short_logits` of the base before it had an adapter; None = unknown: then the
-            adapter may have been trained already and may start elsewhere.
+        before: :func:`short_logits` of the base before it had an adapter; None = unknown.
+        new: False = it may have been trained already and may start elsewhere.
     """
     model = hats.model
     dtype = causal_lm(model).dtype
@@ -100,7 +100,9 @@ def adapter_fault(hats: "Hats", name: str, before: Tensor | None) -> str | None:
                 return _MOVED
             with hats.wear(name):
                 on = short_logits(model)
-            if not same_logits(on, before, dtype, steps=64.0):  # DoRA divides norms by norms
+            if new and not same_logits(
+                on, before, dtype, steps=64.0
+            ):  # DoRA divides norms by norms
                 return _STARTS_ELSEWHERE
         return _fault_once_moved(hats, name, off)
 
@@ -129,20 +131,21 @@ def _fault_once_moved(hats: "Hats", name: str, off: Tensor) -> str | None:
 # --- before there is a model
 
 
-def configuration_fault(config: LoraConfig, hats_of: Any) -> str | None:
+def configuration_fault(config: LoraConfig, hats_of: Any, new: bool = True) -> str | None:
     """Why adapters of this configuration could not be taken off, tried on a small stand-in model.
 
     Args:
         hats_of: makes :class:`Hats` of a PEFT model and an adapter's name.
+        new: False = adapters that exist: how they once began is no matter.
 
     Returns:
         One line that names the field, what it must be and what it is; None if nothing is wrong.
     """
-    why = _tried(config, hats_of)
+    why = _tried(config, hats_of, new)
     if why is None:
         return None
     usual = LoraConfig()
-    if fault := _tried(LoraConfig(r=config.r), hats_of):
+    if fault := _tried(LoraConfig(r=config.r), hats_of, new):
         return f"r: {config.r}: {fault}"
     for field in dataclasses.fields(config):
         name, given = field.name, getattr(config, field.name)
@@ -150,13 +153,13 @@ def configuration_fault(config: LoraConfig, hats_of: Any) -> str | None:
             continue
         alone = LoraConfig(r=config.r)
         setattr(alone, name, given)
-        fault = _tried(alone, hats_of)
+        fault = _tried(alone, hats_of, new)
         if fault is not None:
             return f"{name}: must be {getattr(usual, name, None)}, got {given}: {fault}"
     return why
 
 
-def _tried(config: LoraConfig, hats_of: Any) -> str | None:
+def _tried(config: LoraConfig, hats_of: Any, new: bool) -> str | None:
     with torch.random.fork_rng(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -165,7 +168,7 @@ def _tried(config: LoraConfig, hats_of: Any) -> str | None:
             with undisturbed(base):
                 before = short_logits(base)
             model = get_peft_model(base, _on_stand_in(config), adapter_name="tried")
-            return adapter_fault(hats_of(model, "tried"), "tried", before)
+            return adapter_fault(hats_of(model, "tried"), "tried", before, new)
         except Exception as error:  # whatever PEFT raises, it would raise it later
             return first_line(error)
 

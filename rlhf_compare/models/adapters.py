@@ -73,7 +73,7 @@ class Hats:
             ValueError: ``name`` could not be taken off: see :func:`lora_fault`.
         """
         for config in model.peft_config.values():
-            require_lora(config)
+            require_lora(config, new=False)
         hats = cls(model, name)
         for other in model.peft_config:
             for parameter in hats.parameters_of(other):
@@ -85,6 +85,7 @@ class Hats:
 
     def add(self, name: str, config: LoraConfig) -> None:
         """A further adapter that trains."""
+        require_lora(config)
         with self._base_unmoved(name):
             self.model.add_adapter(name, config)
         self.train(name)
@@ -108,7 +109,7 @@ class Hats:
         yield
         self._find_layers()
         self._put_on(self._worn)
-        require_lora(self.model.peft_config[name])
+        require_lora(self.model.peft_config[name], new=False)
         with undisturbed(self.model), self.wear(None):
             after = short_logits(self.model)
         if not same_logits(after, before, causal_lm(self.model).dtype):
@@ -248,11 +249,15 @@ def lora_fault(config: Any) -> str | None:
     return kind_fault(config) or configuration_fault(config, Hats)
 
 
-def require_lora(config: Any) -> None:
-    """Raises TypeError for another kind of adapter, ValueError for a :func:`lora_fault`."""
+def require_lora(config: Any, new: bool = True) -> None:
+    """Raises TypeError for another kind of adapter, ValueError for a :func:`lora_fault`.
+
+    Args:
+        new: False = of an adapter that exists, which may start elsewhere.
+    """
     if fault := kind_fault(config):
         raise TypeError(fault)
-    if fault := configuration_fault(config, Hats):
+    if fault := configuration_fault(config, Hats, new):
         raise ValueError(fault)
 
 

@@ -12,16 +12,20 @@ from typing import Any
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
+from transformers import GenerationConfig
 
 from rlhf_compare.data.control import control_tokens
 from rlhf_compare.data.turns import opening_of, template_end
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.models.positions import position_limit, position_limit_of_config, text_limit
+from rlhf_compare.models.wrapping import causal_lm
 
 __all__ = [
     "fit_generation_config",
     "fit_tokenizer",
     "float32_where_trained",
+    "generation_fault",
+    "in_one_precision",
     "position_limit",
     "position_limit_of_config",
     "state_ends",
@@ -55,8 +59,11 @@ def fit_generation_config(model: Any, origin: object) -> None:
     _move_from_config(model.config, settings)
     if settings.pad_token_id is not None and settings.pad_token_id < 0:
         settings.pad_token_id = None
+    greedy = settings.temperature == 0  # which is how many say it, and no sampler takes it
+    if greedy:
+        settings.temperature, settings.do_sample = None, False
     try:
-        if _without_effect(settings) and settings.do_sample is not True:
+        if not greedy and _without_effect(settings) and settings.do_sample is not True:
             sampling = copy.deepcopy(settings)
             sampling.do_sample = True
             if len(_without_effect(sampling)) < len(_without_effect(settings)):
@@ -70,6 +77,27 @@ def fit_generation_config(model: Any, origin: object) -> None:
             f"model: the generation settings of {origin} cannot be saved: {reason}; mend its "
             "generation_config.json"
         ) from error
+
+
+def generation_fault(origin: object, config: Any, **where: Any) -> str | None:
+    """Why transformers cannot read the generation settings beside a model; None if it can.
+
+    Args:
+        config: the model's configuration, which holds them where they have no file.
+        where: what ``from_pretrained`` is told.
+    """
+    try:
+        try:
+            GenerationConfig.from_pretrained(str(origin), **where)
+        except OSError:  # there is no file
+            GenerationConfig.from_model_config(config)
+    except (ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        return (
+            f"the generation settings of {origin} cannot be read: {reason}; mend its "
+            "generation_config.json"
+        )
+    return None
 
 
 def state_ends(model: Any, ends: Collection[int]) -> None:
@@ -181,3 +209,15 @@ def float32_where_trained(module: nn.Module) -> int:
         count, kinds,
     )  # fmt: skip
     return count
+
+
+def in_one_precision(policy: Any, reference: Any) -> None:
+    """Cast a reference in half precision to float32 where the policy is float32, in place: two
+    precisions of one model differ before anything has trained, and their KL would not begin at 0.
+    """
+    half = (torch.float16, torch.bfloat16)
+    if causal_lm(policy).dtype != torch.float32 or causal_lm(reference).dtype not in half:
+        return
+    kind = str(causal_lm(reference).dtype).removeprefix("torch.")
+    logger.warning("the reference was %s and the policy is float32; both are float32 now", kind)
+    reference.float()

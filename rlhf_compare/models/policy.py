@@ -15,6 +15,7 @@ from rlhf_compare.models.fit import (
     fit_generation_config,
     fit_tokenizer,
     float32_where_trained,
+    generation_fault,
     state_ends,
 )
 from rlhf_compare.models.stepping import reads_left_padding
@@ -92,7 +93,8 @@ def open_model(
     Raises:
         RecipeError: nothing loadable is there.
     """
-    where = {"revision": revision, "local_files_only": local}
+    where: dict[str, Any] = {"revision": revision, "local_files_only": local}
+    config = None
     try:
         config = AutoConfig.from_pretrained(str(origin), **where)
         text = config.get_text_config()
@@ -101,6 +103,8 @@ def open_model(
             text.pad_token_id = None  # torch makes no embedding whose padding it does not hold
         return kind.from_pretrained(str(origin), config=config, dtype=dtype, **where)
     except (OSError, ValueError, KeyError, AssertionError) as error:
+        if config is not None and (fault := generation_fault(origin, config, **where)):
+            raise RecipeError(f"{field}: {fault}") from error
         raise RecipeError(f"{field}: no model in {origin}: {first_line(error)}") from error
 
 

@@ -70,7 +70,8 @@ class PolicyAndValue(nn.Module):
         if self.value_model is None:
             states = hidden_states(self.policy, sequences)[:, :-1][predicted[:, 1:]]
             logits = causal_lm(self.policy).get_output_embeddings()(states)
-            return logits / temperature, self.value_head(states).squeeze(-1).float()
+            values = self.value_head(states.to(self.value_head.weight.dtype)).squeeze(-1)
+            return logits / temperature, values.float()
         logits = chosen_logits(self.policy, sequences, predicted, self.plain_head)
         values = self.value_model.token_values(sequences)[:, :-1][predicted[:, 1:]]
         return logits / temperature, values

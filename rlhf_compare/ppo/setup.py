@@ -198,6 +198,8 @@ def _adapter_critic(reward: ScalarHeadModel | None, hats: Hats) -> ScalarHeadMod
     source: str = theirs.name if beside else hats.first  # type: ignore[union-attr]
     config = copy.deepcopy(hats.model.peft_config[source])
     config.inference_mode = False
+    if config.init_lora_weights is False:  # so the policy's once began; this one is new
+        config.init_lora_weights = True
     name = VALUE
     while name in hats.model.peft_config:  # the policy's own may be called so
         name += "_model"

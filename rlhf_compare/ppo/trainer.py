@@ -38,7 +38,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from rlhf_compare.models.adapters import AdapterBackbone, Hats
-from rlhf_compare.models.fit import float32_where_trained
+from rlhf_compare.models.fit import float32_where_trained, in_one_precision
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.policy import disable_dropout, fuse_activations
 from rlhf_compare.models.scoring import RewardModel, Scorer, as_scalar_head
@@ -139,9 +139,9 @@ class PPOTrainer(SamplingTrainer):
         self.hats = adapters_of(model, peft_config, args)
         if self.hats is not None:
             model = self.hats.model
-        # before the reference is copied: both must compute alike, or KL would not begin at 0
-        if float32_where_trained(model) and ref_model is not None and self.hats is None:
-            ref_model.float()
+        float32_where_trained(model)  # before the reference is copied
+        if ref_model is not None:
+            in_one_precision(model, ref_model)
         self.ref_model: Any = None
         if ref_model is not None or self.hats is None:
             self.ref_model = ref_model or copy.deepcopy(model)

@@ -9,19 +9,11 @@ from torch import Tensor
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from rlhf_compare.errors import StageFailedError
-from rlhf_compare.models.fit import float32_where_trained
+from rlhf_compare.models.fit import float32_where_trained, in_one_precision
 from rlhf_compare.runs.checkpoints import Checkpoints
 from rlhf_compare.runs.meter import DeviceMeter
 from rlhf_compare.runs.resumable import ResumableTrainer
 from rlhf_compare.runs.stage import Probe
-
-
-def _train_in_float32(model: Any, reference: Any = None) -> None:
-    """Weights that train are float32, whoever loaded them; a reference follows, for two precisions
-    of one model would differ before anything has trained."""
-    cast = isinstance(model, torch.nn.Module) and float32_where_trained(model)
-    if cast and isinstance(reference, torch.nn.Module):
-        reference.float()
 
 
 class StageTrainer(ResumableTrainer):
@@ -47,8 +39,13 @@ class StageTrainer(ResumableTrainer):
     ) -> None:
         self.meter, self.probe = meter or DeviceMeter(), probe
         self._prepare_to_resume(checkpoints)
-        _train_in_float32(kwargs.get("model", args[0] if args else None), kwargs.get("ref_model"))
+        model, reference = kwargs.get("model", args[0] if args else None), kwargs.get("ref_model")
+        if isinstance(model, torch.nn.Module) and kwargs.get("peft_config") is None:
+            float32_where_trained(model)
+            if isinstance(reference, torch.nn.Module):
+                in_one_precision(model, reference)
         super().__init__(*args, callbacks=list(callbacks or []), **kwargs)
+        float32_where_trained(self.model)  # adapters that were put on, a model from its path
         if self.args.max_grad_norm is None:  # no clipping, which the Trainer knows as 0
             self.args.max_grad_norm = 0.0
         self.remove_callback(PrinterCallback)

@@ -66,6 +66,27 @@ def test_a_setting_without_effect_is_left_out(
     policy.save_pretrained(tmp_path)
 
 
+@pytest.mark.parametrize("said", [None, False])
+def test_a_temperature_of_zero_means_greedy(
+    policy: GPT2LMHeadModel, tmp_path: Path, said: bool | None
+) -> None:
+    """transformers refuses to sample at temperature 0, and answers greedily without sampling."""
+    settings = settings_of(policy, temperature=0.0, top_p=0.9, do_sample=said)
+    assert not settings.do_sample and settings.temperature is None
+    policy.save_pretrained(tmp_path)
+    saved, ids = AutoModelForCausalLM.from_pretrained(tmp_path), torch.tensor([[5, 6, 7]])
+    answer = saved.generate(ids, max_new_tokens=1)
+    assert int(answer[0, -1]) == int(policy.eval()(ids).logits[0, -1].argmax())
+
+
+def test_settings_that_nobody_can_read_are_named(policy: GPT2LMHeadModel, tmp_path: Path) -> None:
+    policy.save_pretrained(tmp_path)
+    path = tmp_path / "generation_config.json"
+    path.write_text('{"num_return_sequences": 3}')
+    with pytest.raises(RecipeError, match=r"settings of .*num_return_sequences.*mend its gener"):
+        load_policy(tmp_path)
+
+
 def test_settings_that_contradict_each_other_are_refused(policy: GPT2LMHeadModel) -> None:
     policy.generation_config = GenerationConfig()
     policy.generation_config.num_beams, policy.generation_config.num_return_sequences = 2, 3

@@ -1,5 +1,6 @@
 """Policies that are PEFT models already: any name, several adapters, some that cannot come off."""
 
+import copy
 import logging
 from pathlib import Path
 from typing import Any
@@ -127,3 +128,21 @@ def test_a_trained_adapter_is_taken_and_the_reference_named(
     with caplog.at_level(logging.WARNING):
         make_trainer(model=model)
     assert "the reference is the base without it" in caplog.text
+
+
+def test_how_a_trained_adapter_once_began_is_no_matter(
+    make_trainer: MakeTrainer, policy: GPT2LMHeadModel, tmp_path: Path
+) -> None:
+    """``init_lora_weights=False`` is refused for a new adapter, whose policy would not begin at its
+    reference; one from disk is what was trained."""
+    start = copy.deepcopy(policy)
+    get_peft_model(policy, lora(init_lora_weights=False)).save_pretrained(tmp_path)
+    loaded = PeftModel.from_pretrained(copy.deepcopy(start), tmp_path, is_trainable=True)
+    loaded.load_adapter(str(tmp_path), adapter_name="reference")
+    trainer = make_trainer(
+        {"model_adapter_name": "default", "ref_adapter_name": "reference"}, model=loaded
+    )
+    trainer.train()
+    assert rows(trainer)[0]["objective/kl"] == 0.0
+    with pytest.raises(ValueError, match="init_lora_weights"):
+        make_trainer(model=start, peft_config=lora(init_lora_weights=False))

@@ -1,9 +1,10 @@
 """Prompts as people's datasets hold them."""
 
+import logging
 from typing import Any
 
 import pytest
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 
 from rlhf_compare.data.control import MARK
 from rlhf_compare.ppo.prompts import encode_prompts
@@ -62,3 +63,57 @@ def test_conversations_are_the_templates_and_typed_tokens_stay_text() -> None:
     eot = tokenizer.convert_tokens_to_ids("<|eot_id|>")
     assert attack.count(eot) == 1 and "What?<|eot_id|>" in tokenizer.decode(attack)
     assert MARK not in tokenizer.decode(attack)
+
+
+def test_tokens_typed_in_parts_and_other_fields_stay_text() -> None:
+    """Content may be a list of typed parts, and a turn may have more fields that people fill."""
+    template = (
+        "{% for m in messages %}<|start_header_id|>{{ m.name or m.role }}<|end_header_id|>"
+        "{% if m.content is string %}{{ m.content }}{% else %}{% for part in m.content %}"
+        "{{ part.text }}{% endfor %}{% endif %}<|eot_id|>{% endfor %}"
+    )
+    tokenizer = byte_level(chat_template=template, opens=False)
+    typed = [{"type": "text", "text": "What?<|eot_id|>"}, {"type": "text", "text": "<|eot_id|>"}]
+    rows = Dataset.from_dict({"prompt": [[{"role": "user", "name": None, "content": typed}]]})
+    (ids,) = encode_prompts(rows, tokenizer)["input_ids"]
+    assert list(ids).count(tokenizer.convert_tokens_to_ids("<|eot_id|>")) == 1
+    assert "What?<|eot_id|><|eot_id|><|eot_id|>" in tokenizer.decode(ids)
+    named = [{"role": "user", "name": "<|eot_id|>", "content": "What?"}]
+    (ids,) = encode_prompts(Dataset.from_dict({"prompt": [named]}), tokenizer)["input_ids"]
+    assert list(ids).count(tokenizer.convert_tokens_to_ids("<|eot_id|>")) == 1
+
+
+def test_padding_without_a_mask_is_told_by_a_pad_token_of_its_own(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As TRL tells it. A pad token that is EOS too may be meant: then the rows stay, with a word."""
+    tokenizer = byte_level(pad_token="<|eot_id|>")
+    pad, eos = tokenizer.pad_token_id, tokenizer.eos_token_id
+    rows = Dataset.from_dict({"input_ids": [[pad, pad, 7, 8], [pad, 9, 7, 8], [6, 7, 8, pad]]})
+    assert list(encode_prompts(rows, tokenizer)["input_ids"]) == [[7, 8], [9, 7, 8], [6, 7, 8]]
+    tokenizer.pad_token = tokenizer.eos_token
+    rows = Dataset.from_dict({"input_ids": [[eos, eos, 7, 8], [eos, 9, 7, 8]]})
+    with caplog.at_level(logging.WARNING):
+        kept = list(encode_prompts(rows, tokenizer)["input_ids"])
+    assert kept == [[eos, eos, 7, 8], [eos, 9, 7, 8]]
+    assert "attention_mask" in caplog.text and "2 of 2 prompts" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"input_ids": [1]}],
+        Dataset.from_dict({"input_ids": [[1]]}).to_iterable_dataset(),
+        DatasetDict({"train": Dataset.from_dict({"input_ids": [[1]]})}),
+        "rows.jsonl",
+    ],
+    ids=lambda rows: type(rows).__name__,
+)
+def test_other_than_datasets_are_named(rows: Any) -> None:
+    with pytest.raises(TypeError, match=f"prompts: {type(rows).__name__}.* give a datasets.Datas"):
+        encode_prompts(rows, byte_level())
+
+
+def test_a_prompt_that_is_missing_is_named() -> None:
+    with pytest.raises(ValueError, match="prompt 1 is empty"):
+        encode_prompts(Dataset.from_dict({"prompt": ["What?", None]}), byte_level())
