@@ -241,8 +241,8 @@ class StageRunner:
         """
         if isinstance(error, StorageError | StageStoppedError):
             return error
-        ours = isinstance(error, UserError)
-        if shared and ours and not isinstance(error, StageFailedError):
+        a_persons = isinstance(error, UserError) and not isinstance(error, StageFailedError)
+        if shared and a_persons:
             return error
         if is_storage_fault(error):
             return storage_fault(error, directory.path, f"{label} could not write")
@@ -252,9 +252,9 @@ class StageRunner:
             file.write_text(text, encoding="utf-8")
         except OSError as refused:
             return storage_fault(refused, file, f"{label} failed and could not say why: {error}")
-        what = str(error) if ours else _one_line(error)
+        what = str(error) if isinstance(error, UserError) else _one_line(error)
         failure = StageFailedError(f"{what}; the traceback is in {file}")
-        if ours:
+        if isinstance(error, UserError):
             failure.exit_code = error.exit_code
         return failure
 
