@@ -18,12 +18,12 @@ from transformers import (
 )
 
 from rlhf_compare.data.store import DataDirectory
-from rlhf_compare.dpo import trainer as dpo
+from rlhf_compare.dpo import stage as dpo
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.pipeline import Pipeline
 from rlhf_compare.ppo import stage as ppo
 from rlhf_compare.recipe import load_recipe
-from rlhf_compare.sft import trainer as sft
+from rlhf_compare.sft import stage as sft
 
 from .models.families import FAMILIES, LLAMA_3, OPENING_FAMILIES, byte_level
 from .test_pipeline import RECIPE

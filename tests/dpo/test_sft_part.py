@@ -90,6 +90,7 @@ def test_an_uncut_step_is_trls_own_to_the_bit(
     assert torch.equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_the_losses_that_trl_has_are_known_to_be_means_over_pairs(
     tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
