@@ -22,7 +22,7 @@ def data_inputs(recipe: Recipe) -> dict[str, Any]:
     return {
         **_sections(recipe, "task"),
         "data": rows,
-        "questions": recipe.evaluation.questions,
+        "questions": list(recipe.evaluation.questions),
         "tokenizer": {**tokenizer, "files": tokenizer_fingerprint(recipe.model)},
         "source": fingerprint(recipe.data),
         **({"commits": commits} if commits else {}),

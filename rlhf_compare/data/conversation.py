@@ -98,9 +98,12 @@ def parse_messages(value: list[Any], field: str) -> tuple[Turn, ...]:
         call = next((name for name in _CALLS if message.get(name)), None)
         if call:
             raise RowDropError("not_only_text", f"{where}: {call}")
-        turns.append(
-            (_SPEAKERS[role.lower()], content_of(message[fields[1]], f"content of {where}"))
-        )
+        speaker, said = _SPEAKERS[role.lower()], message[fields[1]]
+        if speaker == "system" and not said:
+            continue
+        text = content_of(said, f"content of {where}")
+        if speaker != "system" or text.strip():
+            turns.append((speaker, text))
     return tuple(turns)
 
 

@@ -13,6 +13,7 @@ from rlhf_compare.data.formats.names import (
     speaks_of_responses,
     words,
 )
+from rlhf_compare.data.formats.nested import sides_inside
 from rlhf_compare.data.formats.questions import opens_with_question
 from rlhf_compare.data.formats.responses import is_numeric
 
@@ -67,10 +68,14 @@ def check_context_is_there(draft: Draft, format_name: str, transcripts: bool) ->
     other = [*draft.of("system"), *draft.of("history"), *draft.of("input"), *draft.free]
     asked = [c for c in other if c.has_text and not is_meta(c.name)]
     asked = [c for c in asked if c.is_prose or sounds_like_prompt(c.name)]
+    way_out = ""
+    if not asked and draft.format == "auto":  # a title, a topic, a note
+        asked = [c for c in [*other, *draft.of("topic")] if c.is_sentences]
+        way_out = ", or, if none does, data.format=preference"
     if asked:
         raise LayoutError(
             f"{asked[0].name} may hold the prompt of {response.name}; say which column does: "
-            f"data.columns={{prompt: {asked[0].name}}}"
+            f"data.columns={{prompt: {asked[0].name}}}{way_out}"
         )
 
 
@@ -85,6 +90,13 @@ def check_nothing_is_lost(draft: Draft, format_name: str) -> None:
         return
     read = [column for role in draft.roles for column in draft.of(role)]
     for column in draft.free:
+        names = ", ".join(map(str, sides_inside(column)))
+        if names:
+            raise LayoutError(
+                f"{column.name} holds {names}; name them by dots, for instance data.columns="
+                f"{{rejected: {column.name}.NAME}}, or leave them unread with "
+                f"data.format={format_name}"
+            )
         if not _may_be_lost(column, format_name, read):
             continue
         if says_the_same(column, read):
@@ -96,6 +108,8 @@ def check_nothing_is_lost(draft: Draft, format_name: str) -> None:
             "columns that are meant in data.columns (completion, or chosen and rejected, or "
             f"responses), or leave it unread with data.format={format_name}"
         )
+    if format_name == "demonstrations":
+        _refuse_letters(draft)
     if format_name == "demonstrations" and "label" not in draft.roles:
         _refuse_scored_one_by_one(draft)
         check_grades(draft)
@@ -115,6 +129,19 @@ def _may_be_lost(column: Column, format_name: str, read: list[Column]) -> bool:
     # where no response was found, any other column of prose may be one
     prose = column.is_prose and column.kind != "record" and not is_meta(column.name)
     return format_name == "prompts" and prose
+
+
+def _refuse_letters(draft: Draft) -> None:
+    """An answer that is a letter names a choice; without the choices nobody learns from it."""
+    choices = [c.name for c in draft.free if c.has_text and not is_meta(c.name)]
+    answers = [str(v).strip(" ().:") for c in draft.of("completion") for v in c.values if v]
+    if choices and answers and all(len(a) == 1 and a.upper() in "ABCDEFGH" for a in answers):
+        name = draft.roles["completion"][0]
+        raise LayoutError(
+            f"{name} names a choice ({answers[0]}), and {', '.join(choices[:4])} would be left "
+            "unread; write the choices into the prompt and the text of the answer into "
+            f"{name}, or leave them unread with data.format=demonstrations"
+        )
 
 
 def _refuse_scored_one_by_one(draft: Draft) -> None:

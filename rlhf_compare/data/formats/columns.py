@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rlhf_compare.data.formats.example import Row
-from rlhf_compare.data.formats.values import TEXT_KINDS, Kind, decode, kind_of, texts_of
+from rlhf_compare.data.formats.values import TEXT_KINDS, Kind, decode, inside, kind_of, texts_of
 
 _MOST = 0.9  # of the rows: "all but damaged ones"
 _SENTENCE = 4  # words
@@ -54,7 +54,12 @@ class Column:
     @property
     def is_one_response(self) -> bool:
         """Whether a cell holds one text or conversation, not a list of responses."""
-        return self.content in ("text", "message", "messages", "record")
+        one = ("text", "message", "messages", "record")
+        return self.content in one or (self.kind == "texts" and self._lists_are_of_one)
+
+    @property
+    def _lists_are_of_one(self) -> bool:
+        return all(len(value) == 1 for value in self.values if isinstance(value, list) and value)
 
     @property
     def is_prose(self) -> bool:
@@ -67,6 +72,8 @@ class Column:
     @property
     def is_sentences(self) -> bool:
         """Whether most of its texts have words enough for one; of conversations always."""
+        if self.kind == "nested":
+            return any(len(text.split()) >= _SENTENCE for v in self.values for text in inside(v))
         if self.kind != "text":
             return self.has_text
         texts = [value.split() for value in self.values if isinstance(value, str) and value]

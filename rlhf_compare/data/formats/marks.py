@@ -77,4 +77,4 @@ def not_learned(messages: object) -> str | None:
     last = messages[-1] if isinstance(messages, list) and messages else messages
     if not isinstance(last, Mapping):
         return None
-    return next((key for key in _LEARNED if flag_of(last.get(key)) is False), None)
+    return next((key for key in _LEARNED if key in last and flag_of(last[key]) is False), None)

@@ -41,6 +41,7 @@ INPUTS = ("input", "context", "passage", "document", "article", "background", "s
 _PROMPT_CARRIERS = {"user", "text", "input", "message", "messages", "content", "the", "full"}
 SYSTEM = {"system", "sys", "systemprompt"}
 HISTORY = {"history"}
+_EARLIER = {"previous", "prior", "earlier", "past"}
 SCORES = {"score", "scores", "rating", "ratings", "reward", "rewards", "votes", "upvotes", "logits"}
 RANKS = {"rank", "ranks", "ranking", "rankings"}
 # a column whose last word is one of these says something about a text and is none
@@ -123,6 +124,15 @@ def is_system(name: str) -> bool:
     return bool(spoken) and spoken[0] in SYSTEM and set(spoken[1:]) <= {
         "prompt", "message", "instruction", "text", "content",
     }  # fmt: skip
+
+
+def is_history(name: str) -> bool:
+    """Whether a column holds the turns before the question."""
+    spoken = set(words(name))
+    turns = CONVERSATION | {"context"}
+    return spoken <= HISTORY | _EARLIER | turns and bool(
+        spoken & HISTORY or (spoken & _EARLIER and spoken & turns)
+    )
 
 
 def is_conversation(name: str) -> bool:

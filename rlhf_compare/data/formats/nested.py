@@ -4,7 +4,10 @@ from collections.abc import Mapping
 
 from rlhf_compare.data.formats.columns import Column
 from rlhf_compare.data.formats.example import Row
-from rlhf_compare.data.formats.values import decode
+from rlhf_compare.data.formats.names import side_of
+from rlhf_compare.data.formats.values import TEXT_KEYS, decode
+
+READ = {*TEXT_KEYS, "role", "from", "speaker", "messages"}
 
 
 def cell(row: Row, name: str) -> object:
@@ -33,6 +36,27 @@ def opened(columns: Mapping[str, Column], name: str) -> dict[str, Column]:
             values = tuple((record or {}).get(key) for record in records)
             found[f"{head}.{key}"] = Column.of_values(f"{head}.{key}", values)
     return found
+
+
+def unread_fields(column: Column) -> list[str]:
+    """The fields of texts in a column's messages or records that nothing reads, such as
+    ``messages.reasoning_content``."""
+    found: dict[str, None] = {}
+    for value in column.values:
+        records = decode(value) if isinstance(value, str) else value
+        for one in records if isinstance(records, list) else []:
+            if not isinstance(one, dict) or len(one) < 3:
+                continue
+            texts = (key for key, text in one.items() if isinstance(text, str) and " " in text)
+            found.update(dict.fromkeys(f"{column.name}.{key}" for key in texts if key not in READ))
+    return list(found)
+
+
+def sides_inside(column: Column) -> list[str]:
+    """The names inside a column's records, if a rejected response is among them."""
+    records = [value for value in column.values if isinstance(value, dict)]
+    names = list(dict.fromkeys(key for one in records for key in one))
+    return names if any(side_of(str(name)) == "rejected" for name in names) else []
 
 
 def _record(value: object) -> dict[str, object] | None:

@@ -159,7 +159,8 @@ def _parse_ranked(cells: Cells, _: bool) -> Example:
 def _text_in(response: object, field: str) -> str:
     """The text of a response: alone, in a record, or as an assistant's only message."""
     if isinstance(response, dict):
-        response = next((response[k] for k in TEXT_KEYS if response.get(k) is not None), None)
+        keys = (*TEXT_KEYS, "messages")
+        response = next((response[k] for k in keys if response.get(k) is not None), None)
     if is_message_list(response) and isinstance(response, list) and len(response) == 1:
         return turns_of(response, field, "assistant")[0][1]
     return check_text(response, field)

@@ -6,10 +6,10 @@ from rlhf_compare.data.conversation import is_message_list, parse_messages
 from rlhf_compare.data.formats.columns import Column, never_together, says_the_same, share
 from rlhf_compare.data.formats.draft import Draft, LayoutError
 from rlhf_compare.data.formats.names import (
-    HISTORY,
     PROMPTS,
     input_rank,
     is_conversation,
+    is_history,
     is_system,
     prompt_rank,
     squashed,
@@ -87,14 +87,22 @@ def find_question(draft: Draft) -> None:
         key=lambda c: (c.kind == "none", input_rank(c.name) or 0),
     )
     inputs = [c for c in inputs if c.has_text or c.kind == "none"]
-    earlier = [c for c in draft.free if squashed(c.name) in HISTORY]
+    earlier = [c for c in draft.free if is_history(c.name)]
     if "messages" not in draft.roles and "prompt" not in draft.roles:
         last = inputs[:1] or [c for c in earlier if c.content == "text"][:1]
         draft.pick("prompt", [c for c in last if c.has_text])
     inputs = [c for c in inputs if c in draft.free and c.content in ("text", "none")]
     filled = [c for c in inputs if c.has_text]
     draft.pick("input", filled or inputs[:1])
-    draft.pick("history", [c for c in earlier if c in draft.free and c.content != "text"])
+    earlier = [c for c in earlier if c in draft.free]
+    draft.pick("history", [c for c in earlier if c.content != "text"])
+    untold = [c.name for c in earlier if c in draft.free and c.name not in draft.repeats]
+    if untold and not draft.told:
+        raise LayoutError(
+            f"{untold[0]} may hold earlier turns, and its text does not say who speaks; write "
+            "messages or pairs of question and answer there, or leave it unread: name the format "
+            "in data.format"
+        )
     draft.pick("system", [c for c in draft.free if is_system(c.name)])
     draft.pick("topic", [c for c in draft.free if c.name == "topic" and c.kind == "text"])
     _refuse_trees(draft)

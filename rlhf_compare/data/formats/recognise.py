@@ -18,6 +18,7 @@ from rlhf_compare.data.formats.completions import find_completion, find_label
 from rlhf_compare.data.formats.draft import ANSWER_ROLES, Draft, LayoutError
 from rlhf_compare.data.formats.example import Row
 from rlhf_compare.data.formats.layout import Layout
+from rlhf_compare.data.formats.nested import unread_fields
 from rlhf_compare.data.formats.questions import (
     ends_with_answer,
     find_conversation,
@@ -150,6 +151,7 @@ def _has_completion(draft: Draft) -> bool:
 def _has_prompt(draft: Draft) -> bool:
     find_conversation(draft)
     find_question(draft)
+    draft.roles.pop("label", None)  # nothing is learned that it could mark
     return bool({"prompt", "messages"} & set(draft.roles))
 
 
@@ -174,6 +176,7 @@ def _layout(draft: Draft, format_name: str) -> Layout:
     check_nothing_is_lost(draft, format_name)
     left = {column.name for column in draft.free} | draft.repeats
     read = {name for names in draft.roles.values() for name in names}
+    fields = [field for name in sorted(read) for field in unread_fields(draft.columns[name])]
     return Layout(
         format=format_name,
         roles=dict(draft.roles),
@@ -184,7 +187,7 @@ def _layout(draft: Draft, format_name: str) -> Layout:
         repeated=format_name == "preference" and prompt_is_repeated(draft),
         known=frozenset(n for n, c in draft.columns.items() if c.kind != "none" or n in read)
         | (draft.heads - set(draft.columns)),
-        not_read=tuple(name for name in draft.columns if name in left),
+        not_read=(*(name for name in draft.columns if name in left), *fields),
         repeats=tuple(sorted(draft.repeats)),
     )
 

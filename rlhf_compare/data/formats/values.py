@@ -40,7 +40,7 @@ def kind_of(value: object) -> Kind:
         return _kind_of_dict(value)
     if isinstance(value, list):
         return _kind_of_list(value)
-    return "nested" if _holds_text(value) else "other"
+    return "nested" if inside(value) else "other"
 
 
 def _kind_of_dict(value: dict[Any, Any]) -> Kind:
@@ -54,7 +54,7 @@ def _kind_of_dict(value: dict[Any, Any]) -> Kind:
         return "record"
     if records_in(value) is not None:
         return "records"
-    return "nested" if _holds_text(value) else "other"
+    return "nested" if inside(value) else "other"
 
 
 def records_in(value: dict[Any, Any]) -> list[dict[Any, Any]] | None:
@@ -68,12 +68,15 @@ def records_in(value: dict[Any, Any]) -> list[dict[Any, Any]] | None:
     return records if records and texts and known & set(value) else None
 
 
-def _holds_text(value: object) -> bool:
+def inside(value: object) -> list[str]:
+    """All texts inside a value, however deep; bytes count as one."""
     if isinstance(value, dict):
-        return any(map(_holds_text, value.values()))
+        value = list(value.values())
     if isinstance(value, list | tuple):
-        return any(map(_holds_text, value))
-    return isinstance(value, str | bytes) and bool(value.strip())
+        return [text for one in value for text in inside(one)]
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    return [value] if isinstance(value, str) and value.strip() else []
 
 
 def _kind_of_list(value: list[Any]) -> Kind:
@@ -85,7 +88,7 @@ def _kind_of_list(value: list[Any]) -> Kind:
         (str, "texts"), ((int, float), "numbers"), (list, "pairs"), (dict, "records"),
     )  # fmt: skip
     found = next((kind for of, kind in kinds if all(isinstance(v, of) for v in value)), None)
-    return found or ("nested" if _holds_text(value) else "other")
+    return found or ("nested" if inside(value) else "other")
 
 
 def decode(text: str) -> Any:
