@@ -1,6 +1,7 @@
 """Each stage's trainer, built as the stage builds it but on a model of a few weights and rows of a
 few tokens, and one step of it: trainers refuse combinations that no single setting tells of."""
 
+import json
 import logging
 import tempfile
 import warnings
@@ -40,6 +41,7 @@ _OF_THE_POLICY = {
     "layers_pattern", "rank_pattern", "alpha_pattern", "trainable_token_indices", "eva_config",
     "loftq_config", "megatron_config", "megatron_core",
 }  # fmt: skip
+_tried: dict[str, str | None] = {}  # settings -> what was refused
 _OF_THE_TOKENIZER = ("eos_token", "pad_token", "stop_token_id", "chat_template_path")
 
 
@@ -61,12 +63,20 @@ def refusal(base: str, args: Any, lora: dict[str, Any] | None) -> str | None:
     args.dataloader_num_workers, args.dataloader_prefetch_factor = 0, None
     args.max_steps = args.max_steps if base == "ppo" else 1
     here = {k: v for k, v in (lora or {}).items() if k not in _OF_THE_POLICY}
-    adapters = None if lora is None else lora_config({**here, "target_modules": ["c_attn"]})
+    adapters = None if lora is None else {**here, "target_modules": ["c_attn"]}
+    args.output_dir = ""  # the same settings are tried once in a process, wherever they write
+    settings = f"{base} {args.to_json_string()} {json.dumps(adapters, sort_keys=True, default=str)}"
+    if settings not in _tried:
+        _tried[settings] = _refusal(base, args, adapters)
+    return _tried[settings]
+
+
+def _refusal(base: str, args: Any, adapters: dict[str, Any] | None) -> str | None:
     build = {"sft": _sft, "reward": _reward, "ppo": _ppo, "dpo": _dpo}[base]
     with _undisturbed(), tempfile.TemporaryDirectory() as folder:
         args.output_dir = folder  # a Trainer makes its own
         try:
-            build(args, adapters)
+            build(args, None if adapters is None else lora_config(adapters))
         except Exception as error:  # every library refuses in its own way
             return first_line(error) or type(error).__name__
     return None

@@ -11,7 +11,7 @@ from transformers import AutoConfig, GPT2Config
 
 from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.errors import RecipeError
-from rlhf_compare.preflight import check_recipe, check_rows
+from rlhf_compare.preflight import check_recipe, check_rows, trials
 from rlhf_compare.preflight.lora import head_faults
 from rlhf_compare.preflight.models import position_limit_of_config
 from rlhf_compare.recipe import Recipe, load_recipe
@@ -41,6 +41,7 @@ def test_tiny_passes_fast_and_draws_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     recipe = recipe_of(LORA)
+    monkeypatch.setattr(trials, "_tried", {})
     state, start = torch.random.get_rng_state(), time.perf_counter()
     check_recipe(recipe, "runs/tiny/check")
     assert time.perf_counter() - start < 5
