@@ -33,7 +33,7 @@ from rlhf_compare.models.adapter_trial import (
     undisturbed,
 )
 from rlhf_compare.models.adapters import Hats, require_lora, save_merged
-from rlhf_compare.models.policy import fuse_activations, load_policy
+from rlhf_compare.models.policy import disable_dropout, fuse_activations, load_policy
 from rlhf_compare.models.tokenizer import load_tokenizer
 from rlhf_compare.runs.arguments import NEVER, StageSection, build_arguments, refused_as
 from rlhf_compare.runs.stage import Probe, StageContext
@@ -69,6 +69,12 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
         self._cache, self._in_one_of_several = reference_cache, False
         self._sft_tokens_of_a_part: float | None = None  # mean over the parts of the step
         before = _before_adapters(model, peft_config)
+        given = kwargs.get("args", args[1] if len(args) > 1 else None)
+        if given is None or given.disable_dropout:  # TRL's switch finds modules alone
+            reference = kwargs.get("ref_model", args[0] if args else None)
+            for part in (model, reference):
+                if isinstance(part, nn.Module):
+                    disable_dropout(part)
         super().__init__(model, *args, peft_config=peft_config, **kwargs)
         self._use_pair_forward()
         if before is not None and (

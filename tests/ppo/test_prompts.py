@@ -86,7 +86,7 @@ def test_tokens_typed_in_parts_and_other_fields_stay_text() -> None:
 def test_padding_without_a_mask_is_told_by_a_pad_token_of_its_own(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """As TRL tells it. A pad token that is EOS too may be meant: then the rows stay, with a word."""
+    """As TRL tells it. A pad token that is EOS too may be meant: then rows stay, with a word."""
     tokenizer = byte_level(pad_token="<|eot_id|>")
     pad, eos = tokenizer.pad_token_id, tokenizer.eos_token_id
     rows = Dataset.from_dict({"input_ids": [[pad, pad, 7, 8], [pad, 9, 7, 8], [6, 7, 8, pad]]})
