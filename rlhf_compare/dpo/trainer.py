@@ -32,6 +32,7 @@ from rlhf_compare.models.adapter_trial import (
     undisturbed,
 )
 from rlhf_compare.models.adapters import Hats, require_lora
+from rlhf_compare.models.policy import disable_dropout
 from rlhf_compare.runs.trainer import StageTrainer
 
 _SIDES = ("chosen", "rejected")
@@ -64,6 +65,12 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
         self._cache, self._in_one_of_several = reference_cache, False
         self._sft_tokens_of_a_part: float | None = None  # mean over the parts of the step
         before = _before_adapters(model, peft_config)
+        given = kwargs.get("args", args[1] if len(args) > 1 else None)
+        if given is None or given.disable_dropout:  # TRL's switch finds modules alone
+            reference = kwargs.get("ref_model", args[0] if args else None)
+            for part in (model, reference):
+                if isinstance(part, nn.Module):
+                    disable_dropout(part)
         super().__init__(model, *args, peft_config=peft_config, **kwargs)
         self._use_pair_forward()
         if before is not None and (

@@ -250,11 +250,8 @@ def lora_fault(config: Any) -> str | None:
 
 
 def require_lora(config: Any, new: bool = True) -> None:
-    """Raises TypeError for another kind of adapter, ValueError for a :func:`lora_fault`.
-
-    Args:
-        new: False = of an adapter that exists, which may start elsewhere.
-    """
+    """Raises TypeError for another kind of adapter, ValueError for a :func:`lora_fault`; where
+    ``new`` is False, of an adapter that exists, and may start elsewhere, for the rest of them."""
     if fault := kind_fault(config):
         raise TypeError(fault)
     if fault := configuration_fault(config, Hats, new):

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
-from transformers import GenerationConfig
+from transformers import GenerationConfig, PreTrainedModel
 
 from rlhf_compare.data.control import control_tokens
 from rlhf_compare.data.turns import opening_of, template_end
@@ -200,15 +200,33 @@ def float32_where_trained(module: nn.Module) -> int:
     kinds = " and ".join(sorted({str(p.dtype).removeprefix("torch.") for p in trained}))
     adapters = any(isinstance(part, BaseTunerLayer) for part in module.modules())
     tensors = trained if adapters else [*module.parameters(), *module.buffers()]
+    rounded = [] if adapters else _rounded_tables(module)
     for tensor in tensors:
         if tensor.dtype in half:
             tensor.data = tensor.data.float()
+    with torch.random.fork_rng():
+        for model, part in rounded:
+            model._init_weights(part)
     logger.warning(
         "%d weights that train were %s, in which small updates round to nothing; they are float32 "
         "from here on. For speed set bf16: true, which computes in half precision",
         count, kinds,
     )  # fmt: skip
     return count
+
+
+def _rounded_tables(module: nn.Module) -> list[tuple[PreTrainedModel, nn.Module]]:
+    """Parts that hold computed tables alone (rotary frequencies), in half precision, with the model
+    that computes them: no file keeps them, so a saved model would have others than the trained."""
+    half = (torch.float16, torch.bfloat16)
+    found = {}
+    for model in (m for m in module.modules() if isinstance(m, PreTrainedModel)):
+        for part in model.modules():
+            tables = [t for n, t in part._buffers.items() if n in part._non_persistent_buffers_set]
+            rounded = any(t is not None and t.dtype in half for t in tables)
+            if rounded and not any(True for _ in part.parameters()):
+                found[id(part)] = (model, part)
+    return list(found.values())
 
 
 def in_one_precision(policy: Any, reference: Any) -> None:

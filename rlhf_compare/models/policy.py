@@ -109,10 +109,14 @@ def open_model(
 
 
 def disable_dropout(model: torch.nn.Module) -> None:
-    """Set every dropout to 0, so that a forward in train mode equals one in eval mode."""
+    """Set every dropout to 0, so that a forward in train mode equals one in eval mode: modules, and
+    the numbers that some architectures drop out or leave layers out by."""
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
+        for name, value in vars(module).items():
+            if "drop" in name and isinstance(value, float):
+                setattr(module, name, 0.0)
 
 
 def fuse_activations(model: torch.nn.Module) -> None:

@@ -30,6 +30,9 @@ class CachedSteps:
         self.cache = DynamicCache(config=policy.config)
         self.ids, self.mask = prompt_ids, prompt_mask.long()
         self.places = positions(prompt_mask)
+        # a mixture of experts would hold the mask of the whole row against the tokens of one step
+        balancing = getattr(policy.config.get_text_config(), "output_router_logits", False)
+        self.options = {"output_router_logits": False} if balancing else {}
 
     def logits(self) -> Tensor:
         """Of the token that comes next in every row: (B, V)."""
@@ -40,6 +43,7 @@ class CachedSteps:
             **{str(self.name): self.cache},
             use_cache=True,
             logits_to_keep=1,
+            **self.options,
         ).logits
         return logits[:, -1]
 

@@ -101,9 +101,6 @@ def recomputed(model: nn.Module) -> Iterator[None]:
     ]
     for layer in layers:
         layer.training = True
-        for name, value in vars(layer).items():
-            if "dropout" in name and isinstance(value, float):
-                setattr(layer, name, 0.0)  # some layers drop out by themselves
     try:
         yield
     finally:

@@ -34,10 +34,20 @@ def lora_faults(recipe: Recipe) -> list[str]:
         return []
     modules = [name for name, _ in model.named_modules()]
     try:
-        _put_on(model, config)
+        adapted = _put_on(model, config)
     except Exception as error:
         return [_named(fields, error, modules)]
-    return _overlooked(fields, modules)
+    return _overlooked(fields, modules) or _merge_faults(fields, adapted, modules)
+
+
+def _merge_faults(fields: dict[str, Any], adapted: Any, modules: list[str]) -> list[str]:
+    """Why the trained policy could not be saved as one plain model."""
+    try:
+        adapted.merge_and_unload()
+    except Exception as error:
+        spurious = isinstance(error, NotImplementedError) or "meta" in str(error).lower()
+        return [] if spurious else [_named(fields, error, modules)]
+    return []
 
 
 def head_faults(recipe: Recipe) -> list[str]:

@@ -2,14 +2,18 @@
 and every pair of them counts (Ouyang et al. 2022, section 3.5)."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
+from safetensors.torch import save_model
 from torch import Tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import RewardTrainer
 
+from rlhf_compare.models.heads import ScalarHeadModel
+from rlhf_compare.models.policy import disable_dropout
 from rlhf_compare.reward.config import RewardModelConfig
 from rlhf_compare.reward.loss import RankedPairs, ranked_pairs, ranking_loss
 from rlhf_compare.reward.ranked import RankedCollator
@@ -46,6 +50,8 @@ class RankingTrainer(StageTrainer, RewardTrainer):
         super().__init__(
             args=args, processing_class=processing_class, data_collator=collator, **kwargs
         )
+        if args.disable_dropout:
+            disable_dropout(self.model)  # TRL's switch finds modules alone
 
     def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
         return dataset  # encoded by the data layer, the same for every stage
@@ -114,6 +120,25 @@ class RankingTrainer(StageTrainer, RewardTrainer):
 
     def epoch_begins(self, epoch: int, batches: int) -> None:
         self.data_collator.epoch_begins(epoch, batches)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write the model where :func:`load_reward_model` finds it, its tokenizer beside it; of the
+        Trainer's own checkpoints, which go on here, the weights under their names here."""
+        self._for_checkpoint = _internal_call
+        super().save_model(output_dir, _internal_call)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        model, directory = self.policy, Path(output_dir or self.args.output_dir)
+        if not isinstance(model, ScalarHeadModel):
+            super()._save(output_dir, state_dict)
+            return
+        directory.mkdir(parents=True, exist_ok=True)
+        if self._for_checkpoint:
+            save_model(model, str(directory / "model.safetensors"))
+        else:
+            model.save_pretrained(directory)
+        self.processing_class.save_pretrained(directory)
+        torch.save(self.args, directory / "training_args.bin")
 
     @property
     def tokens_trained(self) -> int:

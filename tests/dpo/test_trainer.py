@@ -1,6 +1,7 @@
 """DPO is TRL's, to the last digits that matter; what is ours stops, keeps and shows."""
 
 import copy
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 import trl
 from datasets import Dataset
 from peft import LoraConfig, PromptTuningConfig, get_peft_model
-from transformers import GPT2LMHeadModel
+from transformers import GPT2LMHeadModel, OPTConfig, OPTForCausalLM
 
 from rlhf_compare.dpo.config import DPOConfig
 from rlhf_compare.dpo.trainer import EncodedDPOTrainer
@@ -341,3 +342,21 @@ def test_saved_policy_with_adapters_is_the_trained_one(
     with torch.no_grad():
         torch.testing.assert_close(again(ids).logits, trained, rtol=0, atol=1e-5)
     assert float((trained - start).abs().max()) > 0.05
+
+
+def test_a_frozen_base_keeps_its_precision(make_dpo: MakeDPO, policy: GPT2LMHeadModel) -> None:
+    trainer = make_dpo(model=policy.bfloat16(), peft_config=lora())
+    trainer.train()
+    kinds = {p.requires_grad: p.dtype for p in trainer.model.parameters()}
+    assert kinds == {True: torch.float32, False: torch.bfloat16}
+
+
+def test_dropout_as_a_number_is_off(make_dpo: MakeDPO, tokenizer: Any) -> None:
+    """At the start policy and reference are one model, so the loss is log 2."""
+    config = OPTConfig(
+        vocab_size=len(tokenizer), hidden_size=16, ffn_dim=16, word_embed_proj_dim=16,
+        num_hidden_layers=2, num_attention_heads=2, dropout=0.5, init_std=0.3,
+    )  # fmt: skip
+    trainer = make_dpo({"max_steps": 1}, model=OPTForCausalLM(config))
+    trainer.train()
+    assert trainer.state.log_history[0]["loss"] == pytest.approx(math.log(2), abs=1e-6)

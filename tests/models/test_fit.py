@@ -13,6 +13,8 @@ from transformers import (
     GenerationConfig,
     GPT2Config,
     GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
     PreTrainedTokenizerFast,
 )
 
@@ -194,3 +196,19 @@ def test_a_model_that_is_frozen_in_part_has_one_precision(policy: GPT2LMHeadMode
 def test_a_frozen_model_is_left_alone(policy: GPT2LMHeadModel) -> None:
     assert float32_where_trained(policy.to(torch.bfloat16).requires_grad_(False)) == 0
     assert policy.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_tables_that_are_not_saved_are_exact_after_the_cast(
+    dtype: torch.dtype, tmp_path: Path
+) -> None:
+    """Rotary frequencies are computed where a model is loaded: rounded ones would be lost then."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    config = LlamaConfig(vocab_size=64, num_attention_heads=2, **sizes, initializer_range=0.3)
+    model = LlamaForCausalLM(config).to(dtype)
+    float32_where_trained(model)
+    model.save_pretrained(tmp_path)
+    again, ids = AutoModelForCausalLM.from_pretrained(tmp_path), torch.arange(60).unsqueeze(0)
+    with torch.no_grad():
+        assert torch.equal(again.eval()(ids).logits, model.eval()(ids).logits)

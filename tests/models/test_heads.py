@@ -1,9 +1,11 @@
 """A scalar head reads the last real token by mask, and padding changes nothing."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from peft import PrefixTuningConfig, PromptTuningConfig, get_peft_model
 from transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
@@ -11,6 +13,8 @@ from transformers import (
     BertModel,
     GPT2Config,
     GPT2Model,
+    LlamaConfig,
+    LlamaForSequenceClassification,
 )
 
 from rlhf_compare.errors import RecipeError
@@ -155,3 +159,17 @@ def test_other_readings_are_saved_as_backbones(model: ScalarHeadModel, tmp_path:
     ScalarHeadModel(bert(), pooling="first").save_pretrained(tmp_path / "first")
     assert isinstance(AutoModel.from_pretrained(tmp_path / "mean"), GPT2Model)
     assert isinstance(AutoModel.from_pretrained(tmp_path / "first"), BertModel)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("config", [PromptTuningConfig, PrefixTuningConfig])
+def test_learnt_prompts_are_never_taken_for_layers(config: Any, seed: int) -> None:
+    """Whatever their first values are: a classifier read without them scores another thing."""
+    torch.manual_seed(seed)
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
+    classifier = LlamaForSequenceClassification(
+        LlamaConfig(vocab_size=64, num_attention_heads=2, pad_token_id=0, num_labels=1, **sizes)
+    )
+    adapted = get_peft_model(classifier, config(task_type="SEQ_CLS", num_virtual_tokens=2))
+    with pytest.raises(ValueError, match="its own forward scores"):
+        ScalarHeadModel.from_classifier(adapted)

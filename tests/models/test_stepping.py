@@ -120,3 +120,15 @@ def test_samples_of_a_hybrid_follow_its_distribution() -> None:
         expected = (model(torch.tensor([prompt])).logits[0, -1] / 2.0).softmax(-1)
     error = 5 * (expected * (1 - expected) / 2000).sqrt() + 2e-3
     assert bool(((frequencies - expected).abs() < error).all())
+
+
+def test_a_model_that_returns_router_logits_is_sampled() -> None:
+    """As supervised training leaves the configuration of a mixture of experts."""
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(
+        "mixtral", **SIZES, num_local_experts=4, output_router_logits=True, initializer_range=0.3
+    )
+    model = AutoModelForCausalLM.from_config(config).eval()
+    ids, mask = pad_sequences(PROMPTS, 0, "left")
+    said = generate(model, ids, mask, 4, (), 0, temperature=None)
+    assert said.ids.tolist() == [alone(model, prompt, 4) for prompt in PROMPTS]

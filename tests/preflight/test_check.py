@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset
-from transformers import AutoConfig, GPT2Config
+from transformers import AutoConfig, GPT2Config, LlamaConfig
 
 from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.errors import RecipeError
@@ -169,6 +169,20 @@ def test_a_saved_model_says_its_positions_without_its_weights(tmp_path: Path) ->
     assert "model.lora.target_modules" in fault_of(
         *source, *fits, "evaluation.max_new_tokens=34", lora
     )
+
+
+def test_adapters_that_could_not_be_folded_in(tmp_path: Path) -> None:
+    """Llama's layers have no bias, so an adapter's cannot be saved in them."""
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    LlamaConfig(num_attention_heads=2, max_position_embeddings=512, **sizes).save_pretrained(
+        tmp_path
+    )
+    source = ("model.config=null", f"model.path={tmp_path}")
+    targets = "target_modules: [q_proj, lm_head]"
+    refused = fault_of(*source, f"model.lora={{lora_bias: true, {targets}}}")
+    assert refused.startswith("model.lora.lora_bias: ") and "merge" in refused
+    for fields in ("use_dora: true", "use_rslora: true", "rank_pattern: {q_proj: 2}"):
+        check_recipe(recipe_of(*source, f"model.lora={{{fields}, {targets}}}"), "x")
 
 
 def test_a_folder_without_a_model(tmp_path: Path) -> None:

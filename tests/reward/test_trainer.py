@@ -9,7 +9,7 @@ import pytest
 import torch
 from datasets import Dataset
 from peft import LoraConfig
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from trl import RewardConfig, RewardTrainer
 
 from rlhf_compare.errors import DataError, StageFailedError
@@ -290,3 +290,22 @@ def test_adapters_under_checkpointed_activations_train_the_same(
         assert len(trained) == 1 + 4 + 2 * ("wte" in targets)
         ends.append([p.detach().clone() for p in trained])
     assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))
+
+
+def test_a_model_that_the_trainer_saves_can_be_loaded(
+    make_trainer: MakeTrainer, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    trainer = make_trainer()
+    trainer.train()
+    trainer.save_model(str(tmp_path / "whole"))
+    base = GPT2LMHeadModel(backbone(tokenizer).config)
+    base.save_pretrained(tmp_path / "base")
+    adapted = make_trainer(model=new_reward_adapter(base, LoraConfig(target_modules=["c_attn"])))
+    adapted.train()
+    adapted.save_model(str(tmp_path / "adapter"))
+    batch = trainer.data_collator(list(ranked_rows(0)))
+    ids, mask = batch["input_ids"], batch["attention_mask"].bool()
+    for name, kept in (("whole", trainer), ("adapter", adapted)):
+        again = load_reward_model(tmp_path / name, tmp_path / "base").eval()
+        torch.testing.assert_close(again.scores(ids, mask), kept.model.eval().scores(ids, mask))
+        assert AutoTokenizer.from_pretrained(tmp_path / name).eos_token == tokenizer.eos_token

@@ -22,7 +22,7 @@ def test_by_hand_whatever_is_under_padding(garbage: float) -> None:
     assert masked_sum(values, MASK).item() == 6.0
     assert masked_sum(values, MASK, dim=1).tolist() == [3.0, 3.0]
     assert masked_mean(values, MASK).item() == 2.0
-    assert masked_var(values, MASK).item() == pytest.approx(2 / 3)
+    assert masked_var(values, MASK, unbiased=False).item() == pytest.approx(2 / 3)
 
 
 @GARBAGE
@@ -40,7 +40,7 @@ def test_whitening_has_zero_mean_and_unit_variance() -> None:
     mask = torch.rand(8, 16, generator=torch.Generator().manual_seed(1)) < 0.6
     whitened = masked_whiten(values, mask)
     assert masked_mean(whitened, mask).item() == pytest.approx(0.0, abs=1e-6)
-    assert masked_var(whitened, mask).item() == pytest.approx(1.0, abs=1e-5)
+    assert masked_var(whitened, mask, unbiased=False).item() == pytest.approx(1.0, abs=1e-5)
     assert (whitened[~mask] == 0).all()
 
 
@@ -67,3 +67,13 @@ def test_how_a_step_is_cut_into_micro_batches_changes_nothing(cut: int) -> None:
     parts = zip(values.split(cut), mask.split(cut), strict=True)
     total = sum(masked_mean(v, m, count=mask.sum()) for v, m in parts)
     torch.testing.assert_close(total, masked_mean(values, mask))
+
+
+def test_variance_as_torch_and_trl_take_it() -> None:
+    """Bessel's correction by default, masks of numbers too: the calls of TRL's scripts."""
+    values, mask = torch.tensor([1.0, 2.0, 4.0, 9.0]), torch.tensor([0.0, 1.0, 1.0, 0.0])
+    inside = values[1:3]
+    assert masked_mean(values, mask) == inside.mean()
+    assert masked_var(values, mask) == inside.var() == 2.0
+    assert masked_var(values, mask, unbiased=False) == inside.var(unbiased=False) == 1.0
+    torch.testing.assert_close(masked_whiten(values, mask)[1:3], torch.tensor([-1.0, 1.0]))
