@@ -10,7 +10,7 @@ import shlex
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,10 +19,12 @@ import typer
 from rich.console import Console
 
 from rlhf_compare import __version__
-from rlhf_compare.errors import StageFailedError, StageStoppedError, UserError
+from rlhf_compare.errors import RecipeError, StageFailedError, StageStoppedError, UserError
+from rlhf_compare.methods import METHODS
 from rlhf_compare.plan import print_plan, seeds_of, stage_labels
 from rlhf_compare.recipe_text.overrides import expand
 from rlhf_compare.recipe_text.reading import check_names
+from rlhf_compare.reporting.numbers import display_name
 from rlhf_compare.runs.stopping import end_at_once
 
 app = typer.Typer(
@@ -80,32 +82,27 @@ def compare(
     dry_run: DryRun = False,
     overrides: Overrides = None,
 ) -> None:
-    """Train PPO and DPO from one SFT model, measure both, write the report."""
+    """Train every method of the recipe from one SFT model, measure all, write the report."""
     _run_methods(recipe, overrides, runs, seeds, dry_run, reports=reports)
 
 
-@app.command()
-def ppo(
-    recipe: RecipeOption = DEFAULT_RECIPE,
-    seeds: SeedsOption = "0",
-    runs: RunsOption = Path("runs"),
-    dry_run: DryRun = False,
-    overrides: Overrides = None,
-) -> None:
-    """Run what PPO needs (SFT, reward model, PPO) and print its row of the table."""
-    _run_methods(recipe, overrides, runs, seeds, dry_run, base="ppo")
+def _method_command(name: str) -> Callable[..., None]:
+    def command(
+        recipe: RecipeOption = DEFAULT_RECIPE,
+        seeds: SeedsOption = "0",
+        runs: RunsOption = Path("runs"),
+        dry_run: DryRun = False,
+        overrides: Overrides = None,
+    ) -> None:
+        _run_methods(recipe, overrides, runs, seeds, dry_run, base=name)
+
+    shown = display_name(name)
+    command.__doc__ = f"Run what {shown} needs, then {shown}, and print its rows of the table."
+    return command
 
 
-@app.command()
-def dpo(
-    recipe: RecipeOption = DEFAULT_RECIPE,
-    seeds: SeedsOption = "0",
-    runs: RunsOption = Path("runs"),
-    dry_run: DryRun = False,
-    overrides: Overrides = None,
-) -> None:
-    """Run what DPO needs (SFT, DPO) and print its row of the table."""
-    _run_methods(recipe, overrides, runs, seeds, dry_run, base="dpo")
+for _name in METHODS:
+    app.command(name=_name.replace("_", "-"))(_method_command(_name))
 
 
 @app.command()
@@ -145,7 +142,7 @@ def sft(
     dry_run: DryRun = False,
     overrides: Overrides = None,
 ) -> None:
-    """Train the SFT model that both methods start from."""
+    """Train the SFT model that every method starts from."""
     pipeline = _pipeline(recipe, overrides, runs)
     if dry_run:
         print_plan(pipeline, ["data", "sft"])
@@ -183,7 +180,7 @@ def evaluate(
     dry_run: DryRun = False,
     overrides: Overrides = None,
 ) -> None:
-    """Measure SFT, PPO and DPO with one harness, training what is missing, and print the table."""
+    """Measure every method with one harness, training what is missing, and print the table."""
     _run_methods(recipe, overrides, runs, seeds, dry_run)
 
 
@@ -221,12 +218,28 @@ def _run_methods(
     """
     wanted = seeds_of(seeds)
     pipeline = _pipeline(recipe, overrides, runs)
-    ours = pipeline.recipe
-    methods = [m for m in ours.methods if base is None or ours.base(m) in ("sft", base)]
+    methods = _chosen(pipeline.recipe, base)
     if dry_run:
         print_plan(pipeline, stage_labels(pipeline, methods, wanted))
         return
     _measure_and_report(pipeline, methods, wanted, reports)
+
+
+def _chosen(recipe: Any, base: str | None) -> list[str]:
+    """The columns of one method with SFT's, or of all.
+
+    Raises:
+        RecipeError: the recipe has no such section.
+    """
+    chosen = [m for m in recipe.methods if base is None or recipe.base(m) in ("sft", base)]
+    if len(chosen) == 1:
+        wanted = [base] if base else METHODS
+        sections = " or ".join(f"{name}: {{}}" for name in wanted)
+        raise RecipeError(
+            f"recipe {recipe.name}: no section {' or '.join(wanted)}, so there is nothing to train "
+            f"after SFT; add one (`{sections}` takes every default)"
+        )
+    return chosen
 
 
 def _pipeline(recipe: Path, overrides: Sequence[str] | None, runs: Path) -> Any:
@@ -279,7 +292,8 @@ def _measure_and_report(
     from rlhf_compare.reporting.terminal import print_table
     from rlhf_compare.results import collect_results
 
-    evaluations = pipeline.compare(methods, seeds, with_reward="ppo" in methods)
+    needs = {stage for name in methods for stage in pipeline.recipe.path(name)}
+    evaluations = pipeline.compare(methods, seeds, with_reward="reward" in needs)
     results = collect_results(pipeline, evaluations, shlex.join(["rlhf-compare", *sys.argv[1:]]))
     validate(results)
     print_table(results, console=console)

@@ -146,6 +146,11 @@ METRICS: tuple[Metric, ...] = (
         behaviour=True, probe="kl_floor",
     ),
     _metric(
+        f"{_K}.bound", "KL, upper bound", "nats/response", "lower", "number",
+        "log n - (n - 1)/n: no more drift can a choice among n samples of the reference make "
+        "(Beirami et al. 2024); for a policy that is no single model.",
+    ),
+    _metric(
         f"{_K}.efficiency", "efficiency", "ratio", "higher", "share",
         "KL floor / exact KL: the share of the drift that the behaviour itself required; at "
         "most 1 but for sampling noise.",
@@ -154,8 +159,8 @@ METRICS: tuple[Metric, ...] = (
     ),
     _metric(
         "reward.proxy", "reward, proxy", "score", "higher", "number",
-        "mean r(x, y) by the reward model that PPO was trained against; rises when that model "
-        "is fooled, too. A score's zero means nothing: read differences.",
+        "mean r(x, y) by the reward model that methods with a reward were trained against; rises "
+        "when that model is fooled, too. A score's zero means nothing: read differences.",
         compared=True,
     ),
     _metric(
@@ -191,9 +196,8 @@ METRICS: tuple[Metric, ...] = (
     ),
     _metric(
         f"{_C}.path_total", "device time, path", "seconds", "lower", "seconds",
-        "seconds the device was held for every stage the path needs, SFT included (PPO: SFT + "
-        "reward model + PPO; DPO: SFT + reference log-probabilities + DPO); evaluation is not "
-        "charged.",
+        "seconds the device was held for every stage that the method's path needs, SFT included; "
+        "evaluation is not charged.",
     ),
     _metric(
         f"{_C}.after_sft", "device time after SFT", "seconds", "lower", "seconds",

@@ -9,6 +9,7 @@ from rlhf_compare.evaluation.stage import read_measurement, read_samples
 from rlhf_compare.evaluation.summary import collapsed, compare, summarise
 from rlhf_compare.metrics import PROBED
 from rlhf_compare.pipeline import Pipeline, Stage
+from rlhf_compare.recipe import Recipe
 from rlhf_compare.reward.stage import read_diagnosis
 from rlhf_compare.runs.directory import read_json
 
@@ -45,6 +46,7 @@ def collect_results(
                 "failed": len(pipeline.failed.get(method, [])),
                 "collapsed": len(fell),
             },
+            "caveats": _caveats(pipeline.recipe, method),
         }
     shared = sorted(set.intersection(*(set(by_seed) for by_seed in measurements.values())))
     measured = sorted(set().union(*measurements.values()))
@@ -67,6 +69,13 @@ def collect_results(
     }
 
 
+def _caveats(recipe: Recipe, name: str) -> list[str]:
+    """What a reader of the column must know of its settings, in the method's own words."""
+    if name not in recipe.methods[1:]:
+        return []
+    return list(recipe.method(name).caveats(recipe.section(name).given()))
+
+
 def _reward_models(pipeline: Pipeline, seeds: Sequence[int]) -> list[dict[str, Any]]:
     """What the doctor found in the reward models of this run; none where none was needed."""
     rows = []
@@ -83,7 +92,7 @@ def _cost(pipeline: Pipeline, method: str, seeds: Sequence[int]) -> dict[str, An
     """Mean cost of a method's path over its seeds; evaluation is never charged to training."""
     stages: dict[str, dict[str, Any]] = {}
     peak, tokens = 0, {"trained": 0.0, "generated": 0.0}
-    for name in pipeline.path(method):
+    for name in pipeline.recipe.path(method):
         labels = [name] if name == "sft" else [f"{name}-{seed}" for seed in seeds]
         costs = [read_json(pipeline.root / label / "cost.json") for label in labels]
         phases: dict[str, float] = {}

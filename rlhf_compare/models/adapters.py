@@ -24,7 +24,6 @@ from rlhf_compare.models.adapter_trial import (
     undisturbed,
 )
 from rlhf_compare.models.heads import Pooling, ScalarHeadModel
-from rlhf_compare.models.merging import merge, write_adapter
 from rlhf_compare.models.policy import causal_lm, load_policy
 from rlhf_compare.models.tokenizer import first_line
 
@@ -285,15 +284,3 @@ def load_reward_model(directory: Path, base: Path) -> ScalarHeadModel:
     scalar.add_module("base", model)
     scalar.load_head(directory)
     return scalar
-
-
-def save_merged(model: PeftModel, directory: Path) -> None:
-    """The policy as one plain model, its adapter folded in, and the adapter alone beside it.
-
-    Raises:
-        StageFailedError: the plain model would not be the policy that was trained.
-    """
-    adapter = next(iter(model.peft_config))
-    write_adapter(model, adapter, directory / "adapter")
-    merged: Any = merge(model, adapter)
-    merged.save_pretrained(directory)

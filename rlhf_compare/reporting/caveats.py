@@ -6,7 +6,6 @@ from rlhf_compare.reporting.applicable import left_out
 from rlhf_compare.reporting.comparisons import SFT, contenders, difference
 from rlhf_compare.reporting.doctor import overruled
 from rlhf_compare.reporting.numbers import display_name, mean_of, value_of
-from rlhf_compare.reporting.recipe_facts import base_method, settings_of
 from rlhf_compare.reporting.tables import unaccounted
 from rlhf_compare.reporting.verdict import ADOPTION, DRIFT, base_rate
 from rlhf_compare.theory import binary_kl
@@ -19,7 +18,7 @@ def caveats(results: dict[str, Any]) -> list[str]:
         *_failures(results),
         *_timing(results),
         *_provenance(results),
-        *_losses(results),
+        *_settings(results),
         *_failed_reward_model(results),
         *_over_optimised(results),
         *_efficiency_above_one(results),
@@ -84,24 +83,13 @@ def _provenance(results: dict[str, Any]) -> list[str]:
     return notes
 
 
-def _losses(results: dict[str, Any]) -> list[str]:
-    """TRL's DPOTrainer has many losses: a column called DPO may have been trained with another."""
-    notes = []
-    for name in contenders(results):
-        settings = settings_of(results, name)
-        losses, weights = settings.get("loss_type"), settings.get("loss_weights")
-        losses = [losses] if isinstance(losses, str) else losses
-        if base_method(results, name) != "dpo" or not isinstance(losses, list):
-            continue
-        if losses in ([], ["sigmoid"]):
-            continue
-        if isinstance(weights, list) and len(weights) == len(losses):
-            losses = [f"{loss} (weight {w})" for loss, w in zip(losses, weights, strict=True)]
-        notes.append(
-            f"{display_name(name)} was trained with the loss {' + '.join(map(str, losses))}, not "
-            "with DPO's own (sigmoid) alone: read its column as that loss."
-        )
-    return notes
+def _settings(results: dict[str, Any]) -> list[str]:
+    """What each method says of its own settings."""
+    return [
+        f"{display_name(name)} {sentence}"
+        for name in contenders(results)
+        for sentence in results["methods"][name].get("caveats", ())
+    ]
 
 
 def _failed_reward_model(results: dict[str, Any]) -> list[str]:

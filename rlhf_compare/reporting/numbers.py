@@ -8,6 +8,7 @@ from rlhf_compare.metrics import Metric, Style
 NOT_MEASURED = "not measured"
 NO_DIFFERENCE = "no difference shown"
 DOES_NOT_APPLY = "does not apply"
+_SHORT_WORDS = ("best",)  # no acronyms, though short
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,10 @@ class Cell:
 
 
 def display_name(method: str) -> str:
-    """`ppo` is printed PPO, `dpo_chapter` DPO chapter."""
+    """`ppo` is printed PPO, `dpo_chapter` DPO chapter, `best_of_n` best of n."""
     first, *rest = method.split("_")
-    return " ".join([first.upper() if len(first) <= 4 else first, *rest])
+    acronym = len(first) <= 4 and first not in _SHORT_WORDS
+    return " ".join([first.upper() if acronym else first, *rest])
 
 
 def value_of(method: dict[str, Any], path: str) -> Any:

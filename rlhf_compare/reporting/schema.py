@@ -189,6 +189,7 @@ class _MethodParts(Part):
     cost: Cost
     training: list[TrainingRun]
     runs: Runs
+    caveats: list[Text] = []
 
 
 def _type_of(metric: Metric) -> Any:
