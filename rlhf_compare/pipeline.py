@@ -17,9 +17,10 @@ from typing import Any
 import datasets
 from peft import LoraConfig
 
+from rlhf_compare.data.config import Feed
 from rlhf_compare.data.stage import prepare_data
 from rlhf_compare.data.store import DataDirectory
-from rlhf_compare.data.views import dpo_view, prompt_view, require_rows
+from rlhf_compare.data.views import pairs_view, prompt_view, require_rows
 from rlhf_compare.dpo.stage import train_dpo
 from rlhf_compare.errors import StageFailedError
 from rlhf_compare.evaluation.probe import Probe
@@ -49,6 +50,10 @@ _REWARD: dict[Half, str] = {"proxy": "reward", "held_out": "reward_held_out"}
 
 # The stages that each method needs before its own; what a path costs is their sum.
 _BEFORE = {"sft": (), "ppo": ("sft", "reward"), "dpo": ("sft",)}
+# The kind of rows that each stage trains on.
+_NEEDS: dict[str, Feed] = {
+    "sft": "demonstrations", "reward": "rankings", "ppo": "prompts", "dpo": "rankings",
+}  # fmt: skip
 
 
 @dataclass
@@ -155,7 +160,7 @@ class Pipeline:
             with context.meter.phase("evaluate"):
                 _, asked = evaluation_prompts(context.data.eval(), self.recipe.evaluation)
             with context.meter.phase("data"):
-                prompts = prompt_view(context.data.train(), "ppo")
+                prompts = prompt_view(context.data.train(), "prompts")
             train_ppo(
                 context,
                 section,
@@ -181,7 +186,7 @@ class Pipeline:
                 _, asked = evaluation_prompts(held_out, self.recipe.evaluation)
                 judged = pairs_of(held_out, asked, rule)
             with context.meter.phase("data"):
-                train = dpo_view(context.data.train(), rule)
+                train = pairs_view(context.data.train(), rule)
             train_dpo(
                 context,
                 section,
@@ -288,8 +293,8 @@ class Pipeline:
         # fail before SFT has trained where a later stage has no rows
         data = DataDirectory(self.data().directory.path)
         bases = {self.recipe.base(method) for method in methods}
-        stages = {stage for base in bases for stage in (*_BEFORE[base], base)}
-        require_rows(data.ledger()["feeds"], stages)
+        needs = {stage: _NEEDS[stage] for b in bases for stage in (*_BEFORE[b], b)}
+        require_rows(data.ledger()["feeds"], needs)
         check_rows(self.recipe, data, methods, str(self.root / "check"))
         self.sft()
         evaluations: dict[str, dict[int, Stage]] = {method: {} for method in methods}

@@ -11,7 +11,7 @@ from rlhf_compare.data.config import PairRule, TaskConfig
 from rlhf_compare.data.control import unmarked
 from rlhf_compare.data.encoding import encode_prompt
 from rlhf_compare.data.tasks import render_question
-from rlhf_compare.data.views import dpo_view, prompt_view
+from rlhf_compare.data.views import pairs_view, prompt_view
 from rlhf_compare.evaluation.config import EvaluationConfig
 from rlhf_compare.evaluation.measure import Harness, Measurement
 from rlhf_compare.models.policy import load_policy
@@ -97,10 +97,10 @@ def pairs_of(held_out: Dataset, prompts: Dataset, rule: PairRule) -> Dataset | N
     """The held-out pairs on these prompts, as DPO sees them; None where there is none."""
     wanted = set(prompts["prompt"])
     pairs = held_out.filter(
-        lambda prompt, feeds: prompt in wanted and "dpo" in feeds,
+        lambda prompt, feeds: prompt in wanted and "rankings" in feeds,
         input_columns=["prompt", "feeds"],
     )
-    return dpo_view(pairs, rule) if len(pairs) else None
+    return pairs_view(pairs, rule) if len(pairs) else None
 
 
 def read_measurement(directory: RunDirectory) -> Measurement:

@@ -65,7 +65,7 @@ def _rollout_faults(
     wanted = [name for name in methods if recipe.base(name) == "ppo"]
     if not wanted:
         return []
-    prompts = len(prompt_view(data.train(), "ppo"))
+    prompts = len(prompt_view(data.train(), "prompts"))
     return [
         fault
         for name in wanted
