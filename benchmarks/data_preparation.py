@@ -135,7 +135,7 @@ def speeds(tokenizer: Any, num_proc: int, repeats: int) -> dict[str, list[tuple[
         "responses": responses,
         "scores": [[1.0, 0.0]] * len(made),
         "demonstration": [chosen for chosen, _ in responses],
-        "feeds": [["sft", "reward", "ppo", "dpo"]] * len(made),
+        "feeds": [["demonstrations", "rankings", "prompts"]] * len(made),
     }
     texts = [*prompts, *(text for pair in responses for text in pair)]
     chunk = datasets.Dataset.from_dict(columns)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from rlhf_compare.data.prepare import prepare
-from rlhf_compare.data.views import dpo_view
+from rlhf_compare.data.views import pairs_view
 from rlhf_compare.models.policy import build_policy
 from rlhf_compare.models.tokenizer import get_tokenizer
 from rlhf_compare.recipe import load_recipe
@@ -29,7 +29,7 @@ def ensure_pairs(root: Path) -> Path:
         return made["tokenizer"]
 
     prepared = prepare(recipe.data, recipe.task, tokenizer)
-    dpo_view(prepared.train, recipe.data.pairs).save_to_disk(str(directory / "pairs"))
+    pairs_view(prepared.train, recipe.data.pairs).save_to_disk(str(directory / "pairs"))
     made["tokenizer"].save_pretrained(directory / "tokenizer")
     torch.manual_seed(0)
     build_policy(recipe.model, made["tokenizer"]).save_pretrained(directory / "policy")  # last

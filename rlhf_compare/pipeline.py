@@ -262,8 +262,7 @@ class Pipeline:
         """
         # fail before SFT has trained where a later stage has no rows
         data = DataDirectory(self.data().directory.path)
-        stages = {stage for method in methods for stage in self.recipe.path(method)}
-        require_rows(data.ledger()["feeds"], stages)
+        require_rows(data.ledger()["feeds"], self.recipe.feeds(methods))
         check_rows(self.recipe, data, methods, str(self.root / "check"))
         self.sft()
         evaluations: dict[str, dict[int, Stage]] = {method: {} for method in methods}

@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from rlhf_compare.data.config import MAX_SEED, DataConfig, Section, SourceConfig, TaskConfig
+from rlhf_compare.data.config import MAX_SEED, DataConfig, Feed, Section, SourceConfig, TaskConfig
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.evaluation.config import EvaluationConfig
 from rlhf_compare.methods import METHODS, load_method
@@ -107,6 +107,12 @@ class Recipe(Section):
     def path(self, name: str) -> tuple[str, ...]:
         """The stages that a column pays for, in order, its own the last."""
         return ("sft",) if name == "sft" else (*self.method(name).needs, name)
+
+    def feeds(self, names: Sequence[str]) -> dict[str, Feed]:
+        """Every stage of these columns' paths -> the kind of rows that it learns from."""
+        shared: dict[str, Feed] = {"sft": "demonstrations", "reward": "rankings"}
+        stages = dict.fromkeys(stage for name in names for stage in self.path(name))
+        return {s: shared[s] if s in shared else self.method(s).feed for s in stages}
 
     def section(self, method: str) -> StageSection:
         """The settings of a stage or a method; a variant's are its method's with its own on top."""

@@ -363,7 +363,7 @@ def test_a_stage_without_its_rows_says_so_before_anything_trains(run: Any, tmp_p
     path = write(tmp_path / "rows.jsonl", rows)
     source = ("data.source=file", f"data.path={path}", "task.name=preference")
     outcome = run("dpo", "--recipe", TINY, *source)
-    assert_one_line(outcome, "no row feeds dpo, which needs ranked responses", "data.sources")
+    assert_one_line(outcome, "no row feeds rankings, which dpo needs", "data.sources")
     assert not (tmp_path / "runs" / "tiny" / "sft").exists()
 
 

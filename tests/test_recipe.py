@@ -242,9 +242,9 @@ def test_a_fault_is_blamed_on_who_made_it(load: Any) -> None:
 
 
 def test_one_is_a_list_of_one(load: Any) -> None:
-    recipe = load(BASE, "dpo.loss_type=ipo", "data.feeds=sft", "evaluation.questions='Why?'")
+    recipe = load(BASE, "dpo.loss_type=ipo", "data.feeds=prompts", "evaluation.questions='Why?'")
     assert recipe.dpo.given() == {"loss_type": ["ipo"]}
-    assert recipe.data.feeds == ("sft",) and recipe.evaluation.questions == ("Why?",)
+    assert recipe.data.feeds == ("prompts",) and recipe.evaluation.questions == ("Why?",)
 
 
 @pytest.mark.parametrize(

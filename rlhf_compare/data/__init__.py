@@ -7,5 +7,5 @@ encoding  text to token ids: the only place in the project that tokenises
 splits    which side of train / eval a prompt lives on
 ledger    what became of every row read
 prepare   all of the above in order
-views     the columns that each stage's trainer takes
+views     the columns that a trainer takes, by the kind of rows that it needs
 """

@@ -9,13 +9,23 @@ from rlhf_compare.data.reasons import FAULT_LIMIT, REASONS
 from rlhf_compare.data.splits import place_of
 
 PairRule = Literal["best_worst", "all", "adjacent"]
-Feed = Literal["sft", "reward", "ppo", "dpo"]
+# What rows hold that something can learn from: answers to imitate, responses of which some are
+# better, questions to sample answers to.
+Feed = Literal["demonstrations", "rankings", "prompts"]
+FEEDS: tuple[Feed, ...] = get_args(Feed)
 # What a column can be, in the order in which a row is read.
 Role = Literal[
     "system", "history", "messages", "prompt", "input", "chosen", "rejected", "completion",
     "responses", "scores", "better", "score_chosen", "score_rejected", "label", "topic",
 ]  # fmt: skip
 
+# What a reader may write for a kind of rows: the name of a stage that needs it.
+_KIND_OF_STAGE = {
+    "sft": "demonstrations",
+    "reward": "rankings",
+    "dpo": "rankings",
+    "ppo": "prompts",
+}
 _SEVERAL = ("responses", "scores", "better", "label")
 
 MAX_SEED = 2**32 - 1  # numpy takes no larger one
@@ -42,8 +52,8 @@ class SourceConfig(Section):
     # our name for a column: its name in the source, or several for responses and scores
     columns: dict[Role, str | tuple[str, ...]] = Field(default_factory=dict)
     max_rows: int | None = Field(default=None, gt=0)  # read no more rows than this; None = all
-    # stages that may use the rows; each takes those that hold what it needs
-    feeds: tuple[Feed, ...] = ("sft", "reward", "ppo", "dpo")
+    # what the rows are used for; a row feeds each of these kinds that it holds enough for
+    feeds: tuple[Feed, ...] = FEEDS
     side: Literal["split", "train", "eval"] = "split"  # split = by the hash of the prompt
     # of the rows kept, in proportion to the other sources' weights; None = all rows
     weight: float | None = Field(default=None, gt=0)
@@ -83,6 +93,19 @@ class SourceConfig(Section):
                 taken[name] = role
         return value
 
+    @field_validator("feeds", mode="before")
+    @classmethod
+    def _feeds_are_kinds(cls, value: object) -> object:
+        for word in [value] if isinstance(value, str) else value if isinstance(value, list) else ():
+            if word in _KIND_OF_STAGE:
+                raise ValueError(
+                    f"{word!r} is a stage, and feeds takes kinds of rows; write "
+                    f"{_KIND_OF_STAGE[word]} (the kinds are {', '.join(FEEDS)})"
+                )
+            if word not in FEEDS:
+                raise ValueError(f"{word!r} is no kind of rows; the kinds are {', '.join(FEEDS)}")
+        return value
+
     @model_validator(mode="after")
     def _source_is_complete(self) -> "SourceConfig":
         if getattr(self, "sources", ()):  # each of them is asked; fields beside them are refused
@@ -96,7 +119,7 @@ class SourceConfig(Section):
         if self.streaming and self.source != "hub":
             raise ValueError("streaming: only for source 'hub'; files are read line by line anyway")
         if not self.feeds:
-            raise ValueError("feeds: name at least one of sft, reward, ppo, dpo")
+            raise ValueError(f"feeds: name at least one of {', '.join(FEEDS)}")
         return self
 
 

@@ -180,7 +180,7 @@ class EncodeRows:
             "responses": [texts[place] for place in kept],
             "scores": scores,
             "demonstration": demonstration,
-            "feeds": [stage for stage in row["feeds"] if stage in enough],
+            "feeds": [kind for kind in row["feeds"] if kind in enough],
             "prompt_ids": prompt,
             "response_ids": [ids[place] for place in kept],
             "demonstration_ids": demonstration_ids,

@@ -51,7 +51,7 @@ def row_fate(raw: bytes | Row, rules: Rules) -> dict[str, Any]:
         example = parse_row(parse_json(raw), rules.layout, rules.keep_multi_turn)
         prompt = render_prompt(example.turns, rules.task, rules.tokenizer)
         ranked = rank(example, rules.task, prompt)
-        feeds = [stage for stage in ranked.feeds if stage in rules.feeds]
+        feeds = [kind for kind in ranked.feeds if kind in rules.feeds]
         if not feeds:
             enough = ", ".join(ranked.feeds)
             raise RowDropError("feeds_nothing", f"is enough for {enough}")

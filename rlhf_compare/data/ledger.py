@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from rlhf_compare.data.config import FEEDS
 from rlhf_compare.data.reasons import FAULT_LIMIT, FAULTS, REASONS, WAYS_OUT
 from rlhf_compare.errors import DataError
 
@@ -30,10 +31,8 @@ class Ledger:
     train_rows: int = 0
     eval_rows: int = 0
     eval_prompts: int = 0  # different ones
-    # rows that each stage trains on
-    feeds: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("sft", "reward", "ppo", "dpo"), 0)
-    )
+    # rows to train on that feed each kind
+    feeds: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FEEDS, 0))
     # of the rows kept: read == kept + too_long
     responses: dict[str, int] = field(default_factory=lambda: {"read": 0, "kept": 0, "too_long": 0})
     pairs: int = 0  # of two responses to one prompt that were scored differently
@@ -154,6 +153,6 @@ class Ledger:
             f"  responses {self.responses['kept']} (left out as too long: "
             f"{self.responses['too_long']}), pairs {self.pairs}, ties {self.ties}"
         )
-        stages = ", ".join(f"{stage} {count}" for stage, count in self.feeds.items())
-        lines.append(f"  rows to train on: {stages}")
+        kinds = ", ".join(f"{kind} {count}" for kind, count in self.feeds.items())
+        lines.append(f"  rows to train on: {kinds}")
         return "\n".join(lines)

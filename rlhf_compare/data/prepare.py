@@ -46,7 +46,7 @@ class PreparedData:
     Columns of both sides: ``prompt`` (text), ``responses`` (K texts), ``scores`` (K numbers, higher
     is better, equal = tie), ``demonstration`` (text); ``prompt_ids``, ``response_ids`` (K lists)
     and ``demonstration_ids`` (token ids, EOS last in every response and demonstration); ``feeds``
-    (stages that may use the row). K = 0 where a row holds a prompt or a demonstration alone.
+    (kinds of rows that it counts as). K = 0 where a row holds a prompt or a demonstration alone.
     """
 
     train: Dataset
@@ -242,8 +242,8 @@ class _Preparation:
         ledger = self.ledger
         if side == "train":
             ledger.train_rows += len(rows)
-            for stage in chain.from_iterable(rows["feeds"]):
-                ledger.feeds[stage] += 1
+            for kind in chain.from_iterable(rows["feeds"]):
+                ledger.feeds[kind] += 1
         else:
             ledger.eval_rows += len(rows)
         for scores, unfitted in zip(rows["scores"], before["scores"], strict=True):

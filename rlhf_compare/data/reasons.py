@@ -32,7 +32,7 @@ RULES = {
     "multi_turn": "the conversation has two or more human turns (data.multi_turn)",
     "already_prefixed": "the answer starts with the marker already",
     "marked_bad": "the response is marked as bad, so it is no demonstration",
-    "feeds_nothing": "no stage that the source feeds can use it (feeds)",
+    "feeds_nothing": "it holds nothing of the kinds that the source feeds (feeds)",
     "duplicate": "a row with the same in every column read came before (data.duplicates)",
     "leaked": "the prompt is on the evaluation side (data.leaks)",
     "outweighed": "left out to keep the sources' weights",

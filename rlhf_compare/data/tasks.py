@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import TemplateError
 
-from rlhf_compare.data.config import TaskConfig
+from rlhf_compare.data.config import FEEDS, Feed, TaskConfig
 from rlhf_compare.data.control import control_tokens, mark_typed, spelled_in, unmarked
 from rlhf_compare.data.conversation import Turn
 from rlhf_compare.data.formats import Example
@@ -19,10 +19,10 @@ class Ranked:
     """A prompt and its ranked responses. Texts without EOS; the encoder adds it."""
 
     prompt: str
-    responses: tuple[str, ...] = ()  # K >= 2, or none where the row only feeds SFT or PPO
+    responses: tuple[str, ...] = ()  # K >= 2, or none where nothing is ranked
     scores: tuple[float, ...] = ()  # higher is better, equal = tie
     demonstration: str = ""  # what SFT learns to answer; empty = nothing
-    feeds: tuple[str, ...] = field(default=("ppo",))  # the stages that the row has enough for
+    feeds: tuple[Feed, ...] = ("prompts",)  # the kinds that the row has enough for
 
 
 def rank(example: Example, task: TaskConfig, prompt: str) -> Ranked:
@@ -45,7 +45,7 @@ def rank(example: Example, task: TaskConfig, prompt: str) -> Ranked:
         if example.unpaired:
             raise example.unpaired
         if len(example.responses) < 2:
-            return Ranked(prompt, demonstration=best, feeds=("sft", "ppo"))
+            return Ranked(prompt, demonstration=best, feeds=("demonstrations", "prompts"))
         if all(_say_the_same(example.responses[0], other) for other in example.responses[1:]):
             raise RowDropError("equal_sides")
         feeds = feeds_of(example.scores)
@@ -58,9 +58,9 @@ def rank(example: Example, task: TaskConfig, prompt: str) -> Ranked:
     return Ranked(prompt, (prefixed, best), (1.0, 0.0), demonstration, feeds_of((1.0, 0.0)))
 
 
-def feeds_of(scores: Sequence[float]) -> tuple[str, ...]:
-    """The stages that K scored responses are enough for: all-tied ones rank nothing."""
-    return ("sft", "reward", "ppo", "dpo") if len(set(scores)) > 1 else ("sft", "ppo")
+def feeds_of(scores: Sequence[float]) -> tuple[Feed, ...]:
+    """The kinds that K scored responses are enough for: all-tied ones rank nothing."""
+    return FEEDS if len(set(scores)) > 1 else ("demonstrations", "prompts")
 
 
 def has_marker(response: str, marker: str, match_case: bool = False) -> bool:

@@ -1,6 +1,6 @@
-"""The columns that each stage's trainer takes, all cut from the same token ids."""
+"""The columns that trainers take, one view a kind of rows, all cut from the same token ids."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -10,44 +10,48 @@ from datasets import Dataset
 from rlhf_compare.data.config import Feed, PairRule
 from rlhf_compare.errors import DataError
 
-_NEEDS = {
-    "sft": "demonstrations: an answer, a completion, or a preferred response",
-    "reward": "ranked responses: chosen and rejected, or responses and scores that differ",
-    "dpo": "ranked responses: chosen and rejected, or responses and scores that differ",
-    "ppo": "prompts",
+_HOLDS: dict[Feed, str] = {
+    "demonstrations": "an answer, a completion, or a preferred response",
+    "rankings": "ranked responses: chosen and rejected, or responses and scores that differ",
+    "prompts": "a question",
 }
 
 
-def rows_for(stage: Feed, data: Dataset) -> Dataset:
-    """The rows that a stage may use.
+def rows_for(kind: Feed, data: Dataset) -> Dataset:
+    """The rows that feed a kind.
 
     Raises:
         DataError: there is none.
     """
-    rows = np.flatnonzero([stage in feeds for feeds in data["feeds"]])
+    rows = np.flatnonzero([kind in feeds for feeds in data["feeds"]])
     if len(rows) == 0:
-        require_rows({}, {stage})
+        raise _no_rows(kind, "")
     return data if len(rows) == len(data) else data.select(rows)
 
 
-def require_rows(feeds: Mapping[str, int], stages: Collection[str]) -> None:
-    """Assert that every stage has rows.
+def require_rows(feeds: Mapping[str, int], needs: Mapping[str, Feed]) -> None:
+    """Assert that everything that trains has rows.
 
     Args:
-        feeds: rows that feed each stage.
+        feeds: kind -> rows that feed it.
+        needs: name of a stage or method -> the kind that it needs.
 
     Raises:
-        DataError: a stage has none.
+        DataError: no row feeds a kind; names the first in the alphabet that needs it.
     """
-    for stage in sorted(stages):
-        if not feeds.get(stage):
-            raise DataError(
-                f"data: no row feeds {stage}, which needs {_NEEDS[stage]}; add such a source to "
-                "data.sources, or widen its feeds"
-            )
+    for name, kind in sorted(needs.items()):
+        if not feeds.get(kind):
+            raise _no_rows(kind, f", which {name} needs")
 
 
-def sft_view(data: Dataset) -> Dataset:
+def _no_rows(kind: Feed, who: str) -> DataError:
+    return DataError(
+        f"data: no row feeds {kind}{who} ({_HOLDS[kind]}); add such a source to data.sources, or "
+        "widen its feeds"
+    )
+
+
+def demonstration_view(data: Dataset) -> Dataset:
     """``input_ids`` and ``completion_mask`` (1 on the response, EOS included) for SFTTrainer."""
 
     def columns(row: dict[str, list[int]]) -> dict[str, list[int]]:
@@ -57,19 +61,19 @@ def sft_view(data: Dataset) -> Dataset:
             "completion_mask": [0] * len(prompt) + [1] * len(response),
         }
 
-    rows = rows_for("sft", data)
+    rows = rows_for("demonstrations", data)
     return rows.map(columns, remove_columns=rows.column_names)
 
 
 def ranked_view(data: Dataset) -> Dataset:
     """``prompt_ids``, ``response_ids`` and ``scores``: the K responses of a prompt together, for
     a reward model's loss over all pairs. In every row some scores differ."""
-    return rows_for("reward", data).select_columns(["prompt_ids", "response_ids", "scores"])
+    return rows_for("rankings", data).select_columns(["prompt_ids", "response_ids", "scores"])
 
 
-def dpo_view(data: Dataset, rule: PairRule = "best_worst") -> Dataset:
+def pairs_view(data: Dataset, rule: PairRule = "best_worst") -> Dataset:
     """``prompt_ids``, ``chosen_ids``, ``rejected_ids`` for DPOTrainer, one row a pair."""
-    return _pairs(rows_for("dpo", data), rule)
+    return _pairs(rows_for("rankings", data), rule)
 
 
 def _pairs(data: Dataset, rule: PairRule) -> Dataset:
@@ -87,13 +91,13 @@ def _pairs(data: Dataset, rule: PairRule) -> Dataset:
     return data.map(pairs, batched=True, remove_columns=data.column_names)
 
 
-def prompt_view(data: Dataset, stage: Feed | None = None) -> Dataset:
+def prompt_view(data: Dataset, kind: Feed | None = None) -> Dataset:
     """Every different prompt once, in order of appearance: ``prompt``, ``prompt_ids``.
 
     Args:
-        stage: count only rows that feed it; None = all rows.
+        kind: count only rows that feed it; None = all rows.
     """
-    data = data if stage is None else rows_for(stage, data)
+    data = data if kind is None else rows_for(kind, data)
     first: dict[str, int] = {}
     for index, prompt in enumerate(data["prompt"]):
         first.setdefault(prompt, index)

@@ -6,7 +6,7 @@ from typing import Any
 from datasets import Dataset
 
 from rlhf_compare.data.config import PairRule
-from rlhf_compare.data.views import dpo_view
+from rlhf_compare.data.views import pairs_view
 from rlhf_compare.dpo.config import DPOConfig, DPOSection
 from rlhf_compare.dpo.reference import ReferenceCache, hash_weights
 from rlhf_compare.dpo.trainer import EncodedDPOTrainer
@@ -46,7 +46,7 @@ def train_dpo(context: StageContext, section: StageSection, inputs: MethodInputs
     with context.meter.phase("evaluate"):
         asked = _pairs_of(inputs.probe_rows, inputs.pairs)
     with context.meter.phase("data"):
-        train = dpo_view(inputs.rows, inputs.pairs)
+        train = pairs_view(inputs.rows, inputs.pairs)
     evaluations = inputs.evaluations if asked is not None else 0
     args = dpo_arguments(
         section, str(context.directory.path), context.seed, evaluations, context.name
@@ -83,8 +83,8 @@ def train_dpo(context: StageContext, section: StageSection, inputs: MethodInputs
 
 def _pairs_of(rows: Dataset, rule: PairRule) -> Dataset | None:
     """The pairs of these rows; None where there is none."""
-    ranked = rows.filter(lambda feeds: "dpo" in feeds, input_columns=["feeds"])
-    return dpo_view(ranked, rule) if len(ranked) else None
+    ranked = rows.filter(lambda feeds: "rankings" in feeds, input_columns=["feeds"])
+    return pairs_view(ranked, rule) if len(ranked) else None
 
 
 def _caveats(settings: dict[str, Any]) -> Sequence[str]:

@@ -44,7 +44,7 @@ def train_ppo(context: StageContext, section: StageSection, inputs: MethodInputs
     with context.meter.phase("data"):
         prompts, asked = (
             part.select_columns(["prompt_ids"]).rename_column("prompt_ids", "input_ids")
-            for part in (prompt_view(inputs.rows, "ppo"), inputs.probe_prompts)
+            for part in (prompt_view(inputs.rows, "prompts"), inputs.probe_prompts)
         )
     with context.meter.phase("load"):
         set_seed(context.seed)

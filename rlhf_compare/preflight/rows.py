@@ -66,7 +66,7 @@ def _settings_faults(
         return []
     rows, faults = data.train(), []
     for name, method in methods:
-        prompts = len(prompt_view(rows, method.name))
+        prompts = len(prompt_view(rows, method.feed))
         section = recipe.section(name)
         try:
             method.check_rows(method.arguments(section, output_dir, recipe.seed, 0, name), prompts)

@@ -3,7 +3,7 @@
 from transformers import PreTrainedTokenizerBase, set_seed
 from trl import SFTConfig
 
-from rlhf_compare.data.views import sft_view
+from rlhf_compare.data.views import demonstration_view
 from rlhf_compare.models.config import ModelConfig
 from rlhf_compare.models.merging import save_trained
 from rlhf_compare.models.policy import build_policy
@@ -29,7 +29,7 @@ def train_sft(context: StageContext, section: StageSection, model: ModelConfig) 
         set_seed(context.seed)  # a model from a configuration draws its weights here
         policy = build_policy(model, tokenizer)
     with context.meter.phase("data"):
-        train = sft_view(context.data.train())
+        train = demonstration_view(context.data.train())
         trainer = MeteredSFTTrainer(
             model=policy,
             args=args,

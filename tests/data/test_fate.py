@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from rlhf_compare.data.config import DataConfig, TaskConfig
+from rlhf_compare.data.config import FEEDS, DataConfig, TaskConfig
 from rlhf_compare.data.fate import Rules, row_fate
 from rlhf_compare.data.formats import Layout
 from rlhf_compare.data.prepare import prepare
@@ -32,7 +32,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     },
 }
-ALL = ("sft", "reward", "ppo", "dpo")
+ALL: tuple[str, ...] = FEEDS
 
 ANYTHING = st.recursive(
     st.none()

@@ -16,7 +16,7 @@ from rlhf_compare.data.config import DataConfig, TaskConfig
 from rlhf_compare.data.encoding import encode_prompt
 from rlhf_compare.data.prepare import PreparedData, prepare
 from rlhf_compare.data.turns import closing_id, opening_of, turn_ends
-from rlhf_compare.data.views import dpo_view, prompt_view, ranked_view, sft_view
+from rlhf_compare.data.views import demonstration_view, pairs_view, prompt_view, ranked_view
 from rlhf_compare.dpo.config import DPOSection
 from rlhf_compare.dpo.stage import dpo_arguments
 from rlhf_compare.dpo.trainer import EncodedDPOTrainer
@@ -236,7 +236,7 @@ def test_sft(setting: Setting) -> None:
         MeteredSFTTrainer(
             model=setting.policy,
             args=sft_arguments(section, setting.output_dir, 0),
-            train_dataset=sft_view(setting.pairs),
+            train_dataset=demonstration_view(setting.pairs),
             processing_class=setting.tokenizer,
         )
     )
@@ -287,7 +287,7 @@ def test_dpo(setting: Setting) -> None:
         EncodedDPOTrainer(
             model=setting.policy,
             args=dpo_arguments(section, setting.output_dir, 0),
-            train_dataset=dpo_view(setting.pairs),
+            train_dataset=pairs_view(setting.pairs),
             processing_class=setting.tokenizer,
         )
     )

@@ -19,7 +19,7 @@ from rlhf_compare.data.prepare import PreparedData, prepare
 from rlhf_compare.data.splits import is_held_out, normalise, place_of
 from rlhf_compare.data.stage import data_report
 from rlhf_compare.data.store import DataDirectory
-from rlhf_compare.data.views import dpo_view, prompt_view, ranked_pairs, ranked_view
+from rlhf_compare.data.views import pairs_view, prompt_view, ranked_pairs, ranked_view
 from rlhf_compare.errors import DataError, RecipeError
 from rlhf_compare.models.tokenizer import train_tokenizer
 
@@ -155,9 +155,9 @@ def test_ranked_responses_are_all_there(alpaca: PreparedData, shared_data: Path)
 
 def test_the_reward_model_gets_what_ranks(alpaca: PreparedData) -> None:
     view = ranked_view(alpaca.train)
-    assert len(view) == alpaca.ledger.feeds["reward"] == 438  # all-tied rows rank nothing
+    assert len(view) == alpaca.ledger.feeds["rankings"] == 438  # all-tied rows rank nothing
     assert all(len(set(scores)) > 1 for scores in view["scores"])
-    assert len(dpo_view(alpaca.train)) == 438
+    assert len(pairs_view(alpaca.train)) == 438
     pairs = sum(len(ranked_pairs(row["scores"], "all")) for row in both_sides(alpaca))
     assert pairs == alpaca.ledger.pairs
 

@@ -144,16 +144,15 @@ def test_prompts_and_demonstrations_of_their_own(tmp_path: Path) -> None:
         for s in ("### Question: p", "### Question: only", "### Question: Why")
     ]
     assert data.ledger.feeds == {
-        "sft": train[0] + train[2],
-        "reward": train[0],
-        "ppo": sum(train),
-        "dpo": train[0],
+        "demonstrations": train[0] + train[2],
+        "rankings": train[0],
+        "prompts": sum(train),
     }
-    named[0]["feeds"] = ["reward", "dpo"]
-    named[2]["feeds"] = ["sft"]
+    named[0]["feeds"] = ["rankings"]
+    named[2]["feeds"] = ["demonstrations"]
     narrowed = prepared(DataConfig(sources=named)).ledger.feeds
-    assert narrowed == {"sft": train[2], "reward": train[0], "ppo": train[1], "dpo": train[0]}
-    named[1]["feeds"] = ["sft"]
+    assert narrowed == {"demonstrations": train[2], "rankings": train[0], "prompts": train[1]}
+    named[1]["feeds"] = ["demonstrations"]
     ledger = prepared(DataConfig(sources=named)).ledger
     assert ledger.dropped == {"feeds_nothing": 40}
     assert ledger.as_dict()["named"]["feeds_nothing"][0] == "prompts.jsonl, line 1"
@@ -202,6 +201,11 @@ def test_a_prompt_on_both_named_sides_is_an_error_with_the_count(tmp_path: Path)
         ({"sources": [{"source": "file"}]}, "path: needed where source is 'file'"),
         ({"streaming": True}, "streaming: only for source 'hub'"),
         ({"feeds": []}, "feeds: name at least one"),
+        ({"feeds": ["dpo"]}, "'dpo' is a stage.*write rankings"),
+        ({"feeds": ["prompts", "sft"]}, "'sft' is a stage.*write demonstrations"),
+        ({"sources": [{"feeds": ["ppo"]}]}, "'ppo' is a stage.*write prompts"),
+        ({"feeds": "reward"}, "'reward' is a stage.*write rankings"),
+        ({"feeds": ["ranking"]}, "'ranking' is no kind of rows; the kinds are demonstrations, ran"),
         ({"max_dropped_share": {"mystery": 0.1}}, "'mystery' is no reason code"),
         ({"max_dropped_share": 1.5}, "1.5 is no share"),
     ],

@@ -12,7 +12,7 @@ from rlhf_compare.data.tasks import Ranked, has_marker, rank, render_prompt
 
 PREFIX = TaskConfig()
 PREFERENCE = TaskConfig(name="preference")
-ALL = ("sft", "reward", "ppo", "dpo")
+ALL = ("demonstrations", "rankings", "prompts")
 
 
 def rank_question(
@@ -62,11 +62,15 @@ def test_preference_task_takes_the_pair_as_it_was_labelled() -> None:
 
 
 def test_what_the_responses_are_enough_for() -> None:
-    assert rank_question("Q?", (), (), PREFERENCE).feeds == ("ppo",)
+    assert rank_question("Q?", (), (), PREFERENCE).feeds == ("prompts",)
     one = rank_question("Q?", ("good",), (1.0,), PREFERENCE)
-    assert (one.feeds, one.demonstration, one.responses) == (("sft", "ppo"), "good", ())
+    assert (one.feeds, one.demonstration, one.responses) == (
+        ("demonstrations", "prompts"),
+        "good",
+        (),
+    )
     tied = rank_question("Q?", ("good", "fine"), (0.5, 0.5), PREFERENCE)
-    assert (tied.feeds, tied.demonstration) == (("sft", "ppo"), "good")
+    assert (tied.feeds, tied.demonstration) == (("demonstrations", "prompts"), "good")
     assert rank_question("Q?", ("good",), (1.0,), PREFIX).feeds == ALL
     assert reason_of(("good", "good"), (1.0, 0.0), PREFERENCE) == "equal_sides"
 

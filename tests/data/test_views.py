@@ -1,4 +1,4 @@
-"""The columns of each stage, cut from ranked rows."""
+"""The columns of each kind of rows, cut from ranked rows."""
 
 from itertools import combinations
 from typing import Any
@@ -8,12 +8,14 @@ from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rlhf_compare.data.config import Feed
 from rlhf_compare.data.views import (
-    dpo_view,
+    demonstration_view,
+    pairs_view,
     prompt_view,
     ranked_pairs,
     ranked_view,
-    sft_view,
+    require_rows,
 )
 from rlhf_compare.errors import DataError
 
@@ -25,7 +27,7 @@ DATA = Dataset.from_list(
             "responses": ["a", "b", "c", "d"],
             "response_ids": [[10, 0], [11, 0], [12, 0], [13, 0]],
             "scores": [0.2, 0.9, 0.2, 0.5],
-            "feeds": ["reward", "ppo", "dpo"],
+            "feeds": ["rankings", "prompts"],
         },
         {
             "prompt": "tied",
@@ -33,7 +35,7 @@ DATA = Dataset.from_list(
             "responses": ["a", "b"],
             "response_ids": [[20, 0], [21, 0]],
             "scores": [0.5, 0.5],
-            "feeds": ["sft", "ppo"],
+            "feeds": ["demonstrations", "prompts"],
         },
         {
             "prompt": "p",
@@ -41,7 +43,7 @@ DATA = Dataset.from_list(
             "responses": ["e", "f"],
             "response_ids": [[30, 0], [31, 0]],
             "scores": [1.0, 0.0],
-            "feeds": ["reward", "dpo"],
+            "feeds": ["rankings"],
         },
     ]
 )
@@ -56,7 +58,7 @@ DATA = Dataset.from_list(
     ],
 )
 def test_dpo_takes_pairs_by_the_stated_rule(rule: str, pairs: list[tuple[int, int]]) -> None:
-    view = dpo_view(DATA, rule)
+    view = pairs_view(DATA, rule)
     sides = zip(view["chosen_ids"], view["rejected_ids"], strict=True)
     assert [(chosen[0], rejected[0]) for chosen, rejected in sides] == pairs
     assert view.column_names == ["prompt_ids", "chosen_ids", "rejected_ids"]
@@ -71,21 +73,31 @@ def test_the_reward_model_gets_k_responses_together() -> None:
 
 def test_every_prompt_once() -> None:
     assert prompt_view(DATA)["prompt"][:] == ["p", "tied"]
-    assert prompt_view(DATA.select([1, 2]), "ppo")["prompt"][:] == ["tied"]
+    assert prompt_view(DATA.select([1, 2]), "prompts")["prompt"][:] == ["tied"]
 
 
 @pytest.mark.parametrize(
     ("view", "row", "message"),
     [
-        (sft_view, 0, "no row feeds sft, which needs demonstrations"),
-        (ranked_view, 1, "no row feeds reward, which needs ranked responses"),
-        (dpo_view, 1, "no row feeds dpo, which needs ranked responses"),
-        (lambda data: prompt_view(data, "ppo"), 2, "no row feeds ppo, which needs prompts"),
+        (demonstration_view, 0, r"no row feeds demonstrations \(an answer"),
+        (ranked_view, 1, r"no row feeds rankings \(ranked responses"),
+        (pairs_view, 1, r"no row feeds rankings \(ranked responses"),
+        (lambda data: prompt_view(data, "prompts"), 2, r"no row feeds prompts \(a question"),
     ],
 )
-def test_a_stage_says_what_it_lacks(view: Any, row: int, message: str) -> None:
+def test_a_view_says_what_it_lacks(view: Any, row: int, message: str) -> None:
     with pytest.raises(DataError, match=message):
         view(DATA.select([row]))
+
+
+def test_who_needs_the_rows_that_are_not_there_is_said() -> None:
+    needs: dict[str, Feed] = {"sft": "demonstrations", "reward": "rankings", "ppo": "prompts"}
+    require_rows({"demonstrations": 2, "rankings": 1, "prompts": 3}, needs)
+    require_rows({"demonstrations": 2, "prompts": 3}, {"ppo": "prompts"})
+    with pytest.raises(DataError, match="no row feeds rankings, which reward needs"):
+        require_rows({"demonstrations": 2, "rankings": 0, "prompts": 3}, needs)
+    with pytest.raises(DataError, match="no row feeds prompts, which ppo needs"):
+        require_rows({"demonstrations": 2, "rankings": 1}, needs)
 
 
 @given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), max_size=8))

@@ -210,7 +210,7 @@ def data_with(tmp_path: Path, prompts: int, copies: int = 1) -> DataDirectory:
     rows: dict[str, list[Any]] = {
         "prompt": texts,
         "prompt_ids": [[1, 2]] * len(texts),
-        "feeds": [["ppo"]] * len(texts),
+        "feeds": [["prompts"]] * len(texts),
     }
     Dataset.from_dict(rows).save_to_disk(str(tmp_path / "train" / "0"))
     return DataDirectory(tmp_path)
