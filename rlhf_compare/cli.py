@@ -24,6 +24,7 @@ from rlhf_compare.methods import METHODS
 from rlhf_compare.plan import print_plan, seeds_of, stage_labels
 from rlhf_compare.recipe_text.overrides import expand
 from rlhf_compare.recipe_text.reading import check_names
+from rlhf_compare.recipe_text.shipped import copy_recipe, listing
 from rlhf_compare.reporting.numbers import display_name
 from rlhf_compare.runs.stopping import end_at_once
 
@@ -36,7 +37,9 @@ app = typer.Typer(
 )
 console = Console()
 
-RecipeOption = Annotated[Path, typer.Option("--recipe", help="YAML file: one experiment.")]
+RecipeOption = Annotated[
+    Path, typer.Option("--recipe", help="A YAML file, or a name that `recipes` lists.")
+]
 SeedsOption = Annotated[
     str, typer.Option("--seeds", help='Seeds of the methods: "0 1 2", "0-4" or "0,3".')
 ]
@@ -55,7 +58,7 @@ Overrides = Annotated[
     ),
 ]
 
-DEFAULT_RECIPE = Path("recipes/tiny.yaml")
+DEFAULT_RECIPE = Path("tiny")
 
 
 def _show_version(asked: bool) -> None:
@@ -199,6 +202,17 @@ def report(
     source = results or reports / check_names(recipe) / "results.json"
     page = write_report(load_results(source), source.parent)
     console.print(f"report: {page}", soft_wrap=True)
+
+
+@app.command()
+def recipes(
+    copy: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Write NAME.yaml into this directory.")
+    ] = None,
+) -> None:
+    """List the recipes that come with the package, or copy one to edit it."""
+    for line in [f"{copy_recipe(copy, Path())}: written"] if copy else listing():
+        _say(line)
 
 
 def _run_methods(
