@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from pydantic import (
     BaseModel,
@@ -42,9 +42,8 @@ class Variant(Section):
     )  # fields of the method's section that differ from it
 
 
-class Recipe(Section):
-    """Sections in the order of the pipeline. The sections of the methods are added by
-    :func:`_with_methods`: a method is compared if its section stands in the recipe."""
+class _Shared(Section):
+    """What every recipe has, whatever methods there are."""
 
     # a run's directory is named after it, so it may not leave the run root
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
@@ -68,7 +67,7 @@ class Recipe(Section):
         }
 
     @model_validator(mode="after")
-    def _variants_are_sections(self) -> "Recipe":
+    def _variants_are_sections(self) -> "_Shared":
         for name, variant in self.variants.items():
             if not name.startswith(f"{variant.method}_"):
                 raise ValueError(f"variants.{name}: name it {variant.method}_..., as its method")
@@ -135,13 +134,14 @@ class Recipe(Section):
         }
 
 
-def _with_methods() -> type[Recipe]:
-    """The recipe with an optional section a method."""
-    sections: Any = {name: (load_method(name).section | None, None) for name in METHODS}
-    return create_model("Recipe", __base__=Recipe, **sections)
-
-
-_Recipe = _with_methods()
+if TYPE_CHECKING:
+    Recipe = _Shared
+else:  # a method is compared if its section stands in the recipe
+    Recipe = create_model(
+        "Recipe",
+        __base__=_Shared,
+        **{name: (load_method(name).section | None, None) for name in METHODS},
+    )
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -152,7 +152,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     values, given = read_recipe(path, overrides)
     try:
-        return _Recipe.model_validate(values)
+        return Recipe.model_validate(values)
     except ValidationError as error:
         lines = [
             blame(path, given, [str(part) for part in fault["loc"]], _explain(fault))
@@ -184,7 +184,7 @@ def _explain(fault: Any) -> str:
 
 
 def _suggest(location: list[str]) -> str:
-    fields: Any = _Recipe.model_fields
+    fields: Any = Recipe.model_fields
     if len(location) == 2:
         hint = owned_hint(*location)
         if hint:

@@ -166,7 +166,15 @@ def test_dry_run_prints_the_plan_and_opens_no_socket(
         monkeypatch.setattr(socket.socket, name, refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     outcome = run(
-        "compare", "--recipe", recipe, "--dry-run", "--seeds", "0 3", "dpo.beta=0.7", *needed
+        "compare",
+        "--recipe",
+        recipe,
+        "--dry-run",
+        "--seeds",
+        "0 3",
+        "dpo.beta=0.7",
+        "ppo.kl_coef=0.1",
+        *needed,
     )
     assert (outcome.code, outcome.err) == (0, "")
     plan = yaml.safe_load(outcome.out)

@@ -66,7 +66,8 @@ def _settings_faults(
         return []
     rows, faults = data.train(), []
     for name, method in methods:
-        prompts = len(prompt_view(rows, method.feed))
+        fed = rows.filter(lambda feeds, kind=method.feed: kind in feeds, input_columns=["feeds"])
+        prompts = len(prompt_view(fed, method.feed)) if len(fed) else 0
         section = recipe.section(name)
         try:
             method.check_rows(method.arguments(section, output_dir, recipe.seed, 0, name), prompts)

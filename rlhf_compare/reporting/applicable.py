@@ -11,11 +11,18 @@ def applies(results: dict[str, Any], name: str, metric: Metric) -> bool:
     """Whether a method could have a number in this metric's row."""
     if metric.behaviour and not has_prefix_task(results):
         return False
-    if name in metric.not_of:
+    if name in metric.not_of or metric.logits is (not _has_logits(results, name)):
         return False
     # a method that learns from its own samples has no batches of pairs
     samples = value_of(results["methods"][name], "cost.tokens.generated")
     return not (metric.of_pairs and samples)
+
+
+def _has_logits(results: dict[str, Any], name: str) -> bool:
+    """A policy that is no single model has a bound of its drift where others have the drift."""
+    method = results["methods"][name]
+    exact, bound = (value_of(method, f"kl_to_reference.{leaf}") for leaf in ("exact", "bound"))
+    return exact is not None or bound is None
 
 
 def cell(results: dict[str, Any], name: str, metric: Metric) -> Cell:

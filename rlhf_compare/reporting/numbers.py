@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from rlhf_compare.metrics import Metric, Style
+from rlhf_compare.metrics import BY_PATH, Metric, Style
 
 NOT_MEASURED = "not measured"
 NO_DIFFERENCE = "no difference shown"
@@ -34,12 +34,13 @@ def display_name(method: str) -> str:
 
 
 def value_of(method: dict[str, Any], path: str) -> Any:
-    """The value at a dotted path, or None as soon as the path meets a null."""
+    """The value at a dotted path, or None as soon as the path meets a null; None for a metric that
+    the results are too old to have."""
     value: Any = method
     for key in path.split("."):
         if value is None:
             return None
-        value = value[key]
+        value = value.get(key) if path in BY_PATH else value[key]
     return value
 
 

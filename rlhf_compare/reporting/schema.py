@@ -207,7 +207,8 @@ def _metric_fields() -> dict[str, Any]:
         target = groups[group] if group else fields
         target[leaf] = (
             _type_of(metric) | None,
-            Field(description=f"{metric.label}, {metric.unit}"),
+            # results of an older version do not have a newer metric
+            Field(default=None, description=f"{metric.label}, {metric.unit}"),
         )
     for group, leaves in groups.items():
         name = "".join(part.title() for part in group.split("_"))

@@ -233,7 +233,7 @@ def test_an_error_of_ours_is_a_failed_seed_too(
     def fail(*_: Any, **__: Any) -> None:
         raise IndexError("out of range")
 
-    monkeypatch.setattr("rlhf_compare.pipeline.train_ppo", fail)
+    monkeypatch.setattr("rlhf_compare.ppo.stage.PPOTrainer", fail)
     pipeline = pipeline_of(recipe_file, root, [], "ppo.kl_coef=0.3")
     assert list(pipeline.compare(("sft", "ppo"), (0,))) == ["sft"]
     assert "IndexError: out of range" in pipeline.reasons["ppo"]
@@ -352,7 +352,7 @@ def test_a_gradient_that_is_not_finite_reaches_no_weight(
         pipeline.reward(0)
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
     with pytest.raises(StageFailedError, match=r"gradient norm is nan .*no step was taken"):
-        pipeline.sft() if stage == "sft" else getattr(pipeline, stage)(0)
+        pipeline.sft() if stage == "sft" else pipeline.method(stage, 0)
     assert stepped and all(stepped)
 
 
@@ -362,4 +362,4 @@ def test_a_probe_on_a_policy_that_is_not_finite_says_so(
 ) -> None:
     steep = (f"dpo.learning_rate={rate}", "dpo.max_grad_norm=0", "evaluation.during_training=10")
     with pytest.raises(StageFailedError, match=r"the policy is (NaN|infinite) at step 1 \("):
-        pipeline_of(recipe_file, root, [], *steep).dpo(0)
+        pipeline_of(recipe_file, root, [], *steep).method("dpo", 0)
