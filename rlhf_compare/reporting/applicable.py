@@ -37,7 +37,10 @@ def left_out(results: dict[str, Any]) -> tuple[list[Metric], list[Metric]]:
     idle: list[Metric] = []
     for metric in METRICS:
         cells = [cell(results, name, metric) for name in results["methods"]]
-        if not any(one.measured for one in cells):
+        stands_in = (
+            metric.logits is False
+        )  # nothing is missing where it has nothing to stand in for
+        if not stands_in and not any(one.measured for one in cells):
             idle_for_all = all(one.mean == DOES_NOT_APPLY for one in cells)
             (idle if idle_for_all else unmeasured).append(metric)
     return unmeasured, idle
