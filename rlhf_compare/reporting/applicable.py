@@ -31,17 +31,19 @@ def cell(results: dict[str, Any], name: str, metric: Metric) -> Cell:
     return found if found.measured or applies(results, name, metric) else Cell(DOES_NOT_APPLY)
 
 
+def has_number(results: dict[str, Any], metric: Metric) -> bool:
+    """Whether any method has a number in this metric's row."""
+    return any(cell(results, name, metric).measured for name in results["methods"])
+
+
 def left_out(results: dict[str, Any]) -> tuple[list[Metric], list[Metric]]:
     """The metrics without any number: those that were not measured, those that do not apply."""
     unmeasured: list[Metric] = []
     idle: list[Metric] = []
     for metric in METRICS:
-        cells = [cell(results, name, metric) for name in results["methods"]]
-        stands_in = (
-            metric.logits is False
-        )  # nothing is missing where it has nothing to stand in for
-        if not stands_in and not any(one.measured for one in cells):
-            idle_for_all = all(one.mean == DOES_NOT_APPLY for one in cells)
+        stands_in = metric.logits is False  # where it has nothing to stand in for, none is missing
+        if not stands_in and not has_number(results, metric):
+            idle_for_all = not any(applies(results, name, metric) for name in results["methods"])
             (idle if idle_for_all else unmeasured).append(metric)
     return unmeasured, idle
 

@@ -79,6 +79,16 @@ def test_a_null_is_not_measured_in_every_row(results: dict[str, Any]) -> None:
     assert all(r.cells[2].measured for r in side_by_side(results))
 
 
+def test_a_policy_that_is_no_model_has_a_bound_where_others_have_logits(
+    results: dict[str, Any],
+) -> None:
+    drift = results["methods"]["dpo"]["kl_to_reference"]
+    results["methods"]["dpo"]["kl_to_reference"] = {**dict.fromkeys(drift), "bound": estimate(1.84)}
+    shown = {r.label: [str(cell) for cell in r.cells] for r in side_by_side(results)}
+    assert shown["KL, upper bound"][1:] == ["does not apply", "1.84"]
+    assert shown["KL, exact"][2] == "does not apply"
+
+
 def test_device_seconds_after_sft(results: dict[str, Any]) -> None:
     after = row(metrics_table(results), "device time after SFT")
     assert after[3:6] == ("0.0", "70.0", "10.0")
