@@ -321,8 +321,13 @@ def test_rated_messages_are_ranked_responses() -> None:
 # --- answers that are numbers
 
 
+HUGE = pytest.param(10**400, "1" + "0" * 400, id="huge")
+
+
 @pytest.mark.parametrize("name", ["answer", "completion", "output", "final_answer"])
-@pytest.mark.parametrize(("value", "text"), [(42, "42"), (2.5, "2.5"), (3.0, "3"), (-7, "-7")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(42, "42"), (2.5, "2.5"), (3.0, "3"), (-7, "-7"), HUGE]
+)
 def test_a_number_is_an_answer(name: str, value: object, text: str) -> None:
     rows: list[Row] = [{"question": f"What is {i}?", name: value} for i in range(N)]
     assert answers(rows) == [text] * N

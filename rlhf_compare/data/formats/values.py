@@ -137,9 +137,11 @@ def last_record(value: object) -> dict[str, object]:
 
 def number_as_text(value: object) -> object:
     """A number as text; anything else as it is. Scripts write whole numbers as 42.0, too."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, float) or not math.isfinite(value):
         return value
-    return str(int(value)) if int(value) == value and abs(value) < _EXACT else str(value)
+    return str(int(value)) if value.is_integer() and abs(value) < _EXACT else str(value)
 
 
 def texts_of(value: object) -> set[str]:
