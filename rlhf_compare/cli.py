@@ -127,7 +127,7 @@ def data(
     from rlhf_compare.reporting.data_figure import draw_lengths
     from rlhf_compare.runs.directory import write_json
 
-    prepared = DataDirectory(pipeline.data().directory.path)
+    prepared = DataDirectory(pipeline.data(say_rows=False).directory.path)
     report = prepared.report()
     show_report(report, console)
     tokenizer = load_tokenizer(prepared.tokenizer)

@@ -93,7 +93,7 @@ class Pipeline:
 
     # --- the stages
 
-    def data(self) -> Stage:
+    def data(self, say_rows: bool = True) -> Stage:
         recipe, inputs = self.recipe, data_inputs(self.recipe)
 
         def run(context: StageContext) -> None:
@@ -106,7 +106,8 @@ class Pipeline:
                     partial(get_tokenizer, recipe.model),
                     inputs["source"],
                 )
-            self.say(str(ledger))
+            if say_rows:  # the command "data" shows them itself, and more of them
+                self.say(str(ledger))
 
         return self._runner.run("data", None, inputs, run, trains=False)
 

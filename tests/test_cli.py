@@ -351,6 +351,11 @@ def test_data_is_shown_before_anyone_trains(run: Any, tmp_path: Path) -> None:
     outcome = run("data", "--recipe", TINY, "data.source=file", f"data.path={path}")
     assert (outcome.code, outcome.err) == (0, "")
     assert "41 rows read, 40 kept" in outcome.out and "line 41" in outcome.out
+    again = run("data", "--recipe", TINY, "data.source=file", f"data.path={path}")  # kept
+    for screen in (outcome.out, again.out):
+        words = " ".join(screen.split())
+        for once in ("read as hh transcripts", "41 rows read", "train rows", "rows to train on:"):
+            assert words.count(once) == 1
     assert outcome.out.count("demonstration: It is") == 5  # five examples, then as tokens
     tokens = outcome.out.replace("\n", " ")
     assert tokens.count("| ") >= 15  # demonstration, best, worst: prompt | response

@@ -59,6 +59,11 @@ def is_message_list(value: object) -> bool:
     )
 
 
+def speaks_as_assistant(message: dict[str, Any]) -> bool:
+    speaker = next((message[who] for who, _ in _FIELDS if who in message), None)
+    return _SPEAKERS.get(str(speaker).lower()) == "assistant"
+
+
 def parse_turns(transcript: str) -> tuple[Turn, ...]:
     """The turns of an hh-rlhf transcript, texts stripped.
 

@@ -1,6 +1,6 @@
 """What became of every row read: kept, or dropped for a named reason. The counts add up."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -145,14 +145,20 @@ class Ledger:
         lines += [
             f"  dropped {n}: {REASONS[reason]} ({reason})" for reason, n in self.dropped.items()
         ]
-        lines.append(
-            f"  train rows {self.train_rows}, eval rows {self.eval_rows} "
-            f"({self.eval_prompts} different prompts)"
-        )
-        lines.append(
-            f"  responses {self.responses['kept']} (left out as too long: "
-            f"{self.responses['too_long']}), pairs {self.pairs}, ties {self.ties}"
-        )
-        kinds = ", ".join(f"{kind} {count}" for kind, count in self.feeds.items())
-        lines.append(f"  rows to train on: {kinds}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"  {line}" for line in kept_lines(self.as_dict()))])
+
+
+def kept_lines(counts: Mapping[str, Any]) -> list[str]:
+    """What the rows kept are, in words.
+
+    Args:
+        counts: as :meth:`Ledger.as_dict` gives them.
+    """
+    responses = counts["responses"]
+    return [
+        f"train rows {counts['train_rows']}, eval rows {counts['eval_rows']} "
+        f"({counts['eval_prompts']} different prompts)",
+        f"responses {responses['kept']} (left out as too long: {responses['too_long']}), "
+        f"pairs {counts['pairs']}, ties {counts['ties']}",
+        f"rows to train on: {', '.join(f'{kind} {n}' for kind, n in counts['feeds'].items())}",
+    ]

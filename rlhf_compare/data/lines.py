@@ -15,7 +15,7 @@ from rlhf_compare.errors import DataError
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 _BOM = b"\xef\xbb\xbf"
-_TABLES = {".csv": (",", ";", "\t", "|"), ".tsv": ("\t", ",", ";")}
+TABLES = {".csv": (",", ";", "\t", "|"), ".tsv": ("\t", ",", ";")}
 
 Lines = Iterator[tuple[int, bytes]]
 
@@ -65,7 +65,7 @@ def unit_of(path: Path) -> str:
     """
     refuse_other_kinds(path)
     kind = kind_of(path)
-    if kind in _TABLES:
+    if kind in TABLES:
         return "line"
     try:
         with _open(path) as stream:
@@ -80,8 +80,8 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _rows(stream: BinaryIO, kind: str | None, split: str) -> Lines:
-    if kind in _TABLES:
-        yield from table_rows(stream, _TABLES[kind])
+    if kind in TABLES:
+        yield from table_rows(stream, TABLES[kind])
         return
     first, second, lines = _opening(stream)
     if is_whole(first, second, kind == ".json"):

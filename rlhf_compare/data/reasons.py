@@ -44,7 +44,8 @@ REASONS = {**FAULTS, **RULES}
 # What a recipe can do where a rule leaves too little.
 WAYS_OUT = {
     "multi_turn": "data.multi_turn=last takes conversations up to their last human turn",
-    "marked_bad": "rows marked bad can only be the rejected side of a pair",
+    "marked_bad": "a row marked bad can only be the rejected side of a pair; where a mark means "
+    "something else, take its column out of the file",
     "duplicate": "data.duplicates=keep keeps rows that say the same",
     "too_long": "raise data.max_prompt_length or data.max_length",
 }

@@ -9,14 +9,15 @@ from rich.table import Table
 from rich.text import Text
 
 from rlhf_compare.data.control import Tokenizer, unmarked
+from rlhf_compare.data.ledger import kept_lines
 
 _CHARACTERS, _TOKENS = 600, 120  # of an example; what is left out is said
 _PROMPT, _RESPONSE, _EOS = "dim", "green", "bold red"
 
 
 def show_report(report: dict[str, Any], console: Console) -> None:
-    """How each source was read, the ledger with the first rows of each reason, lengths and
-    near-duplicates."""
+    """How each source was read, the ledger with the first rows of each reason, what the rows kept
+    are, lengths and near-duplicates."""
     for source in report["sources"]:
         console.print(Text(f"{source['name']}: {source['words']}"))
     table = Table(title=f"{report['read']:,} rows read, {report['kept']:,} kept")
@@ -32,6 +33,8 @@ def show_report(report: dict[str, Any], console: Console) -> None:
         console.print(table)
     else:
         console.print(Text(str(table.title)))
+    for line in kept_lines(report):
+        console.print(Text(line))
     for name, lengths in report["lengths"].items():
         quantiles = ", ".join(f"{q} {n:,}" for q, n in lengths["quantiles"].items())
         console.print(

@@ -25,10 +25,11 @@ from rlhf_compare.data.beginnings import is_parquet, refuse_other_kinds
 from rlhf_compare.data.config import DataConfig, SourceConfig
 from rlhf_compare.data.fate import parse_json
 from rlhf_compare.data.formats import Layout, LayoutError, Row, recognise
-from rlhf_compare.data.lines import SUFFIXES, kind_of, read_lines, unit_of
+from rlhf_compare.data.lines import SUFFIXES, TABLES, kind_of, read_lines, unit_of
 from rlhf_compare.data.quiet import no_bars
 from rlhf_compare.data.reasons import REASONS, RowDropError
 from rlhf_compare.data.shards import check_columns, shards_of
+from rlhf_compare.data.tables import no_header
 from rlhf_compare.errors import DataError
 
 # A chunk is what is in memory at once; large enough that starting processes for it costs little.
@@ -119,7 +120,9 @@ def _open(config: SourceConfig) -> Source:
     try:
         layout = recognise(sample, config.format, {str(r): n for r, n in config.columns.items()})
     except LayoutError as error:
-        raise DataError(f"{name}: {_printable(str(error))}") from error
+        table = files and kind_of(files[0]) in TABLES
+        fault = (table and no_header(list(map(str, sample[0])))) or str(error)
+        raise DataError(f"{name}: {_printable(fault)}") from error
     return Source(config, name, unit, layout, rows, files)
 
 

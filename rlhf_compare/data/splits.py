@@ -15,9 +15,9 @@ def place_of(key: str) -> int:
     return int.from_bytes(digest[:8], "big")
 
 
-def is_held_out(place: Any, eval_share: float) -> Any:
-    """Whether a group is held out, by its place; or which are, by an array of places.
+def is_held_out(places: Any, eval_share: float) -> Any:
+    """Which groups are held out, by an array of their places; or whether one is, by its place.
 
     Hashed, not drawn: adding rows moves no other row, and duplicates stay together.
     """
-    return place / 2.0**64 < eval_share
+    return places / 2.0**64 < eval_share

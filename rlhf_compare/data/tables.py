@@ -12,6 +12,7 @@ from typing import BinaryIO
 # The key under which a row keeps how many cells it has more (or, below 0, fewer) than the header.
 CELLS_OFF = "\0cells"
 _SEP = re.compile(r'^"?sep=(.)"?\s*$', re.IGNORECASE)  # Excel's first line may name the delimiter
+_ENDS = re.compile(r"\w\s+\S+[.?!]\s*$")  # two words and the end of a sentence
 _QUOTED = re.compile(r'"[^"]*"')
 
 
@@ -43,6 +44,18 @@ def table_rows(stream: BinaryIO, delimiters: Sequence[str]) -> Iterator[tuple[in
         start = reader.line_num + 1
 
 
+def no_header(names: Sequence[str]) -> str:
+    """What to say of a table that begins with a row; empty where its first line may be names."""
+    sentences = [name for name in names if len(name.split()) > 2 or _ENDS.search(name)]
+    if not sentences:
+        return ""
+    return (
+        f"its first line looks like a row, not like the names of its columns ({sentences[0][:60]!r}"
+        "); write the names before it, for instance prompt,completion or prompt,chosen,rejected; "
+        "if these are the names, say what they are: data.columns={prompt: NAME, completion: NAME}"
+    )
+
+
 def _header(text: io.TextIOWrapper) -> tuple[int, str, str | None]:
     """Lines before the header, the header, and the delimiter where a line before names it."""
     skipped, delimiter = 0, None
@@ -61,6 +74,8 @@ def _names(header: Sequence[str]) -> list[str]:
         raise OSError("its header is no UTF-8; write the file as UTF-8, from its own encoding")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
+        if fault := no_header(names):
+            raise OSError(fault)
         raise OSError(f"two columns are named {twice!r}; rename one of them")
     return names
 

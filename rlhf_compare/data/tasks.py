@@ -49,7 +49,11 @@ def rank(example: Example, task: TaskConfig, prompt: str) -> Ranked:
         if all(_say_the_same(example.responses[0], other) for other in example.responses[1:]):
             raise RowDropError("equal_sides")
         feeds = feeds_of(example.scores)
+        if example.marked:
+            best, feeds = "", tuple(kind for kind in feeds if kind != "demonstrations")
         return Ranked(prompt, example.responses, example.scores, best, feeds)
+    if example.marked:
+        raise RowDropError("marked_bad", example.marked)
     if has_marker(best, task.marker, task.match_case):
         raise RowDropError("already_prefixed")
     prefixed = task.prefix + best

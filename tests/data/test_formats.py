@@ -189,7 +189,7 @@ def test_what_is_not_recognised() -> None:
         ({"chosen": None, "rejected": "b"}, "preference", "missing_field", "no field 'chosen'"),
         ({"chosen": "a"}, "hh", "missing_field", "no field 'rejected'"),
         ({"chosen": 5, "rejected": "b"}, "hh", "not_text", "field 'chosen' is int, expected text"),
-        ({"question": "a", "answer": 1.5}, "demonstrations", "not_text", "field 'answer' is float"),
+        ({"question": "a", "answer": True}, "demonstrations", "not_text", "field 'answer' is bool"),
         ({"completion": "a"}, "demonstrations", "missing_field", "no field 'prompt'"),
         ({"prompt": [{"role": "user"}]}, "prompts", "missing_field", "message 1: needs role"),
         ({"prompt": "a\0b"}, "prompts", "nul_character", "field 'prompt', character 2"),
@@ -217,7 +217,7 @@ def test_a_wrong_field_is_named(row: Row, format_name: str, reason: str, detail:
         (["x"], [1.0], "too_few_responses"),
         (["x", " "], [1.0, 0.0], "empty_rejected"),
         (["", "y"], [1.0, 0.0], "empty_chosen"),
-        (["x", 7], [1.0, 0.0], "not_text"),
+        (["x", True], [1.0, 0.0], "not_text"),
         ("xy", [1.0, 0.0], "not_text"),
     ],
 )

@@ -105,5 +105,5 @@ def test_fields_of_messages_that_are_not_read_are_named() -> None:
 
 
 def test_prompts_alone_are_not_read_from_marks() -> None:
-    layout = recognise([{"prompt": Q, "chosen": 1, "rejected": 2}])
+    layout = recognise([{"prompt": Q, "chosen": True, "rejected": False}])
     assert layout.read == ("prompt",) and layout.not_read == ("chosen", "rejected")

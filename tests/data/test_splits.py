@@ -2,8 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 
+from rlhf_compare.data.config import DataConfig
+from rlhf_compare.data.selection import RowIndex, choose_sides
 from rlhf_compare.data.splits import is_held_out, normalise, place_of
 
 
@@ -25,6 +28,20 @@ def test_the_hash_never_changes(key: str, place: float) -> None:
     """Written down, so that no release moves a published run's evaluation prompts."""
     assert not held(key, place - 1e-4)
     assert held(key, place + 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("share", "held_out"),
+    [(0.1, ()), (0.2, ("photosynthesis",)), (0.3, ("photosynthesis", "machine learning"))],
+)
+def test_preparing_draws_the_sides_so(share: float, held_out: tuple[str, ...]) -> None:
+    groups = ("photosynthesis", "What is rain?", "machine learning")
+    keys = np.array([place_of(group) for group in groups], np.uint64)
+    zeros, ones = np.zeros(3, np.uint8), np.arange(3, dtype=np.uint64)
+    index = RowIndex(zeros, ones, keys, ones, ones, ones, zeros.copy())
+    choose_sides(index, DataConfig(eval_share=share), ())
+    assert tuple(np.array(groups)[index.held_out]) == held_out
+    assert index.held_out.tolist() == is_held_out(keys, share).tolist()
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5])

@@ -63,3 +63,32 @@ def test_a_row_with_fewer_cells_than_the_header_is_a_fault(tmp_path: Path) -> No
 def test_quotes_that_do_not_fit_stop_the_reading(tmp_path: Path, row: str) -> None:
     with pytest.raises(DataError, match=r"after line 2: .*a quote inside a cell is doubled"):
         read(tmp_path / "rows.csv", "\n".join([HEAD, ROWS[0], row, *ROWS[1:]]) + "\n")
+
+
+# --- tables without a header
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "What is rain?,Water from clouds.\nWhat is snow?,Frozen water.\n"),
+        ("a.csv", "What is rain?\nWhat is snow?\n"),
+        ("a.csv", "1,What is rain?,Water from clouds.\n2,What is snow?,Frozen water.\n"),
+        ("a.tsv", "What is rain?\tWater from clouds.\nWhat is snow?\tFrozen water.\n"),
+        ("a.csv", '"Rain, is it wet?","Yes"\n"Snow, is it wet?","Yes"\n'),
+        ("a.csv", "Is rain wet?,Is rain wet?\nWhat is rain?,Water it is\n"),
+    ],
+)
+def test_a_table_without_a_header_is_told_so(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError) as error:
+        open_sources(DataConfig(source="file", path=str(tmp_path / name)))
+    words = str(error.value)
+    assert "its first line looks like a row, not like the names of its columns" in words
+    assert "prompt,completion" in words and "no known format" not in words
+
+
+def test_a_header_of_unknown_names_is_not_taken_for_a_row(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("alpha,beta\nWhat is rain?,Water from clouds.\n")
+    with pytest.raises(DataError, match="columns alpha, beta: no known format"):
+        open_sources(DataConfig(source="file", path=str(tmp_path / "a.csv")))

@@ -4,9 +4,12 @@ from rlhf_compare.data.conversation import is_transcript
 from rlhf_compare.data.formats.columns import Column, says_the_same, share
 from rlhf_compare.data.formats.completions import check_grades
 from rlhf_compare.data.formats.draft import Draft, LayoutError
+from rlhf_compare.data.formats.marks import are_flags, label_sense, said_of
 from rlhf_compare.data.formats.names import (
     META,
+    is_completion,
     is_meta,
+    is_response_list,
     is_verdict,
     sounds_like_prompt,
     sounds_like_response,
@@ -118,6 +121,10 @@ def check_nothing_is_lost(draft: Draft, format_name: str) -> None:
 def _may_be_lost(column: Column, format_name: str, read: list[Column]) -> bool:
     if column.kind == "nested":
         return sounds_like_response(column.name) and not speaks_of_responses(column.name)
+    if format_name == "prompts" and column.kind in ("bool", "number", "numbers"):
+        return is_completion(column.name) or is_response_list(column.name)
+    if _marks_what_is_read(column, read):
+        return False
     if not column.has_text or (column.kind == "text" and is_numeric(column)):
         return False
     if format_name in ("preference", "hh", "ranked") and speaks_of_responses(column.name):
@@ -131,11 +138,25 @@ def _may_be_lost(column: Column, format_name: str, read: list[Column]) -> bool:
     return format_name == "prompts" and prose
 
 
+def _marks_what_is_read(column: Column, read: list[Column]) -> bool:
+    """Whether a column says yes or no of a response that is read: ``chosen_spam``."""
+    told = (label_sense(said_of(column.name, other.name)) for other in read)
+    return any(sense is not None for sense in told) and are_flags(column.values)
+
+
 def _refuse_letters(draft: Draft) -> None:
-    """An answer that is a letter names a choice; without the choices nobody learns from it."""
-    choices = [c.name for c in draft.free if c.has_text and not is_meta(c.name)]
-    answers = [str(v).strip(" ().:") for c in draft.of("completion") for v in c.values if v]
-    if choices and answers and all(len(a) == 1 and a.upper() in "ABCDEFGH" for a in answers):
+    """An answer that is a letter or the number of a choice; nobody learns from it without the
+    choices."""
+    texts = [c for c in draft.free if c.has_text and not is_meta(c.name)]
+    answers = [str(v).strip(" ().:") for c in draft.of("completion") for v in c.values if v != ""]
+    answers = [answer for answer in answers if answer != "None"]
+    letters = all(len(a) == 1 and a.upper() in "ABCDEFGH" for a in answers)
+    numbers = all(len(a) == 1 and a.isdigit() for a in answers)
+    listed = [c for c in draft.free if c.content in ("texts", "nested")]
+    listed += [c for c in texts if set(words(c.name)) & {"choice", "choices", "options", "option"}]
+    lettered = [c for c in texts if len(c.name) == 1]
+    choices = [c.name for c in (texts if letters else [*listed, *lettered])]
+    if choices and answers and (letters or numbers):
         name = draft.roles["completion"][0]
         raise LayoutError(
             f"{name} names a choice ({answers[0]}), and {', '.join(choices[:4])} would be left "

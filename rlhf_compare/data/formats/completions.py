@@ -3,7 +3,8 @@
 from rlhf_compare.data.formats.columns import Column, never_together
 from rlhf_compare.data.formats.draft import Draft, LayoutError
 from rlhf_compare.data.formats.marks import are_flags, is_grade, label_sense
-from rlhf_compare.data.formats.names import is_completion, squashed
+from rlhf_compare.data.formats.names import is_completion, is_numeric_answer, squashed
+from rlhf_compare.data.formats.nested import fields_inside
 from rlhf_compare.data.formats.responses import is_numeric
 
 
@@ -18,6 +19,8 @@ def find_completion(draft: Draft, apart_from: Column | None = None) -> None:
     found = [c for c in draft.free if c.is_one_response and is_completion(c.name)]
     if apart_from is not None:
         found = [c for c in found if never_together(c, apart_from)]
+    if not found:  # a worked solution goes before the number that it ends in
+        found = [c for c in draft.free if c.kind == "number" and is_numeric_answer(c.name)]
     order = ("completion", "answer", "response", "output")
     found.sort(key=lambda c: order.index(squashed(c.name)) if squashed(c.name) in order else 9)
     draft.pick("completion", found)
@@ -31,13 +34,14 @@ def find_label(draft: Draft) -> None:
     """
     if "label" in draft.roles:
         return
-    found = [c for c in draft.free if label_sense(c.name) is not None and c.kind != "none"]
-    grades = [c for c in draft.free if is_grade(c.name) and c not in found and c.kind != "none"]
-    draft.give("label", *(c for c in [*found, *grades] if are_flags(c.values)))
-    if draft.roles["label"]:
-        return
-    del draft.roles["label"]
-    if draft.told:
+    candidates = [c for c in [*draft.free, *_inside(draft)] if c.kind != "none"]
+    found = [c for c in candidates if label_sense(_field(c)) is not None]
+    grades = [c for c in candidates if is_grade(_field(c)) and c not in found]
+    labels = [c for c in [*found, *grades] if are_flags(c.values)]
+    if labels:
+        draft.columns.update((c.name, c) for c in labels)
+        draft.give("label", *labels)
+    if labels or draft.told:
         return
     for column in found:
         if squashed(column.name) in ("label", "labels"):
@@ -47,9 +51,20 @@ def find_label(draft: Draft) -> None:
             )
 
 
+def _inside(draft: Draft) -> list[Column]:
+    """The fields of the records or messages that hold the responses."""
+    columns = [*draft.of("messages"), *draft.of("completion")]
+    return [field for column in columns for field in fields_inside(column)]
+
+
+def _field(column: Column) -> str:
+    return column.name.rpartition(".")[2]
+
+
 def check_grades(draft: Draft) -> None:
     """Raises LayoutError where a column grades each demonstration: some of them may be bad."""
-    graded = [c.name for c in draft.free if is_grade(c.name) and is_numeric(c)]
+    columns = [*draft.free, *_inside(draft)]
+    graded = [c.name for c in columns if is_grade(_field(c)) and is_numeric(c)]
     if graded and "label" not in draft.roles:
         raise LayoutError(
             f"{graded[0]} may say how good each response is, and bad ones must not be learned; "

@@ -21,6 +21,7 @@ class Example:
     scores: tuple[float, ...] = ()  # higher is better, equal = tie
     group: str | None = None  # rows of one group never part (a topic); None = the prompt decides
     unpaired: RowDropError | None = None  # why there is no second response, where one was given
+    marked: str = ""  # what says that the best of several is bad: then nobody learns it
 
     @property
     def user_turns(self) -> int:

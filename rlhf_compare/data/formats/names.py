@@ -154,6 +154,12 @@ def is_completion(name: str) -> bool:
     return spoken <= RESPONSE | truth and bool(spoken & RESPONSE or {"ground", "truth"} <= spoken)
 
 
+def is_numeric_answer(name: str) -> bool:
+    """Whether a number in a column is the answer itself: ``target`` may be a class."""
+    said = {"answer", "completion", "output", "response", "solution", "reply"}
+    return is_completion(name) and bool(set(words(name)) & said)
+
+
 def is_response_list(name: str) -> bool:
     spoken = words(name)
     return bool(spoken) and spoken[-1].endswith("s") and set(spoken) <= RESPONSE | {"model", "all"}
@@ -179,6 +185,13 @@ def is_verdict(name: str) -> bool:
     """Whether a column may say which of several responses is the better one."""
     spoken = set(words(name))
     return spoken <= _VERDICT_CARRIERS and bool(spoken & VERDICTS)
+
+
+def is_pair_label(name: str) -> bool:
+    """Whether a column may say which of two responses is better, under the name of a label."""
+    spoken = set(words(name))
+    known = {"label", "labels", "annotation", "annotations", "pref", "target", "y"}
+    return bool(spoken & known) and spoken <= known | {"human", "gold", "final", "majority"}
 
 
 def sounds_like_response(name: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from rlhf_compare.data.formats.columns import Column
 from rlhf_compare.data.formats.example import Row
 from rlhf_compare.data.formats.names import side_of
-from rlhf_compare.data.formats.values import TEXT_KEYS, decode
+from rlhf_compare.data.formats.values import TEXT_KEYS, decode, last_record
 
 READ = {*TEXT_KEYS, "role", "from", "speaker", "messages"}
 
@@ -50,6 +50,17 @@ def unread_fields(column: Column) -> list[str]:
             texts = (key for key, text in one.items() if isinstance(text, str) and " " in text)
             found.update(dict.fromkeys(f"{column.name}.{key}" for key in texts if key not in READ))
     return list(found)
+
+
+def fields_inside(column: Column) -> list[Column]:
+    """The fields of a column's records, or of the last messages of its conversations, as columns:
+    ``messages.score``."""
+    records = [last_record(value) for value in column.values]
+    keys = dict.fromkeys(str(key) for record in records for key in record)
+    return [
+        Column.of_values(f"{column.name}.{key}", tuple(record.get(key) for record in records))
+        for key in keys
+    ]
 
 
 def sides_inside(column: Column) -> list[str]:

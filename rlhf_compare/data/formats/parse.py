@@ -13,9 +13,15 @@ from rlhf_compare.data.conversation import (
 from rlhf_compare.data.formats.context import Turns, context_of, joined, turns_of, with_system
 from rlhf_compare.data.formats.example import Example, Row
 from rlhf_compare.data.formats.layout import Cells, Layout
-from rlhf_compare.data.formats.marks import flag_of, label_sense, not_learned
+from rlhf_compare.data.formats.marked import mark_of_best, refuse_gone, refuse_marked_bad
 from rlhf_compare.data.formats.rankings import number, scores_of
-from rlhf_compare.data.formats.values import TEXT_KEYS
+from rlhf_compare.data.formats.values import (
+    SCORE_KEYS,
+    TEXT_KEYS,
+    kind_of,
+    last_record,
+    number_as_text,
+)
 from rlhf_compare.data.reasons import RowDropError
 
 
@@ -28,6 +34,7 @@ def parse_row(row: Row, layout: Layout, keep_multi_turn: bool) -> Example:
     cells = Cells(row, layout)
     cells.require_no_news()
     example = _PARSERS[layout.format](cells, keep_multi_turn)
+    refuse_gone(example)
     if example.user_turns > 1 and not keep_multi_turn:
         raise RowDropError("multi_turn", f"{example.user_turns} human turns")
     return example
@@ -63,6 +70,8 @@ def _parse_preference(cells: Cells, _: bool) -> Example:
         return _parse_implicit_text(cells)
     names = [cells.name(side) for side in ("chosen", "rejected")]
     values = [cells.get(side) for side in ("chosen", "rejected")]
+    if all(kind_of(value) == "number" for value in values):
+        values = list(map(number_as_text, values))
     if cells.layout.repeated:
         values = _without_prompt(context[-1][1], values)
     sides = [turns_of(v, name, "assistant") for v, name in zip(values, names, strict=True)]
@@ -127,9 +136,19 @@ def _pair(cells: Cells, sides: Sequence[Turns]) -> Example:
         unpaired = RowDropError("empty_rejected")
     if unpaired:
         return Example(turns, (chosen,), (1.0,), group, unpaired)
-    rated = [number(cells.get(role)) for role in ("score_chosen", "score_rejected")]
+    role = "chosen" if "chosen" in cells.layout.roles else "messages"
+    marked = mark_of_best(cells, cells.name(role), cells.get(role))
+    rated = [_score_of(cells, side) for side in ("chosen", "rejected")]
     tied = rated[0] is not None and rated[0] == rated[1]
-    return Example(turns, (chosen, rejected), (1.0, 1.0) if tied else (1.0, 0.0), group)
+    scores = (1.0, 1.0) if tied else (1.0, 0.0)
+    return Example(turns, (chosen, rejected), scores, group, marked=marked)
+
+
+def _score_of(cells: Cells, side: str) -> float | None:
+    """The score of a side: in a column of its own, or inside its record or last message."""
+    record = last_record(cells.get(side))
+    inside = next((record[key] for key in SCORE_KEYS if key in record), None)
+    return number(cells.get(f"score_{side}") if f"score_{side}" in cells.layout.roles else inside)
 
 
 # --- ranked responses
@@ -153,7 +172,10 @@ def _parse_ranked(cells: Cells, _: bool) -> Example:
     if not isinstance(given, list):
         raise RowDropError("not_text", f"field '{name}' is {type(given).__name__}, not a list")
     texts = [_text_in(one, f"{name}[{i}]") for i, one in enumerate(given)]
-    return _ranked(cells, turns, texts, scores_of(cells, given))
+    scores = scores_of(cells, given)
+    best = scores.index(max(scores)) if scores else 0
+    marked = mark_of_best(cells, name, given[best], best) if given else ""
+    return _ranked(cells, turns, texts, scores, marked)
 
 
 def _text_in(response: object, field: str) -> str:
@@ -163,7 +185,7 @@ def _text_in(response: object, field: str) -> str:
         response = next((response[k] for k in keys if response.get(k) is not None), None)
     if is_message_list(response) and isinstance(response, list) and len(response) == 1:
         return turns_of(response, field, "assistant")[0][1]
-    return check_text(response, field)
+    return check_text(number_as_text(response), field)
 
 
 def _parse_columns(cells: Cells, context: Turns, columns: list[tuple[str, object]]) -> Example:
@@ -176,16 +198,20 @@ def _parse_columns(cells: Cells, context: Turns, columns: list[tuple[str, object
     whole = [joined(context, side, n) for side, (n, _, _) in zip(sides, there, strict=True)]
     answered = [split_answer(with_system(cells, turns)) for turns in whole]
     scores = [score for _, _, score in there]
-    turns, best = answered[scores.index(max(scores))]
+    place = scores.index(max(scores))
+    turns, best = answered[place]
     if any(other != turns for other, _ in answered):
         if not best.strip():
             raise RowDropError("empty_chosen")
         differ = RowDropError("prompts_differ")
         return Example(turns, (best,), (1.0,), _group(cells), differ)
-    return _ranked(cells, turns, [answer for _, answer in answered], scores)
+    marked = mark_of_best(cells, *there[place][:2])
+    return _ranked(cells, turns, [answer for _, answer in answered], scores, marked)
 
 
-def _ranked(cells: Cells, turns: Turns, texts: list[str], scores: list[float]) -> Example:
+def _ranked(
+    cells: Cells, turns: Turns, texts: list[str], scores: list[float], marked: str
+) -> Example:
     if len(texts) < 2:
         raise RowDropError("too_few_responses", f"{len(texts)}")
     if not texts[scores.index(max(scores))].strip():
@@ -194,18 +220,19 @@ def _ranked(cells: Cells, turns: Turns, texts: list[str], scores: list[float]) -
     if len(kept) < 2:
         raise RowDropError("empty_rejected")
     responses, numbers = zip(*kept, strict=True)
-    return Example(turns, responses, numbers, _group(cells))
+    return Example(turns, responses, numbers, _group(cells), marked=marked)
 
 
 # --- demonstrations and prompts alone
 
 
 def _parse_demonstration(cells: Cells, _: bool) -> Example:
-    _refuse_marked_bad(cells)
+    refuse_marked_bad(cells)
     turns = context_of(cells)
     if cells.get("messages") is None or cells.get("completion") is not None:
         name = cells.name("completion")
-        said = turns_of(cells.get("completion"), name, "assistant", cells.layout.transcripts)
+        value = number_as_text(cells.get("completion"))
+        said = turns_of(value, name, "assistant", cells.layout.transcripts)
         if not turns and said[0][0] == "assistant":
             raise RowDropError("missing_field", f"no field '{cells.name('prompt')}'")
         turns = joined(turns, said, name)
@@ -213,31 +240,6 @@ def _parse_demonstration(cells: Cells, _: bool) -> Example:
     if not answer.strip():
         raise RowDropError("empty_chosen")
     return Example(context, (answer,), (1.0,), _group(cells))
-
-
-def _refuse_marked_bad(cells: Cells) -> None:
-    """A completion that people marked bad must never become a demonstration, whatever the source
-    was taken for: the row itself is asked.
-
-    Raises:
-        RowDropError: it is marked bad, or by a mark that is neither good nor bad.
-    """
-    chosen = set(cells.layout.roles.get("label", ()))
-    for name, value in cells.row.items():
-        sense = label_sense(str(name))
-        if sense is None and name in chosen:
-            sense = True
-        if sense is None or value is None or value == "":
-            continue
-        flag = flag_of(value)
-        if flag is None and name in chosen:
-            raise RowDropError("bad_label", f"field '{name}' is {str(value)[:40]!r}")
-        if flag is not None and flag != sense:
-            raise RowDropError("marked_bad", f"field '{str(name)[:40]}' is {str(value)[:40]}")
-    for role in ("completion", "messages"):
-        field = not_learned(cells.get(role))
-        if field is not None:
-            raise RowDropError("marked_bad", f"field '{cells.name(role)}': {field} of its last")
 
 
 def _parse_prompt(cells: Cells, _: bool) -> Example:

@@ -49,9 +49,9 @@ def place_in(verdict: object, marks: Sequence[str]) -> int | str | None:
     """Which of the responses a verdict names: its place, ``tie``, ``bad`` or None.
 
     Args:
-        marks: what each response is called: ``0``, ``1``, or ``a``, ``b``.
+        marks: what each response is called: ``0``, ``1``, or ``a``, ``b``, or ``true``, ``false``.
     """
-    if isinstance(verdict, bool) or verdict is None:
+    if verdict is None:
         return None
     if isinstance(verdict, float) and verdict.is_integer():
         verdict = int(verdict)

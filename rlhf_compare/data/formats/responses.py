@@ -2,37 +2,70 @@
 
 from collections.abc import Sequence
 
+from rlhf_compare.data.conversation import speaks_as_assistant
 from rlhf_compare.data.formats.columns import Column
 from rlhf_compare.data.formats.draft import Draft, LayoutError
-from rlhf_compare.data.formats.marks import are_flags
+from rlhf_compare.data.formats.marks import are_flags, label_sense
 from rlhf_compare.data.formats.names import (
     RANKS,
     RESPONSE,
     SCORES,
-    VERDICTS,
+    is_completion,
     is_response_list,
-    is_verdict,
     names_a_model,
     numbered,
     side_of,
     words,
 )
-from rlhf_compare.data.formats.rankings import TIE_WORDS, number, place_in
+from rlhf_compare.data.formats.rankings import number
 from rlhf_compare.data.formats.values import RANK_KEYS, SCORE_KEYS, decode, records_in
+from rlhf_compare.data.formats.verdicts import (
+    find_label,
+    find_one_hot,
+    find_place_in_list,
+    find_strength,
+    find_true_or_false,
+    find_verdict,
+    names_in_list,
+    names_response,
+    refuse_unclear_labels,
+)
 
+_LISTS = {"texts", "records", "numbers"}
 _ORDERED = (("j", "k"),)  # response_j is the better one wherever it has been published
 
 
 def find_sides(draft: Draft) -> None:
     """Give ``chosen`` and ``rejected``, and their scores."""
     verdicts = {name for name, c in draft.columns.items() if _names_a_response(draft, c)}
+    numbers = _number_sides(draft)
     for side in ("chosen", "rejected"):
         found = [c for c in draft.free if c.is_one_response and side_of(c.name) == side]
-        draft.pick(side, [c for c in found if c.name not in verdicts])
+        found = [c for c in found if c.name not in verdicts and not _marks_an_answer(draft, c)]
+        draft.pick(side, found or numbers.get(side, []))
         numeric = [c for c in draft.free if is_numeric(c) and set(words(c.name)) & SCORES]
         rated = [c for c in numeric if side_of(_without(c.name, SCORES)) == side]
         if {"chosen", "rejected"} & set(draft.roles) and len(rated) == 1:
             draft.pick(f"score_{side}", rated)
+
+
+def _number_sides(draft: Draft) -> dict[str, list[Column]]:
+    """The columns of both sides, where both hold numbers and nothing that these could count."""
+    sides = {
+        side: [c for c in draft.free if c.kind == "number" and side_of(c.name) == side]
+        for side in ("chosen", "rejected")
+    }
+    counted = bool(find_groups(draft)) or any(is_response_list(c.name) for c in draft.free)
+    return {} if counted or not all(sides.values()) else sides
+
+
+def _marks_an_answer(draft: Draft, column: Column) -> bool:
+    """Whether a column of true and false stands beside a text that it speaks of: ``refused: yes``
+    beside ``response``. Two sides of yes and no are answers."""
+    if not are_flags(column.values):
+        return False
+    others = [c for c in draft.free if c is not column and c.kind == "text"]
+    return any(is_completion(c.name) and not are_flags(c.values) for c in others)
 
 
 def _without(name: str, dropped: set[str]) -> str:
@@ -47,6 +80,8 @@ def find_groups(draft: Draft) -> list[list[tuple[str, Column]]]:
     groups: dict[tuple[str, ...], list[tuple[str, Column]]] = {}
     for column in draft.free:
         name = numbered(column.name)
+        if name and label_sense(" ".join(name[0])) is not None and are_flags(column.values):
+            continue  # response_1_deleted
         if names_a_model(column.name) and column.is_sentences:
             name = (("model",), words(column.name)[1])
         if name and column.has_text and side_of(column.name) is None:
@@ -57,10 +92,9 @@ def find_groups(draft: Draft) -> list[list[tuple[str, Column]]]:
 def _names_a_response(draft: Draft, column: Column) -> bool:
     """Whether a column's values name one of the numbered responses, as ``winner: model_a`` does."""
     groups = find_groups(draft)
-    if not groups or not is_verdict(column.name):
-        return False
-    marks = _marks_of(column, [mark for mark, _ in groups[0]])
-    return marks is not None
+    if groups:
+        return names_response(column, [mark for mark, _ in groups[0]])
+    return any(names_in_list(column, c) for c in draft.free if _is_list(c))
 
 
 def rank_columns(draft: Draft) -> dict[str, object] | None:
@@ -79,10 +113,11 @@ def rank_columns(draft: Draft) -> dict[str, object] | None:
         )
     marks, columns = [mark for mark, _ in groups[0]], [column for _, column in groups[0]]
     draft.give("responses", *columns)
-    for rule in (_verdict, _one_hot, _strength, _score_columns, _order):
+    for rule in _RULES:
         found = rule(draft, marks)
         if found:
             return found
+    refuse_unclear_labels(draft, [column.name for column in columns])
     names = ", ".join(column.name for column in columns)
     raise LayoutError(
         f"{names}: no column says which is better (a number or name as in better_response_id or "
@@ -90,66 +125,6 @@ def rank_columns(draft: Draft) -> dict[str, object] | None:
         f"{{scores: [...]}}, or which side is which with data.columns={{chosen: "
         f"{columns[0].name}, rejected: {columns[1].name}}}"
     )
-
-
-def _verdict(draft: Draft, marks: Sequence[str]) -> dict[str, object] | None:
-    if len(draft.roles.get("better", ())) > 1:
-        return None
-    given = draft.of("better")
-    found = given or [c for c in draft.free if is_verdict(c.name) and not _is_signed(c)]
-    meant = {c.name: _marks_of(c, marks) for c in found}
-    found = [c for c in found if meant[c.name]]
-    if not found:
-        return None
-    draft.pick("better", found)
-    return {"ranking": "verdict", "marks": tuple(meant[draft.roles["better"][0]] or ())}
-
-
-def _marks_of(column: Column, marks: Sequence[str]) -> list[str] | None:
-    """What a verdict column calls each response; None where it names none, or may mean two."""
-    values = [value for value in column.values if value is not None and value != ""]
-    count = len(marks)
-    read = [number(value) for value in values]
-    if not values or any(isinstance(value, bool) for value in values):
-        return None
-    if not marks[0].isdigit() and all(value is not None for value in read):
-        seen = {int(value or 0) for value in read}
-        for first in (0, 1):  # a letter's number: a, b = 0, 1, or 1, 2
-            numbers = range(first, first + count)
-            decides = first if first == 0 else count
-            if seen <= set(numbers) and decides in seen:
-                return [str(n) for n in numbers]
-        return None
-    fits = [place_in(value, marks) is not None for value in values]
-    return list(marks) if sum(fits) >= 0.9 * len(fits) else None
-
-
-def _one_hot(draft: Draft, marks: Sequence[str]) -> dict[str, object] | None:
-    if len(draft.roles.get("better", ())) > 1:
-        return {"ranking": "one_hot"}
-    named = [c for c in draft.free if set(words(c.name)) & VERDICTS and are_flags(c.values)]
-    won = [[c for c in named if mark in words(c.name)] for mark in marks]
-    if any(len(columns) != 1 for columns in won):
-        return None
-    ties = [c for c in named if set(words(c.name)) & TIE_WORDS]
-    draft.give("better", *(columns[0] for columns in won), *ties)
-    return {"ranking": "one_hot"}
-
-
-def _strength(draft: Draft, marks: Sequence[str]) -> dict[str, object] | None:
-    given = draft.of("better")
-    found = given or [c for c in draft.free if is_verdict(c.name) and _is_signed(c)]
-    if len(marks) != 2 or not found:
-        return None
-    draft.pick("better", found)
-    return {"ranking": "strength"}
-
-
-def _is_signed(column: Column) -> bool:
-    read = [number(value) for value in column.values]
-    if "strength" in words(column.name):
-        return any(value is not None for value in read)
-    return any(value is not None and value < 0 for value in read)
 
 
 def _score_columns(draft: Draft, marks: Sequence[str]) -> dict[str, object] | None:
@@ -179,13 +154,15 @@ def _order(draft: Draft, marks: Sequence[str]) -> dict[str, object] | None:
     return {"ranking": "order"} if tuple(marks) in _ORDERED else None
 
 
+_RULES = (
+    find_verdict, find_one_hot, find_true_or_false, find_strength, _score_columns, find_label,
+    _order,
+)  # fmt: skip
+
+
 def rank_list(draft: Draft) -> dict[str, object] | None:
     """Give ``responses`` to a column of lists; how they are ranked, None where nothing says."""
-    found = draft.of("responses") or [
-        c
-        for c in draft.free
-        if is_response_list(c.name) and {c.kind, c.inner} & {"texts", "records"}
-    ]
+    found = draft.of("responses") or [c for c in draft.free if _is_list(c)]
     for column in found:
         ranking = _list_ranking(draft, column)
         if ranking:
@@ -194,24 +171,37 @@ def rank_list(draft: Draft) -> dict[str, object] | None:
     return None
 
 
+def _is_list(column: Column) -> bool:
+    known = bool(_LISTS & {column.kind, column.inner})
+    return is_response_list(column.name) and (known or _are_answers(column))
+
+
+def _are_answers(column: Column) -> bool:
+    """Whether the cells are lists of several messages of the assistant alone."""
+    if column.content != "messages":
+        return False
+    read = [decode(v) if isinstance(v, str) else v for v in column.values]
+    lists = [one for one in read if isinstance(one, list)]
+    return any(len(one) > 1 for one in lists) and all(
+        isinstance(message, dict) and speaks_as_assistant(message) for v in lists for message in v
+    )
+
+
 def _list_ranking(draft: Draft, column: Column) -> dict[str, object] | None:
     if "scores" in draft.roles:
         return {"ranking": "scores"}
     if "better" in draft.roles:
         return {"ranking": "verdict"}
-    if column.content == "records" and _records_have(column, (*SCORE_KEYS, *RANK_KEYS)):
+    records = column.content in ("records", "messages")
+    if records and _records_have(column, (*SCORE_KEYS, *RANK_KEYS)):
         return {"ranking": "records"}
-    rated = [c for c in draft.free if "numbers" in (c.kind, c.inner)]
+    rated = [c for c in draft.free if "numbers" in (c.kind, c.inner) and c is not column]
     for kinds, ranking in ((SCORES, "scores"), (RANKS, "ranks")):
         named = [c for c in rated if words(c.name) and words(c.name)[-1] in kinds]
         if named:
             draft.pick("scores", named)
             return {"ranking": ranking}
-    chosen = [c for c in draft.free if is_verdict(c.name) and is_numeric(c)]
-    if chosen and any(number(value) == 0 for value in chosen[0].values):  # counts from 0
-        draft.pick("better", chosen)
-        return {"ranking": "verdict"}
-    return None
+    return find_place_in_list(draft, column)
 
 
 def _records_have(column: Column, keys: Sequence[str]) -> bool:

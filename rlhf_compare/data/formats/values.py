@@ -2,6 +2,7 @@
 
 import ast
 import json
+import math
 import re
 import warnings
 from typing import Any, Literal
@@ -19,6 +20,7 @@ Kind = Literal[
 TEXT_KEYS = ("text", "full_text", "content", "value", "answer", "response", "completion", "output")
 SCORE_KEYS = ("score", "overall_score", "pm_score", "rating", "reward")
 RANK_KEYS = ("rank", "ranking")
+_EXACT = 2**53  # above it a float does not know its last digit
 _NOTHING = {"none", "null", "nan", "n/a"}  # what scripts write for no text
 TEXT_KINDS = ("text", "message", "messages", "texts", "pairs", "records", "record")
 
@@ -120,6 +122,26 @@ def decode_cell(value: object, field: str) -> object:
             raise RowDropError("invalid_cell", f"field '{field}' begins as a list, but is none")
     records = records_in(value) if isinstance(value, dict) and value else None
     return value if records is None else records
+
+
+def last_record(value: object) -> dict[str, object]:
+    """The record, or the last message, that a cell holds; empty where it holds none."""
+    if isinstance(value, str):
+        value = decode(value)
+    if isinstance(value, dict) and is_message_list(value.get("messages")):
+        value = value["messages"]
+    if isinstance(value, list):
+        value = value[-1] if value else None
+    return value if isinstance(value, dict) else {}
+
+
+def number_as_text(value: object) -> object:
+    """A number as text; anything else as it is. Scripts write whole numbers as 42.0, too."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, float) or not math.isfinite(value):
+        return value
+    return str(int(value)) if value.is_integer() and abs(value) < _EXACT else str(value)
 
 
 def texts_of(value: object) -> set[str]:
