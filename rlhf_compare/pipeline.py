@@ -312,3 +312,8 @@ class Pipeline:
     def finished(self, label: str) -> Stage | None:
         """A stage that this pipeline ran or found done, by its directory's name."""
         return self._runner.finished(label)
+
+    @property
+    def stages(self) -> dict[str, Stage]:
+        """All that this pipeline ran or found done, by their directories' names."""
+        return self._runner.stages
