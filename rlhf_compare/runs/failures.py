@@ -29,9 +29,20 @@ def failure_of(error: Exception, label: str, directory: RunDirectory, shared: bo
         return storage_fault(refused, file, f"{label} failed and could not say why: {error}")
     what = str(error) if isinstance(error, UserError) else _one_line(error)
     failure = StageFailedError(f"{what}; the traceback is in {file}")
+    failure.stage = label
     if isinstance(error, UserError):
         failure.exit_code = error.exit_code
     return failure
+
+
+def why_not(method: str, seed: int, error: StageFailedError) -> str:
+    """Why there are no numbers of a method under a seed: another stage may have failed before it,
+    or its measurement after it."""
+    if error.stage in (None, method, f"{method}-{seed}"):
+        return str(error)
+    if error.stage == f"evaluate-{method}-{seed}":
+        return f"it was trained, but {error.stage} failed: {error}"
+    return f"{error.stage} failed first, and {method} needs it: {error}"
 
 
 def _one_line(error: Exception) -> str:
