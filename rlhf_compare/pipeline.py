@@ -38,6 +38,7 @@ from rlhf_compare.recipe import Recipe
 from rlhf_compare.reward.ranked import Half
 from rlhf_compare.reward.stage import require_healthy, train_reward
 from rlhf_compare.runs.checkpoints import SECONDS
+from rlhf_compare.runs.failures import why_not
 from rlhf_compare.runs.method import MethodInputs
 from rlhf_compare.runs.runner import Stage, StageRunner
 from rlhf_compare.runs.stage import StageContext
@@ -273,8 +274,9 @@ class Pipeline:
                     evaluations[method][seed] = self.evaluate(method, seed, with_reward)
                 except StageFailedError as error:
                     self.failed.setdefault(method, []).append(seed)
-                    self.reasons.setdefault(method, str(error))
-                    self.say(f"{method}, seed {seed} failed: {error}")
+                    why = why_not(method, seed, error)
+                    self.reasons.setdefault(method, why)
+                    self.say(f"{method}, seed {seed} failed: {why}")
         if "sft" in methods and not evaluations["sft"]:
             raise StageFailedError(f"sft failed under every seed: {self.reasons['sft']}")
         done = {method: by_seed for method, by_seed in evaluations.items() if by_seed}
@@ -286,3 +288,8 @@ class Pipeline:
     def finished(self, label: str) -> Stage | None:
         """A stage that this pipeline ran or found done, by its directory's name."""
         return self._runner.finished(label)
+
+    @property
+    def stages(self) -> dict[str, Stage]:
+        """All that this pipeline ran or found done, by their directories' names."""
+        return self._runner.stages

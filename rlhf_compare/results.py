@@ -12,6 +12,7 @@ from rlhf_compare.pipeline import Pipeline, Stage
 from rlhf_compare.recipe import Recipe
 from rlhf_compare.reward.stage import read_diagnosis
 from rlhf_compare.runs.directory import read_json
+from rlhf_compare.runs.provenance import of_stage
 
 
 def collect_results(
@@ -155,8 +156,13 @@ def _provenance(pipeline: Pipeline, command: str, seeds: list[int]) -> dict[str,
     """Of the stages, not of the page: a report drawn later names the commit that trained."""
     data = pipeline.data()
     sft = pipeline.sft()
+    stages = {label: of_stage(stage.directory.record()) for label, stage in pipeline.stages.items()}
+    start = sft.directory.record()["provenance"]
+    trees = [stage["dirty"] for stage in stages.values() if stage["dirty"] is not None]
     return {
-        **sft.directory.record()["provenance"],
+        **{key: start[key] for key in ("commit", "versions", "device")},
+        "dirty": any(trees) if trees else None,
+        "stages": stages,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
         "seeds": seeds,

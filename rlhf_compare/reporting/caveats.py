@@ -18,6 +18,7 @@ def caveats(results: dict[str, Any]) -> list[str]:
         *_failures(results),
         *_timing(results),
         *_provenance(results),
+        *_code(results),
         *_settings(results),
         *_failed_reward_model(results),
         *_over_optimised(results),
@@ -73,14 +74,85 @@ def _timing(results: dict[str, Any]) -> list[str]:
 
 def _provenance(results: dict[str, Any]) -> list[str]:
     facts, notes = results["provenance"], []
-    if facts["commit"] is None:
+    if facts["commit"] is None and not facts.get("stages"):
         notes.append("The commit was not recorded, so the code cannot be told from these results.")
+    elif facts["commit"] is None:
+        notes.append(
+            "The commit was not recorded: the digests in results.json alone tell the code."
+        )
     elif facts["dirty"]:
         notes.append("The tree had changed since its commit, which alone may not repeat this.")
     missing = unaccounted(facts["ledger"])
     if missing:
         notes.append(f"The ledger does not add up: {missing:,} rows are unaccounted for.")
     return notes
+
+
+def _code(results: dict[str, Any]) -> list[str]:
+    """Stages that were made by different code, or by other code than the present."""
+    stages, notes = results["provenance"].get("stages", {}), []
+    differing = _differing(stages, "code")
+    if differing:
+        notes.append(
+            f"The stages were not all made by the same code ({', '.join(differing)} differ): "
+            f"{_by_maker(stages, 'code', differing)}. A difference between methods may come from "
+            "the code; --fresh makes every stage anew."
+        )
+    packages = _differing(stages, "versions")
+    if packages:
+        notes.append(
+            f"The stages were not all made with the same libraries ({', '.join(packages)} "
+            f"differ): {_by_maker(stages, 'versions', packages)}."
+        )
+    unknown = [label for label, stage in stages.items() if stage["code"] is None]
+    other = [
+        label
+        for label, stage in stages.items()
+        if stage["made_by_other_code"] and label not in unknown
+    ]
+    if other:
+        notes.append(
+            f"Made by other code than that which wrote these results: {', '.join(other)}. This "
+            "code may give other numbers; --fresh runs these stages again."
+        )
+    if unknown:
+        notes.append(f"What code made these stages was not recorded: {', '.join(unknown)}.")
+    return notes
+
+
+def _makers(stages: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Every process that had part in a stage, with the stage's label."""
+    return [
+        (label, maker)
+        for label, stage in stages.items()
+        for maker in (stage, *stage["continued_by"])
+    ]
+
+
+def _differing(stages: dict[str, Any], kind: str) -> list[str]:
+    """Parts of the code, or libraries, of which the stages ran on more than one state."""
+    states: dict[str, set[str]] = {}
+    for _, maker in _makers(stages):
+        for name, state in (maker[kind] or {}).items():
+            states.setdefault(name, set()).add(state)
+    return sorted(name for name, found in states.items() if len(found) > 1)
+
+
+def _by_maker(stages: dict[str, Any], kind: str, names: list[str]) -> str:
+    """``sft, dpo-0 by commit abc1234; ppo-0 by commit def5678 with changes``."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for label, maker in _makers(stages):
+        states = maker[kind] or {}
+        if not states.keys() & set(names):
+            continue
+        if kind == "versions":
+            words = "with " + ", ".join(f"{name} {states.get(name)}" for name in names)
+        else:
+            commit = f"commit {maker['commit'][:7]}" if maker["commit"] else "no commit"
+            words = f"by {commit}{' with changes' if maker['dirty'] else ''}"
+        state = (words, *(states.get(name, "") for name in names))
+        groups.setdefault(state, []).append(label)
+    return "; ".join(f"{', '.join(labels)} {state[0]}" for state, labels in groups.items())
 
 
 def _settings(results: dict[str, Any]) -> list[str]:

@@ -114,11 +114,32 @@ class Ledger(Part):
     sources: list[SourceReading] = []
 
 
-class Provenance(Part):
-    """Where the numbers come from; created: an ISO 8601 time."""
+class Maker(Part):
+    """The code of one process. code: a digest of each part of the package that can change what the
+    stage computes; None = not recorded."""
 
     commit: Text | None
     dirty: bool | None
+    code: dict[Text, Text] | None
+    versions: dict[Text, Text]
+
+
+class StageCode(Maker):
+    """What code made a stage, against the code that wrote the results. continued_by: other code
+    that went on with the stage after an interruption."""
+
+    continued_by: list[Maker]
+    made_by_other_code: bool
+    made_with_other_libraries: bool
+
+
+class Provenance(Part):
+    """Where the numbers come from; created: an ISO 8601 time; stages: by their directories' names.
+    commit and versions are those of the SFT stage, dirty is of any stage."""
+
+    commit: Text | None
+    dirty: bool | None
+    stages: dict[Text, StageCode] = {}
     created: Text
     command: Text
     versions: dict[Text, Text]

@@ -149,7 +149,7 @@ class ResumableTrainer(Trainer):
         if self._stop:
             raise StageStoppedError(
                 f"{store.label}: stopped after its last step, {self.state.global_step} of "
-                f"{self.state.max_steps}; the same command goes on from there"
+                f"{self.state.max_steps}; {store.again} goes on from there"
             )
 
     def _close_logs(self) -> None:
@@ -198,7 +198,7 @@ class ResumableTrainer(Trainer):
         if self._stop:
             raise StageStoppedError(
                 f"{store.label}: stopped at step {self.state.global_step} of "
-                f"{self.state.max_steps}; the same command goes on from there"
+                f"{self.state.max_steps}; {store.again} goes on from there"
             )
 
     def _size(self) -> int:

@@ -18,6 +18,7 @@ from rlhf_compare.errors import DataError, RecipeError, StageFailedError, Storag
 from rlhf_compare.inputs import sft_inputs
 from rlhf_compare.pipeline import Pipeline
 from rlhf_compare.recipe import load_recipe
+from rlhf_compare.reporting.caveats import caveats
 from rlhf_compare.reporting.results import validate
 from rlhf_compare.results import collect_results
 from rlhf_compare.runs import fingerprints
@@ -251,8 +252,28 @@ def test_a_lost_reward_model_is_no_failure_of_the_others(
 
     monkeypatch.setattr("rlhf_compare.pipeline.train_reward", fail)
     pipeline = pipeline_of(recipe_file, root, [], "reward.learning_rate=0.1")
-    assert list(pipeline.compare(("sft", "ppo", "dpo"), (0,))) == ["sft", "dpo"]
-    assert calls == [1]
+    evaluations = pipeline.compare(("sft", "ppo", "dpo"), (0,))
+    assert list(evaluations) == ["sft", "dpo"] and calls == [1]
+    (note,) = [n for n in caveats(collect_results(pipeline, evaluations, "test")) if "nan" in n]
+    assert note.startswith(
+        "PPO failed under seed 0 and is not in the tables: reward-0 failed first, and ppo needs "
+        "it: the loss is nan; the traceback is in "
+    )
+
+
+def test_a_measurement_that_fails_is_not_called_a_training_that_failed(
+    recipe_file: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(context: StageContext, *_: Any, **__: Any) -> None:
+        if context.name == "evaluate-dpo":
+            raise StageFailedError("no answer")
+
+    monkeypatch.setattr("rlhf_compare.pipeline.evaluate_policy", fail)
+    pipeline = pipeline_of(recipe_file, root, [], "evaluation.max_prompts=5")
+    pipeline.compare(("sft", "dpo"), (0,))
+    assert pipeline.reasons["dpo"].startswith(
+        "it was trained, but evaluate-dpo-0 failed: no answer"
+    )
 
 
 def test_tokens_are_those_trained_on(recipe_file: Path, root: Path) -> None:
