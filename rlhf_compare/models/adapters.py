@@ -25,8 +25,9 @@ from rlhf_compare.models.adapter_trial import (
 )
 from rlhf_compare.models.heads import Pooling, ScalarHeadModel
 from rlhf_compare.models.merging import merge, write_adapter
-from rlhf_compare.models.policy import causal_lm, load_policy
+from rlhf_compare.models.policy import load_policy
 from rlhf_compare.models.tokenizer import first_line
+from rlhf_compare.models.wrapping import causal_lm
 
 POLICY, VALUE, REWARD = "policy", "value", "reward"
 

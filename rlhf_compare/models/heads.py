@@ -77,7 +77,8 @@ class ScalarHeadModel(nn.Module):
         told = {} if mask is None else {"attention_mask": mask.long()}
         hidden = self.backbone(input_ids=input_ids, **told, **self._options).last_hidden_state
         # a frozen trunk may be in half precision, the head that trains is not
-        return self.head(hidden.to(self.head.weight.dtype)).squeeze(-1).float() - self.bias
+        scores: Tensor = self.head(hidden.to(self.head.weight.dtype)).squeeze(-1).float()
+        return scores - self.bias
 
     def scores(self, input_ids: Tensor, mask: Tensor) -> Tensor:
         """One score a sequence: (B, T) ids and mask -> (B,).
