@@ -1,5 +1,7 @@
 """CSV and TSV as spreadsheets and scripts write them: every text whole, or the reason named."""
 
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from rlhf_compare.data.config import DataConfig, TaskConfig
 from rlhf_compare.data.fate import Rules, row_fate
 from rlhf_compare.data.sources import open_sources
+from rlhf_compare.data.tables import table_rows
 from rlhf_compare.errors import DataError
 
 HEAD = "prompt,chosen,rejected"
@@ -63,3 +66,12 @@ def test_a_row_with_fewer_cells_than_the_header_is_a_fault(tmp_path: Path) -> No
 def test_quotes_that_do_not_fit_stop_the_reading(tmp_path: Path, row: str) -> None:
     with pytest.raises(DataError, match=r"after line 2: .*a quote inside a cell is doubled"):
         read(tmp_path / "rows.csv", "\n".join([HEAD, ROWS[0], row, *ROWS[1:]]) + "\n")
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_the_stream_stays_open_for_who_opened_it(rows: int) -> None:
+    stream = BytesIO(b"a,b\n1,2\n3,4\n")
+    reading = table_rows(stream, ",")
+    assert len(list(islice(reading, rows))) == min(rows, 2)
+    reading.close()
+    assert not stream.closed
