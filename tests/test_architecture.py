@@ -65,3 +65,39 @@ def test_links_of_the_guide_for_contributors_lead_somewhere() -> None:
     text = (_ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     targets = re.findall(r"\]\(([^)#\s]+)", text)
     assert targets and all((_ROOT / target).exists() for target in targets)
+
+
+# --- size
+
+_LINES = 300
+# longer today; a file that has become short leaves the list, and no other joins it
+_LONG = {
+    "rlhf_compare/cli.py",
+    "rlhf_compare/pipeline.py",
+    "rlhf_compare/ppo/trainer.py",
+    "rlhf_compare/reporting/schema.py",
+    "tests/data/test_one_tokenisation.py",
+    "tests/data/test_prepare.py",
+    "tests/data/test_sources.py",
+    "tests/dpo/test_trainer.py",
+    "tests/ppo/test_moving.py",
+    "tests/ppo/test_trainer.py",
+    "tests/reporting/test_report.py",
+    "tests/reward/test_trainer.py",
+    "tests/runs/test_resumable.py",
+    "tests/runs/test_runner.py",
+    "tests/runs/test_wandb.py",
+    "tests/test_cli.py",
+    "tests/test_pipeline.py",
+}
+
+
+def test_files_are_short() -> None:
+    lines = {
+        str(path.relative_to(_ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for folder in ("rlhf_compare", "tests", "benchmarks")
+        for path in (_ROOT / folder).rglob("*.py")
+    }
+    long = {path for path, count in lines.items() if count > _LINES}
+    assert not long - _LONG, f"over {_LINES} lines: split it by what its parts are about"
+    assert not _LONG - long, "short now: take it out of _LONG"
