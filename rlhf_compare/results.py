@@ -8,11 +8,12 @@ from typing import Any
 from rlhf_compare.evaluation.stage import read_measurement, read_samples
 from rlhf_compare.evaluation.summary import collapsed, compare, summarise
 from rlhf_compare.metrics import PROBED
-from rlhf_compare.pipeline import Pipeline, Stage
+from rlhf_compare.pipeline import Pipeline
 from rlhf_compare.recipe import Recipe
 from rlhf_compare.reward.stage import read_diagnosis
 from rlhf_compare.runs.directory import read_json
 from rlhf_compare.runs.provenance import of_stage
+from rlhf_compare.runs.runner import Stage
 
 
 def collect_results(

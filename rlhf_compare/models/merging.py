@@ -12,7 +12,7 @@ from torch import nn
 
 from rlhf_compare.errors import StageFailedError
 from rlhf_compare.models.adapter_trial import same_logits, short_logits, undisturbed
-from rlhf_compare.models.policy import causal_lm
+from rlhf_compare.models.wrapping import causal_lm
 
 
 def write_adapter(model: PeftModel, name: str, directory: Path) -> None:

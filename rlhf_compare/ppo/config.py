@@ -200,7 +200,7 @@ class PPOConfig(UnreadFields, TrainingArguments):
     @property
     def episodes_per_process(self) -> int:
         """Episodes of one rollout in one process; ``local_batch_size`` in TRL."""
-        return self.per_device_train_batch_size * self.gradient_accumulation_steps
+        return int(self.per_device_train_batch_size * self.gradient_accumulation_steps)
 
 
 _FROM_1 = (

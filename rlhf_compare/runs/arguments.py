@@ -5,12 +5,14 @@ import types
 import typing
 from collections.abc import Callable, Collection, Mapping
 from enum import Enum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 from pydantic.fields import FieldInfo
 
 from rlhf_compare.errors import RecipeError
+
+T = TypeVar("T")
 
 # Set by the pipeline, so a recipe may not: where to find what replaces each.
 OWNED = {
@@ -162,8 +164,13 @@ def refused_as(stage: str, build: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def build_arguments(
-    config_class: type, section: StageSection, stage: str, output_dir: str, seed: int, **ours: Any
-) -> Any:
+    config_class: Callable[..., T],
+    section: StageSection,
+    stage: str,
+    output_dir: str,
+    seed: int,
+    **ours: Any,
+) -> T:
     """The trainer's config object of one run.
 
     Args:

@@ -204,7 +204,7 @@ class ResumableTrainer(Trainer):
     def _size(self) -> int:
         """Bytes of a checkpoint, about."""
         weights = self.accelerator.unwrap_model(self.model).parameters()
-        return _ADAM * sum(p.numel() * p.element_size() for p in weights if p.requires_grad)
+        return _ADAM * sum(int(p.numel() * p.element_size()) for p in weights if p.requires_grad)
 
     def _ends_now(self) -> bool:
         over: bool = self.state.global_step >= self.state.max_steps
