@@ -67,11 +67,38 @@ def mutate(value: Any, draw: Any) -> Any:
     return draw(ANYTHING)
 
 
-@settings(
-    max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck), database=None
-)
+LARGE: dict[str, Any] = {
+    "deadline": None, "suppress_health_check": list(HealthCheck), "database": None
+}  # fmt: skip
+# reasons that the mutations must lead to in every format, and in some, or they do not go deep
+EVERYWHERE = {"invalid_json", "invalid_utf8", "not_an_object", "missing_field", "not_text"}
+SOMEWHERE = {"", "roles_out_of_order", "no_assistant_turn", "empty_prompt", "bad_scores"}
+
+
+def test_a_thousand_mutations_have_one_fate_each() -> None:
+    """The same ones each time, and enough of them to meet the commonest faults of every format."""
+    seen: dict[str, set[str]] = {format_name: set() for format_name in GOOD}
+
+    @settings(max_examples=1_000, derandomize=True, **LARGE)
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        format_name, reason = has_one_fate(data)
+        seen[format_name].add(reason)
+
+    check()
+    assert all(reasons >= EVERYWHERE for reasons in seen.values())
+    assert set().union(*seen.values()) >= SOMEWHERE
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000, **LARGE)
 @given(st.data())
 def test_ten_thousand_mutations_have_one_fate_each(data: st.DataObject) -> None:
+    has_one_fate(data)
+
+
+def has_one_fate(data: st.DataObject) -> tuple[str, str]:
+    """The format of a mutated row, and the reason for which it is dropped (empty = kept)."""
     format_name = data.draw(st.sampled_from(sorted(GOOD)))
     row = mutate(GOOD[format_name], data.draw)
     raw = json.dumps(row).encode()
@@ -91,6 +118,7 @@ def test_ten_thousand_mutations_have_one_fate_each(data: st.DataObject) -> None:
     for name in ("detail", "excerpt", "prompt"):
         fate[name].encode()  # can be written to a file
         assert "\0" not in fate[name]
+    return format_name, str(fate["reason"])
 
 
 @pytest.mark.parametrize("format_name", sorted(GOOD))
@@ -174,7 +202,7 @@ def test_rows_of_a_prefix_task_that_are_already_prefixed(tmp_path: Path) -> None
     assert prepared.ledger.dropped == {"already_prefixed": 1}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@settings(max_examples=8, **LARGE)
 @given(st.data())
 def test_files_of_mutated_rows_add_up(tmp_path_factory: Any, data: st.DataObject) -> None:
     """The whole path: reading, fates, duplicates, sides, lengths, ledger."""

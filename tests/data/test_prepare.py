@@ -129,23 +129,39 @@ def squeezed(text: str) -> str:
 # --- K ranked responses
 
 
+ALL_ROWS, FIRST_ROWS = (645, 15471, 90851, 86965, 438), (255, 6119, 35149, 35208, 169)
+
+
+@pytest.fixture(scope="module", params=[pytest.param(ALL_ROWS, marks=pytest.mark.slow), FIRST_ROWS])
+def counts(request: pytest.FixtureRequest) -> tuple[int, ...]:
+    """Rows, responses, pairs, ties, and rows to train on whose scores differ."""
+    return tuple(request.param)
+
+
 @pytest.fixture(scope="module")
-def alpaca(shared_data: Path, gpt2_tokenizer: PreTrainedTokenizerFast) -> PreparedData:
-    limits = {"max_prompt_length": 4096, "max_length": 16384}
+def alpaca(
+    shared_data: Path, gpt2_tokenizer: PreTrainedTokenizerFast, counts: tuple[int, ...]
+) -> PreparedData:
+    limits = {"max_prompt_length": 4096, "max_length": 16384, "max_rows": counts[0]}
     config = DataConfig(source="file", path=str(shared_data / ALPACA), **limits)
     return prepare(config, TaskConfig(name="preference"), lambda _: gpt2_tokenizer)
 
 
-def test_ranked_responses_are_all_there(alpaca: PreparedData, shared_data: Path) -> None:
-    raw = read(shared_data / ALPACA)
+def test_ranked_responses_are_all_there(
+    alpaca: PreparedData, shared_data: Path, counts: tuple[int, ...]
+) -> None:
+    rows, responses, different, tied, _ = counts
+    raw = read(shared_data / ALPACA)[:rows]
     pairs = Counter(
         a == b for row in raw for a, b in combinations(row["scores"], 2)
     )  # every two of a prompt's K
     ledger = alpaca.ledger
-    assert (ledger.read, ledger.kept, ledger.dropped) == (645, 645, {})
-    assert ledger.responses == {"read": 15471, "kept": 15471, "too_long": 0}
-    assert (ledger.pairs, ledger.ties) == (pairs[False], pairs[True]) == (90851, 86965)
-    assert Counter(len(row["responses"]) for row in both_sides(alpaca)) == {24: 639, 23: 3, 22: 3}
+    assert (ledger.read, ledger.kept, ledger.dropped) == (rows, rows, {})
+    assert ledger.responses == {"read": responses, "kept": responses, "too_long": 0}
+    assert (ledger.pairs, ledger.ties) == (pairs[False], pairs[True]) == (different, tied)
+    lengths = Counter(len(row["responses"]) for row in raw)
+    assert Counter(len(row["responses"]) for row in both_sides(alpaca)) == lengths
+    assert set(lengths) == ({24, 23, 22} if rows > 500 else {24, 23})
     by_prompt = {TaskConfig().render(row["prompt"]): row for row in raw}
     for row in both_sides(alpaca):
         source = by_prompt[row["prompt"]]
@@ -153,11 +169,11 @@ def test_ranked_responses_are_all_there(alpaca: PreparedData, shared_data: Path)
         assert len(row["response_ids"]) == len(row["scores"])
 
 
-def test_the_reward_model_gets_what_ranks(alpaca: PreparedData) -> None:
+def test_the_reward_model_gets_what_ranks(alpaca: PreparedData, counts: tuple[int, ...]) -> None:
     view = ranked_view(alpaca.train)
-    assert len(view) == alpaca.ledger.feeds["rankings"] == 438  # all-tied rows rank nothing
+    assert len(view) == alpaca.ledger.feeds["rankings"] == counts[-1]  # all-tied rows rank nothing
     assert all(len(set(scores)) > 1 for scores in view["scores"])
-    assert len(pairs_view(alpaca.train)) == 438
+    assert len(pairs_view(alpaca.train)) == counts[-1]
     pairs = sum(len(ranked_pairs(row["scores"], "all")) for row in both_sides(alpaca))
     assert pairs == alpaca.ledger.pairs
 

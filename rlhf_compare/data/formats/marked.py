@@ -32,10 +32,13 @@ def refuse_marked_bad(cells: Cells) -> None:
     for name, key, value in fields:
         if value is None or value == "":
             continue
-        flag = flag_of(value)
-        if name in chosen and flag is None:
-            raise RowDropError("bad_label", f"field '{name}' is {str(value)[:40]!r}")
-        if says_bad(key, value) or (name in chosen and label_sense(key) is None and not flag):
+        bad = says_bad(key, value)
+        if name in chosen:
+            flag = flag_of(value)
+            if flag is None:
+                raise RowDropError("bad_label", f"field '{name}' is {str(value)[:40]!r}")
+            bad = bad or (label_sense(key) is None and not flag)
+        if bad:
             raise RowDropError("marked_bad", f"field '{name[:40]}' is {str(value)[:40]}")
 
 

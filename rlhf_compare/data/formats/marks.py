@@ -86,11 +86,13 @@ def is_grade(name: str) -> bool:
     return bool(spoken & _GRADES) and spoken <= _GRADES | _CARRIERS | RESPONSE
 
 
+@lru_cache(maxsize=4096)
 def is_state(name: str) -> bool:
     spoken = set(words(name)) - RESPONSE
     return any(state <= spoken <= state | _STATE_CARRIERS for state in _STATES)
 
 
+@lru_cache(maxsize=4096)
 def is_withdrawn(name: str) -> bool:
     """Whether a column says that the whole row was taken back, or in what state it is."""
     return is_state(name) or bool(label_sense(name) is False and set(words(name)) & _WITHDRAWN)
@@ -99,13 +101,11 @@ def is_withdrawn(name: str) -> bool:
 def says_bad(name: str, value: object) -> bool:
     """Whether a field marks its response as bad: ``label: 0``, ``deleted: true``, ``status:
     removed``, or, beside a message, OpenAI's ``weight: 0``."""
-    flag, sense = flag_of(value), label_sense(name)
-    if flag is None:
-        return False
+    sense = label_sense(name)
     if sense is not None:
-        return flag != sense
-    in_words = isinstance(value, str) and value.strip() not in _NUMBERS
-    return not flag and in_words and is_state(name)
+        return flag_of(value) is (not sense)
+    in_words = is_state(name) and isinstance(value, str) and value.strip() not in _NUMBERS
+    return in_words and flag_of(value) is False
 
 
 def bad_field(record: Mapping[str, object]) -> str | None:
