@@ -4,24 +4,19 @@ Exit codes: 0 done, 1 failed, 2 usage or recipe, 75 stopped with a checkpoint to
 130 and 143 ended by Ctrl-C and SIGTERM.
 """
 
-import logging
-import os
-import shlex
 import signal
 import sys
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from rlhf_compare import __version__
-from rlhf_compare.errors import RecipeError, StageFailedError, StageStoppedError, UserError
+from rlhf_compare.commands import console, make_pipeline, run_methods, say
+from rlhf_compare.errors import StageStoppedError, UserError
 from rlhf_compare.methods import METHODS
-from rlhf_compare.plan import print_plan, seeds_of, stage_labels
+from rlhf_compare.plan import print_plan, seeds_of
 from rlhf_compare.recipe_text.overrides import expand
 from rlhf_compare.recipe_text.reading import check_names
 from rlhf_compare.recipe_text.shipped import copy_recipe, listing
@@ -35,8 +30,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-console = Console()
-
 RecipeOption = Annotated[
     Path, typer.Option("--recipe", help="A YAML file, or a name that `recipes` lists.")
 ]
@@ -47,6 +40,10 @@ RunsOption = Annotated[Path, typer.Option("--runs", help="Where stages write.")]
 ReportsOption = Annotated[Path, typer.Option("--reports", help="Where reports go.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Check everything, print the resolved plan and stop.")
+]
+Fresh = Annotated[
+    bool,
+    typer.Option("--fresh", help="Run finished stages again; earlier ones are set aside."),
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -83,10 +80,11 @@ def compare(
     runs: RunsOption = Path("runs"),
     reports: ReportsOption = Path("reports"),
     dry_run: DryRun = False,
+    fresh: Fresh = False,
     overrides: Overrides = None,
 ) -> None:
     """Train every method of the recipe from one SFT model, measure all, write the report."""
-    _run_methods(recipe, overrides, runs, seeds, dry_run, reports=reports)
+    run_methods(recipe, overrides, runs, seeds, dry_run, reports=reports, fresh=fresh)
 
 
 def _method_command(name: str) -> Callable[..., None]:
@@ -95,9 +93,10 @@ def _method_command(name: str) -> Callable[..., None]:
         seeds: SeedsOption = "0",
         runs: RunsOption = Path("runs"),
         dry_run: DryRun = False,
+        fresh: Fresh = False,
         overrides: Overrides = None,
     ) -> None:
-        _run_methods(recipe, overrides, runs, seeds, dry_run, base=name)
+        run_methods(recipe, overrides, runs, seeds, dry_run, base=name, fresh=fresh)
 
     shown = display_name(name)
     command.__doc__ = f"Run what {shown} needs, then {shown}, and print its rows of the table."
@@ -117,7 +116,7 @@ def data(
     overrides: Overrides = None,
 ) -> None:
     """Prepare the data and show them: rows dropped and why, lengths, examples with their masks."""
-    pipeline = _pipeline(recipe, overrides, runs)
+    pipeline = make_pipeline(recipe, overrides, runs)
     if dry_run:
         print_plan(pipeline, ["data"])
         return
@@ -135,7 +134,7 @@ def data(
     directory = reports / pipeline.recipe.name / "data"
     figures = draw_lengths(report, directory)
     write_json(directory / "data_report.json", report)
-    _say(f"lengths: {figures[0]}; all counts: {directory / 'data_report.json'}")
+    say(f"lengths: {figures[0]}; all counts: {directory / 'data_report.json'}")
 
 
 @app.command()
@@ -143,10 +142,11 @@ def sft(
     recipe: RecipeOption = DEFAULT_RECIPE,
     runs: RunsOption = Path("runs"),
     dry_run: DryRun = False,
+    fresh: Fresh = False,
     overrides: Overrides = None,
 ) -> None:
     """Train the SFT model that every method starts from."""
-    pipeline = _pipeline(recipe, overrides, runs)
+    pipeline = make_pipeline(recipe, overrides, runs, fresh)
     if dry_run:
         print_plan(pipeline, ["data", "sft"])
         return
@@ -159,11 +159,12 @@ def reward(
     seeds: SeedsOption = "0",
     runs: RunsOption = Path("runs"),
     dry_run: DryRun = False,
+    fresh: Fresh = False,
     overrides: Overrides = None,
 ) -> None:
     """Train the reward model and print what the doctor found in it."""
     wanted = seeds_of(seeds)
-    pipeline = _pipeline(recipe, overrides, runs)
+    pipeline = make_pipeline(recipe, overrides, runs, fresh)
     if dry_run:
         print_plan(pipeline, ["data", "sft", *(f"reward-{seed}" for seed in wanted)])
         return
@@ -181,10 +182,11 @@ def evaluate(
     seeds: SeedsOption = "0",
     runs: RunsOption = Path("runs"),
     dry_run: DryRun = False,
+    fresh: Fresh = False,
     overrides: Overrides = None,
 ) -> None:
     """Measure every method with one harness, training what is missing, and print the table."""
-    _run_methods(recipe, overrides, runs, seeds, dry_run)
+    run_methods(recipe, overrides, runs, seeds, dry_run, fresh=fresh)
 
 
 @app.command()
@@ -212,112 +214,7 @@ def recipes(
 ) -> None:
     """List the recipes that come with the package, or copy one to edit it."""
     for line in [f"{copy_recipe(copy, Path())}: written"] if copy else listing():
-        _say(line)
-
-
-def _run_methods(
-    recipe: Path,
-    overrides: Sequence[str] | None,
-    runs: Path,
-    seeds: str,
-    dry_run: bool,
-    base: str | None = None,
-    reports: Path | None = None,
-) -> None:
-    """What the verbs that train methods share.
-
-    Args:
-        base: run this method and its variants alone; None = all methods.
-        reports: where the report goes; None = print the table alone.
-    """
-    wanted = seeds_of(seeds)
-    pipeline = _pipeline(recipe, overrides, runs)
-    methods = _chosen(pipeline.recipe, base)
-    if dry_run:
-        print_plan(pipeline, stage_labels(pipeline, methods, wanted))
-        return
-    _measure_and_report(pipeline, methods, wanted, reports)
-
-
-def _chosen(recipe: Any, base: str | None) -> list[str]:
-    """The columns of one method with SFT's, or of all.
-
-    Raises:
-        RecipeError: the recipe has no such section.
-    """
-    chosen = [m for m in recipe.methods if base is None or recipe.base(m) in ("sft", base)]
-    if len(chosen) == 1:
-        wanted = [base] if base else METHODS
-        sections = " or ".join(f"{name}: {{}}" for name in wanted)
-        raise RecipeError(
-            f"recipe {recipe.name}: no section {' or '.join(wanted)}, so there is nothing to train "
-            f"after SFT; add one (`{sections}` takes every default)"
-        )
-    return chosen
-
-
-def _pipeline(recipe: Path, overrides: Sequence[str] | None, runs: Path) -> Any:
-    """The pipeline of a recipe that passed the preflight."""
-    check_names(recipe, overrides or ())  # training libraries take seconds to load; a typo none
-    with console.status("loading"), _without("WANDB_MODE"):
-        from rlhf_compare.pipeline import Pipeline
-        from rlhf_compare.recipe import load_recipe
-
-    _quiet()
-    pipeline = Pipeline(load_recipe(recipe, overrides or ()), runs, say=_say)
-    pipeline.check()
-    return pipeline
-
-
-@contextmanager
-def _without(variable: str) -> Iterator[None]:
-    """transformers prints a line as it is imported where WANDB_MODE says offline."""
-    value = os.environ.pop(variable, None)
-    try:
-        yield
-    finally:
-        if value is not None:
-            os.environ[variable] = value
-
-
-def _say(line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _quiet() -> None:
-    """Leave the screen to one bar a stage and to our own lines."""
-    from datasets import disable_progress_bars
-    from transformers.utils import logging as transformers_logging
-
-    disable_progress_bars()  # "Map", "Filter": one bar a stage is ours
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", message=".*pin_memory.*")
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
-
-
-def _measure_and_report(
-    pipeline: Any, methods: Sequence[str], seeds: Sequence[int], reports: Path | None
-) -> None:
-    """Run, print the table, and write the report where one is asked for."""
-    from rlhf_compare.reporting.report import write_report
-    from rlhf_compare.reporting.results import validate
-    from rlhf_compare.reporting.terminal import print_table
-    from rlhf_compare.results import collect_results
-
-    needs = {stage for name in methods for stage in pipeline.recipe.path(name)}
-    evaluations = pipeline.compare(methods, seeds, with_reward="reward" in needs)
-    results = collect_results(pipeline, evaluations, shlex.join(["rlhf-compare", *sys.argv[1:]]))
-    validate(results)
-    print_table(results, console=console)
-    if reports is not None:
-        page = write_report(results, reports / pipeline.recipe.name)
-        _say(f"report: {page}")
-    lost = [method for method in methods if method not in evaluations]
-    if lost:
-        why = "; ".join(f"{method} failed: {pipeline.reasons[method]}" for method in lost)
-        raise StageFailedError(why)
+        say(line)
 
 
 def main() -> None:

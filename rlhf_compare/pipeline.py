@@ -62,6 +62,7 @@ class Pipeline:
     recipe: Recipe
     runs: Path = Path("runs")
     say: Callable[[str], None] = print
+    fresh: bool = False  # run every stage anew, once; finished ones are set aside
     checkpoint_seconds: float = SECONDS  # between two checkpoints of a stage that trains
     failed: dict[str, list[int]] = field(default_factory=dict)  # method -> seeds that failed
     reasons: dict[str, str] = field(default_factory=dict)  # method -> why the first of them did
@@ -77,6 +78,7 @@ class Pipeline:
             self.recipe.tracking,
             self.say,
             self.checkpoint_seconds,
+            fresh=self.fresh,
         )
 
     def check(self) -> None:

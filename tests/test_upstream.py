@@ -99,7 +99,7 @@ _USED = [
         _DPO,
         "_precompute_ref_logps",
         "dataset name batch_size",
-        (*_DPO_FILE, "preflight/trials.py"),
+        (*_DPO_FILE, "dpo/trial.py"),
     ),
     Use(_DPO, "_prepare_dataset", "dataset processing_class args dataset_name", _DPO_FILE),
     Use(_DPO, "_set_signature_columns_if_needed", "", _DPO_FILE),
