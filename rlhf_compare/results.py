@@ -164,6 +164,7 @@ def _provenance(pipeline: Pipeline, command: str, seeds: list[int]) -> dict[str,
         **{key: start[key] for key in ("commit", "versions", "device")},
         "dirty": any(trees) if trees else None,
         "stages": stages,
+        "lost_to_interruptions": _lost_seconds(pipeline),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
         "seeds": seeds,
@@ -171,6 +172,13 @@ def _provenance(pipeline: Pipeline, command: str, seeds: list[int]) -> dict[str,
         "ledger": read_json(data.directory.path / "ledger.json"),
         "parameters": read_json(sft.directory.path / "model_size.json")["parameters"],
     }
+
+
+def _lost_seconds(pipeline: Pipeline) -> dict[str, float]:
+    """By stage, what was computed and then lost because a process was killed."""
+    costs = {label: stage.directory.path / "cost.json" for label, stage in pipeline.stages.items()}
+    lost = {k: read_json(path).get("lost_to_interruptions", 0.0) for k, path in costs.items()}
+    return {label: seconds for label, seconds in lost.items() if seconds > 0}
 
 
 def _samples(

@@ -59,6 +59,13 @@ def _timing(results: dict[str, Any]) -> list[str]:
         if wall
         else "Device seconds have no interval: they are what these runs took."
     ]
+    lost = results["provenance"].get("lost_to_interruptions", {})
+    if lost:
+        listed = ", ".join(f"{label} {seconds:,.0f} s" for label, seconds in lost.items())
+        notes.append(
+            f"Work of {sum(lost.values()):,.0f} s was lost when processes were killed ({listed}): "
+            "it was done again, and the costs hold it once."
+        )
     for name, method in results["methods"].items():
         spent = method["cost"]["device_seconds"]
         if spent is None or not spent["stages"]:

@@ -135,11 +135,13 @@ class StageCode(Maker):
 
 class Provenance(Part):
     """Where the numbers come from; created: an ISO 8601 time; stages: by their directories' names.
-    commit and versions are those of the SFT stage, dirty is of any stage."""
+    commit and versions are those of the SFT stage, dirty is of any stage. lost_to_interruptions:
+    seconds by stage, in no cost."""
 
     commit: Text | None
     dirty: bool | None
     stages: dict[Text, StageCode] = {}
+    lost_to_interruptions: dict[Text, Seconds] = {}
     created: Text
     command: Text
     versions: dict[Text, Text]

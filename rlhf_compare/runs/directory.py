@@ -13,9 +13,10 @@ from rlhf_compare.runs.locks import LOCK, drop, move
 from rlhf_compare.runs.storage import storage_fault
 
 ERROR = "error.txt"
+JOURNAL = "held.json"
 _DONE, _STARTED = "done.json", "stage.json"
 # no part of what a stage made: these may go, or change, when it is done
-_BESIDE = {_DONE, LOCK, "resume", "wandb_run.json", ERROR}
+_BESIDE = {_DONE, LOCK, "resume", "wandb_run.json", ERROR, JOURNAL}
 
 
 def content_hash(value: Any) -> str:
@@ -44,9 +45,10 @@ class RunDirectory:
 
     stage.json     stage, inputs and their hash, recipe, provenance: written first
     metrics.jsonl  every logged row: the truth, W&B is a sink
-    cost.json      device seconds by phase, peak memory, tokens
+    cost.json      device seconds by phase, lost seconds, peak memory, tokens
     model/         what the stage trained, with its tokenizer
     resume/        checkpoints of a stage that is not done, see :mod:`checkpoints`
+    held.json      seconds that a device was held for a stage that is not done
     error.txt      the traceback of a stage that failed
     lock           held while a process writes here, see :mod:`locks`
     done.json      the inputs' hash and the bytes of every file: written last; without it the stage
@@ -54,6 +56,15 @@ class RunDirectory:
     """
 
     path: Path
+
+    @classmethod
+    def of(cls, root: Path, name: str, seed: int | None) -> "RunDirectory":
+        """Of a stage of the recipe whose runs are under ``root``.
+
+        Args:
+            seed: None = the stage is shared by all seeds.
+        """
+        return cls(root / (name if seed is None else f"{name}-{seed}"))
 
     @property
     def model(self) -> Path:

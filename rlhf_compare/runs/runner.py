@@ -7,7 +7,6 @@ by other code is another input of the stages after it.
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,51 +16,15 @@ from rlhf_compare.errors import StageFailedError
 from rlhf_compare.runs.checkpoints import FOLDER, SECONDS, Checkpoints, step_of
 from rlhf_compare.runs.config import TrackingConfig
 from rlhf_compare.runs.differences import describe
-from rlhf_compare.runs.directory import ERROR, RunDirectory, content_hash, write_json
+from rlhf_compare.runs.directory import ERROR, JOURNAL, RunDirectory, write_json
 from rlhf_compare.runs.failures import failure_of
+from rlhf_compare.runs.identity import Stage, Wanted, with_origin
 from rlhf_compare.runs.locks import claim, drop, move, share
-from rlhf_compare.runs.provenance import difference, made_otherwise, makers, origin, provenance
+from rlhf_compare.runs.meter import DeviceMeter, seconds_held
+from rlhf_compare.runs.provenance import difference, made_otherwise, makers, provenance
 from rlhf_compare.runs.stage import StageContext
 from rlhf_compare.runs.storage import storage_fault
 from rlhf_compare.runs.wandb_account import describe_tracking
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A finished stage.
-
-    directory    where it is
-    inputs_hash  of its inputs and of what code made it: the inputs of later stages hold it
-    """
-
-    directory: RunDirectory
-    inputs_hash: str
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """A stage that is asked for, done or not.
-
-    identity   what its directory is known by: stage, seed, version, inputs
-    key        the hash of these
-    shared     by all methods and seeds
-    """
-
-    directory: RunDirectory
-    identity: dict[str, Any]
-    shared: bool
-
-    @property
-    def label(self) -> str:
-        return self.directory.path.name
-
-    @property
-    def name(self) -> str:
-        return str(self.identity["stage"])
-
-    @property
-    def key(self) -> str:
-        return content_hash(self.identity)
 
 
 class StageRunner:
@@ -146,34 +109,36 @@ class StageRunner:
         stage = self.find(name, seed, inputs)
         if stage is not None:
             return stage.inputs_hash
-        return _with_origin(
+        return with_origin(
             self._wanted(name, seed, inputs).key, {"provenance": provenance(self._recipe, name)}
         )
 
-    def _wanted(self, name: str, seed: int | None, inputs: dict[str, Any]) -> _Wanted:
-        label = name if seed is None else f"{name}-{seed}"
+    def _wanted(self, name: str, seed: int | None, inputs: dict[str, Any]) -> Wanted:
         used = self._seed if seed is None else seed
-        identity = {"stage": name, "seed": used, "version": __version__, "inputs": inputs}
-        return _Wanted(RunDirectory(self.root / label), identity, shared=seed is None)
+        return Wanted(
+            RunDirectory.of(self.root, name, seed),
+            {"stage": name, "seed": used, "version": __version__, "inputs": inputs},
+            shared=seed is None,
+        )
 
-    def _hold_done(self, wanted: _Wanted) -> bool:
+    def _hold_done(self, wanted: Wanted) -> bool:
         """Whether the stage is done; then its directory is held for reading."""
         done = wanted.directory.is_done(wanted.key)
         if done:
             share(wanted.directory.path)
         return done
 
-    def _as_finished(self, wanted: _Wanted) -> Stage:
-        return Stage(wanted.directory, _with_origin(wanted.key, wanted.directory.record()))
+    def _as_finished(self, wanted: Wanted) -> Stage:
+        return Stage(wanted.directory, with_origin(wanted.key, wanted.directory.record()))
 
-    def _kept(self, wanted: _Wanted) -> str:
+    def _kept(self, wanted: Wanted) -> str:
         """The line on a stage that is done, with what the user should know of its code."""
         now = provenance(self._recipe, wanted.name)
         other = made_otherwise(wanted.directory.record(), now)
         words = f"; made by {other}: --fresh runs it again" if other else ""
         return f"{wanted.label}: done before, kept{words} ({wanted.directory.path})"
 
-    def _run(self, wanted: _Wanted, run: Callable[[StageContext], None]) -> None:
+    def _run(self, wanted: Wanted, run: Callable[[StageContext], None]) -> None:
         directory, label = wanted.directory, wanted.label
         directory.require_ours()
         try:
@@ -190,17 +155,19 @@ class StageRunner:
                 checkpoints = Checkpoints(
                     directory.path / FOLDER, label, self.say, self.checkpoint_seconds, self._again
                 )
+                held = seconds_held(directory.path / JOURNAL) if goes_on else 0.0
                 if goes_on and checkpoints.newest() is not None:
                     self._go_on(wanted)
                 else:
                     if goes_on:
                         self.say(f"{label}: starts again from nothing: {lack}")
                     self._start(wanted)
-                self._work(wanted, checkpoints, run)
+                meter = DeviceMeter(directory.path / JOURNAL, held)
+                self._work(wanted, checkpoints, meter, run)
         finally:
             share(directory.path)
 
-    def _settle(self, wanted: _Wanted) -> tuple[bool, list[str]]:
+    def _settle(self, wanted: Wanted) -> tuple[bool, list[str]]:
         """Put the directory of these inputs, where there is one, under the stage's name, and set
         aside what stands there; returns whether there was one, and what was done, in words."""
         directory, key = wanted.directory, wanted.key
@@ -227,7 +194,7 @@ class StageRunner:
         move(kept.path, directory.path)
         return True, [*notes, f"taken back from {kept.path.name}"]
 
-    def _go_on(self, wanted: _Wanted) -> None:
+    def _go_on(self, wanted: Wanted) -> None:
         """Write down, and say, that other code goes on with a stage than the code before it."""
         record = wanted.directory.record()
         now = provenance(self._recipe, wanted.name)
@@ -238,7 +205,7 @@ class StageRunner:
         record["continued_by"] = [*record.get("continued_by", []), now]
         wanted.directory.write_record(record)
 
-    def _start(self, wanted: _Wanted) -> None:
+    def _start(self, wanted: Wanted) -> None:
         wanted.directory.start(
             {
                 **wanted.identity,
@@ -249,7 +216,11 @@ class StageRunner:
         )
 
     def _work(
-        self, wanted: _Wanted, checkpoints: Checkpoints, run: Callable[[StageContext], None]
+        self,
+        wanted: Wanted,
+        checkpoints: Checkpoints,
+        meter: DeviceMeter,
+        run: Callable[[StageContext], None],
     ) -> None:
         directory, label = wanted.directory, wanted.label
         (directory.path / ERROR).unlink(missing_ok=True)
@@ -261,14 +232,15 @@ class StageRunner:
             cache=self.root.parent / ".cache",  # a name that no recipe can have
             tracking=self._tracking,
             recipe=self._recipe,
+            meter=meter,
             checkpoints=checkpoints,
             say=self.say,
         )
         try:
             with context:  # the tracker ends last, when all that the stage made is on disk
-                with context.meter.stage():
+                with meter.stage():
                     run(context)
-                write_json(directory.path / "cost.json", context.meter.as_dict())
+                write_json(directory.path / "cost.json", meter.as_dict())
                 directory.finish(wanted.key)
         except (KeyboardInterrupt, SystemExit):
             self.say(f"{label}: {self._interrupted(directory)}")
@@ -280,6 +252,7 @@ class StageRunner:
                 self._failed[label] = failure
             raise failure from error
         shutil.rmtree(directory.path / FOLDER, ignore_errors=True)
+        (directory.path / JOURNAL).unlink(missing_ok=True)
 
     def _interrupted(self, directory: RunDirectory) -> str:
         steps = sorted((directory.path / FOLDER).glob("step-*"))
@@ -291,9 +264,3 @@ class StageRunner:
     def _again(self) -> str:
         """The command that takes what is done."""
         return "the same command without --fresh" if self.fresh else "the same command"
-
-
-def _with_origin(key: str, record: dict[str, Any]) -> str:
-    """The hash of a stage's inputs and of what made it."""
-    made_by = origin(record)
-    return key if made_by is None else content_hash([key, made_by])

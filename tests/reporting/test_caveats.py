@@ -89,3 +89,11 @@ def test_without_a_commit_the_digests_tell(results: dict[str, Any]) -> None:
     assert "cannot be told" in note
     (note,) = notes_on(results, sft=stage(maker(None)))
     assert "the digests in results.json alone" in note
+
+
+def test_seconds_lost_to_interruptions_are_named_and_in_no_cost(results: dict[str, Any]) -> None:
+    assert not any("lost" in note for note in caveats(results))
+    results["provenance"]["lost_to_interruptions"] = {"sft": 12.4, "ppo-0": 100.0}
+    validate(results)
+    (note,) = [note for note in caveats(results) if "lost" in note]
+    assert note.startswith("Work of 112 s was lost when processes were killed (sft 12 s, ppo-0 100")

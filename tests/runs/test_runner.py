@@ -1,6 +1,7 @@
 """Directories of stages: set aside and taken back, locked, failed; and what makes a stage anew."""
 
 import json
+import signal
 import subprocess
 import sys
 import textwrap
@@ -151,6 +152,28 @@ def test_a_directory_in_use_is_refused_and_a_dead_process_holds_nothing(
         process.wait()
     run(2)
     assert value(tmp_path) == "2"
+
+
+def test_the_seconds_of_a_killed_process_are_lost_and_counted(run: Run, tmp_path: Path) -> None:
+    code = f"""
+    import os, signal, time
+    from pathlib import Path
+    from rlhf_compare.runs.config import TrackingConfig
+    from rlhf_compare.runs.runner import StageRunner
+    def work(context):
+        time.sleep(4.5)
+        os.kill(os.getpid(), signal.SIGKILL)
+    runner = StageRunner(Path({str(tmp_path)!r}), {{"name": "micro"}}, 0,
+                         TrackingConfig(wandb="disabled"), print)
+    runner.run("a", 0, {{"a": {{"rate": 1, "same": 1}}}}, work, trains=False)
+    """
+    for _ in range(2):
+        killed = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
+        assert killed.returncode == -signal.SIGKILL
+    run(1)
+    cost = json.loads((tmp_path / "a-0" / "cost.json").read_text())
+    assert 2 * 2.0 <= cost["lost_to_interruptions"] <= 2 * 4.5 and cost["total"] < 2.0
+    assert not (tmp_path / "a-0" / "held.json").exists()
 
 
 def test_a_failure_leaves_its_traceback_and_one_line(run: Run, tmp_path: Path) -> None:
