@@ -142,6 +142,8 @@ def _training(pipeline: Pipeline, method: str, seeds: Sequence[int]) -> list[dic
     for seed in seeds:
         points: dict[int, dict[str, Any]] = {}
         log = pipeline.root / f"{method}-{seed}" / "metrics.jsonl"
+        if not log.is_file():  # a method that trains nothing logs nothing
+            continue
         for line in log.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
             seen = {name: row[key] for key, name in _POINT.items() if key in row}

@@ -66,6 +66,8 @@ def _settings_faults(
         return []
     rows, faults = data.train(), []
     for name, method in methods:
+        if method.feed is None:
+            continue
         fed = rows.filter(lambda feeds, kind=method.feed: kind in feeds, input_columns=["feeds"])
         prompts = len(prompt_view(fed, method.feed)) if len(fed) else 0
         section = recipe.section(name)
