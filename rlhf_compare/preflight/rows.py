@@ -32,8 +32,9 @@ def check_rows(
     faults = _settings_faults(recipe, data, trained, output_dir)
     if recipe.model.hub_id is not None:
         faults += [*length_faults(recipe), *lora_faults(recipe)]
-    if any(method.reads_head for _, method in trained):
-        faults += head_faults(recipe)
+    readers = [name for name, method in trained if method.reads_head]
+    if readers:
+        faults += head_faults(recipe, readers)
     backbone = recipe.section("reward").given().get("backbone")
     needed = any("reward" in method.needs for _, method in trained)
     if needed and isinstance(backbone, str) and not Path(backbone).exists():
