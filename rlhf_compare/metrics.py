@@ -73,6 +73,7 @@ _GROUPS = {
     "reward": "reward",
     "win_rate_vs_sft": "reward",
     "cost": "cost",
+    "tokens_per_answer": "cost",
 }
 
 
@@ -224,6 +225,13 @@ METRICS: tuple[Metric, ...] = (
     _metric(
         "cost.tokens.generated", "tokens generated", "tokens", "", "count",
         "tokens that the policy sampled in order to learn from them.",
+    ),
+    _metric(
+        "tokens_per_answer", "tokens sampled per answer", "tokens", "lower", "number",
+        "mean number of tokens sampled to give one answer, those of the answers that are not given "
+        "included: what use costs where a policy is no single model, which samples its response "
+        "length.",
+        logits=False,
     ),
     _metric(
         "cost.padding_share", "padding, pairs", "share", "lower", "share",

@@ -108,10 +108,11 @@ class _Shared(Section):
         return ("sft",) if name == "sft" else (*self.method(name).needs, name)
 
     def feeds(self, names: Sequence[str]) -> dict[str, Feed]:
-        """Every stage of these columns' paths -> the kind of rows that it learns from."""
+        """Every stage of these columns' paths that learns from rows -> their kind."""
         shared: dict[str, Feed] = {"sft": "demonstrations", "reward": "rankings"}
         stages = dict.fromkeys(stage for name in names for stage in self.path(name))
-        return {s: shared[s] if s in shared else self.method(s).feed for s in stages}
+        feeds = {s: shared[s] if s in shared else self.method(s).feed for s in stages}
+        return {stage: feed for stage, feed in feeds.items() if feed is not None}
 
     def section(self, method: str) -> StageSection:
         """The settings of a stage or a method; a variant's are its method's with its own on top."""

@@ -12,8 +12,8 @@ from rlhf_compare.pipeline import Pipeline
 from rlhf_compare.recipe import Recipe
 from rlhf_compare.reward.stage import read_diagnosis
 from rlhf_compare.runs.directory import read_json
+from rlhf_compare.runs.identity import Stage
 from rlhf_compare.runs.provenance import of_stage
-from rlhf_compare.runs.runner import Stage
 
 
 def collect_results(
@@ -144,6 +144,8 @@ def _training(pipeline: Pipeline, method: str, seeds: Sequence[int]) -> list[dic
     for seed in seeds:
         points: dict[int, dict[str, Any]] = {}
         log = pipeline.root / f"{method}-{seed}" / "metrics.jsonl"
+        if not log.is_file():  # a method that trains nothing logs nothing
+            continue
         for line in log.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
             seen = {name: row[key] for key, name in _POINT.items() if key in row}

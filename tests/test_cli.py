@@ -279,6 +279,7 @@ def test_short_help_and_version(run: Any) -> None:
 QUICK = """
 import sys, time
 sys.argv[1:] = {arguments!r}
+from rlhf_compare import __version__, cli
 try:
     cli.main()
 except SystemExit:

@@ -169,6 +169,8 @@ class Harness:
             rows["kl_to_reference.bound"] = torch.full((len(ids),), policy.kl_bound)
         lengths = responses.mask.sum(1).float()
         rows["length"], rows["eos_rate"] = lengths, responses.ended.float()
+        if responses.sampled is not None:
+            rows["tokens_per_answer"] = responses.sampled
         if self.task.name == "prefix":
             adopted = [
                 has_marker(t, self.task.marker, self.task.match_case)

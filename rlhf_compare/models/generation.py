@@ -17,11 +17,13 @@ class Responses:
     ids  (B, R): right-padded, the end token included where the policy said one.
     mask (B, R): True on real tokens, the end token included.
     ended (B,): whether the response ends in such a token; False = cut at the length limit.
+    sampled (B,): tokens that were sampled to find the response; None = its own alone.
     """
 
     ids: Tensor
     mask: Tensor
     ended: Tensor
+    sampled: Tensor | None = None
 
     def to_lists(self) -> list[list[int]]:
         """Real token ids of every response."""

@@ -38,7 +38,8 @@ def check_recipe(recipe: Recipe, output_dir: str) -> None:
         faults += _faults_of(part)
     for stage in _stages(recipe, output_dir):
         own = _faults_of(partial(_stage_faults, stage))
-        if not own and not any(fault.startswith("model.lora") for fault in faults):
+        lora_fits = not any(fault.startswith("model.lora") for fault in faults)
+        if not own and lora_fits and stage.try_step is not None:
             refused = refusal(stage.base, stage.try_step, stage.build(), recipe.model.lora)
             own = [] if refused is None else [f"{stage.name}: {refused}"]
         # what a variant has from its method is said once
@@ -48,7 +49,8 @@ def check_recipe(recipe: Recipe, output_dir: str) -> None:
 
 
 def _stage_faults(stage: "_Stage") -> list[str]:
-    return trainer_faults(stage.name, stage.section, stage.build())
+    args = stage.build()
+    return [] if stage.try_step is None else trainer_faults(stage.name, stage.section, args)
 
 
 def _faults_of(part: Callable[[], list[str] | None]) -> list[str]:
@@ -60,13 +62,13 @@ def _faults_of(part: Callable[[], list[str] | None]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Stage:
-    """A stage or a variant of a method; ``build`` gives its trainer's arguments."""
+    """A stage or a variant of a method; ``build`` gives its arguments."""
 
     name: str
     base: str
     section: StageSection
     build: Callable[[], Any]
-    try_step: TryStep
+    try_step: TryStep | None
 
 
 def _stages(recipe: Recipe, output_dir: str) -> Iterator[_Stage]:

@@ -32,8 +32,9 @@ def check_rows(
     faults = _settings_faults(recipe, data, trained, output_dir)
     if recipe.model.hub_id is not None:
         faults += [*length_faults(recipe), *lora_faults(recipe)]
-    if any(method.reads_head for _, method in trained):
-        faults += head_faults(recipe)
+    readers = [name for name, method in trained if method.reads_head]
+    if readers:
+        faults += head_faults(recipe, readers)
     backbone = recipe.section("reward").given().get("backbone")
     needed = any("reward" in method.needs for _, method in trained)
     if needed and isinstance(backbone, str) and not Path(backbone).exists():
@@ -66,6 +67,8 @@ def _settings_faults(
         return []
     rows, faults = data.train(), []
     for name, method in methods:
+        if method.feed is None:
+            continue
         fed = rows.filter(lambda feeds, kind=method.feed: kind in feeds, input_columns=["feeds"])
         prompts = len(prompt_view(fed, method.feed)) if len(fed) else 0
         section = recipe.section(name)

@@ -13,9 +13,9 @@ def applies(results: dict[str, Any], name: str, metric: Metric) -> bool:
         return False
     if name in metric.not_of or metric.logits is (not _has_logits(results, name)):
         return False
-    # a method that learns from its own samples has no batches of pairs
+    # who learns from its own samples has no batches of pairs, and who trains no model has none
     samples = value_of(results["methods"][name], "cost.tokens.generated")
-    return not (metric.of_pairs and samples)
+    return not (metric.of_pairs and (samples or not _has_logits(results, name)))
 
 
 def _has_logits(results: dict[str, Any], name: str) -> bool:

@@ -69,12 +69,13 @@ class Method:
     name        recipe section, run directory, column of the report
     section     the recipe's section: fields of the trainer's arguments
     needs       stages that run before it, which its path pays for; SFT is always the first
-    feed        the kind of rows it learns from
+    feed        the kind of rows it learns from; None = it learns from none
     arguments   (section, output directory, seed, evaluations, name of the section for messages)
                 -> the trainer's arguments
-    train       trains, and leaves the policy in the stage's directory
+    train       trains, and leaves in the stage's directory what ``load`` reads
     try_step    (arguments, adapters): builds the trainer on a model of a few weights, makes one
-                step, and raises what the trainer raises; a check before the run
+                step, and raises what the trainer raises; a check before the run. None = it has no
+                trainer, and its arguments are not those of a Trainer
     check_rows  (arguments, number of training prompts): raises ValueError where the settings do
                 not fit the rows
     samples     the field of its section that bounds the tokens of a response that it samples while
@@ -88,10 +89,10 @@ class Method:
     name: str
     section: type[StageSection]
     needs: tuple[Needs, ...]
-    feed: Feed
+    feed: Feed | None
     arguments: Callable[[StageSection, str, int, int, str], Any]
     train: Callable[[StageContext, StageSection, MethodInputs], None]
-    try_step: Callable[[Any, LoraConfig | None], None] = _no_faults
+    try_step: Callable[[Any, LoraConfig | None], None] | None = None
     check_rows: Callable[[Any, int], None] = _no_faults
     samples: str | None = None
     reads_head: bool = False
