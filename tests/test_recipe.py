@@ -234,7 +234,10 @@ def test_what_is_wrong_with_a_variant_is_named(load: Any, variant: str, parts: l
 def test_the_names_read_from_the_sources_are_those_of_the_types(section: str) -> None:
     annotation: Any = Recipe.model_fields[section].annotation
     parts = [part for part in get_args(annotation) if part is not type(None)] or [annotation]
-    assert known_fields(section) == set(parts[0].model_fields)
+    known, typed = known_fields(section), set(parts[0].model_fields)
+    assert known is not None and typed <= known
+    # a section may leave out fields of its trainer; the types refuse those
+    assert section == "grpo" or typed == known
     assert set(Recipe.model_fields) == set(SECTIONS)
 
 

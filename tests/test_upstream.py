@@ -38,6 +38,7 @@ _TRAINER = "transformers.trainer:Trainer"
 _SFT = "trl.trainer.sft_trainer:SFTTrainer"
 _REWARD = "trl.trainer.reward_trainer:RewardTrainer"
 _DPO = "trl.trainer.dpo_trainer:DPOTrainer"
+_GRPO = "trl.trainer.grpo_trainer:GRPOTrainer"
 _MODEL = "transformers.modeling_utils:PreTrainedModel"
 _LAYER = "peft.tuners.tuners_utils:BaseTunerLayer"
 _MODULE = "torch.nn:Module"
@@ -45,6 +46,7 @@ _MODULE = "torch.nn:Module"
 _ADAPTERS, _FIT = ("models/adapters.py",), ("models/fit.py",)
 _RESUMABLE, _RESUMING = ("runs/resumable.py",), ("runs/resuming.py",)
 _ITERATION, _STAGE = ("ppo/iteration.py",), ("runs/trainer.py",)
+_GRPO_FILE = ("grpo/trainer.py",)
 _DPO_FILE, _REWARD_FILE, _SFT_FILE = (
     ("dpo/trainer.py",),
     ("reward/trainer.py",),
@@ -104,6 +106,25 @@ _USED = [
     Use(_DPO, "_prepare_dataset", "dataset processing_class args dataset_name", _DPO_FILE),
     Use(_DPO, "_set_signature_columns_if_needed", "", _DPO_FILE),
     Use(_DPO, "_signature_columns", None, _DPO_FILE),
+    Use(_GRPO, "_buffered_inputs", None, _GRPO_FILE),
+    Use(_GRPO, "_calculate_rewards", "inputs prompts completions completion_ids_list", _GRPO_FILE),
+    Use(_GRPO, "_compute_loss", "model inputs", _GRPO_FILE),
+    Use(
+        _GRPO,
+        "_generate_single_turn",
+        "prompt_ids images multimodal_fields num_generations has_tool_images",
+        _GRPO_FILE,
+    ),
+    Use(
+        _GRPO,
+        "_get_per_token_logps_and_entropies",
+        "model input_ids attention_mask logits_to_keep batch_size compute_entropy compute_aux_loss pixel_values image_grid_thw num_images pixel_attention_mask spatial_shapes num_tiles image_sizes token_type_ids mm_token_type_ids image_position_ids",
+        _GRPO_FILE,
+    ),
+    Use(_GRPO, "_get_train_sampler", "dataset", _GRPO_FILE),
+    Use(_GRPO, "_last_world_entropy", None, _GRPO_FILE),
+    Use(_GRPO, "_step", None, _GRPO_FILE),
+    Use(_GRPO, "_tokenize_prompts", "prompts", _GRPO_FILE),
     Use("trl.kernels.chunked_logprob", "_use_triton", "device", ("dpo/forward.py",)),
     # transformers' models and configurations
     Use(
