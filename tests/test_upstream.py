@@ -118,7 +118,10 @@ _USED = [
     Use(
         _GRPO,
         "_get_per_token_logps_and_entropies",
-        "model input_ids attention_mask logits_to_keep batch_size compute_entropy compute_aux_loss pixel_values image_grid_thw num_images pixel_attention_mask spatial_shapes num_tiles image_sizes token_type_ids mm_token_type_ids image_position_ids",
+        "model input_ids attention_mask logits_to_keep batch_size compute_entropy "
+        "compute_aux_loss pixel_values image_grid_thw num_images pixel_attention_mask "
+        "spatial_shapes num_tiles image_sizes token_type_ids mm_token_type_ids "
+        "image_position_ids",
         _GRPO_FILE,
     ),
     Use(_GRPO, "_get_train_sampler", "dataset", _GRPO_FILE),
