@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 RUN  := $(BIN)/rlhf-compare
 
 .DEFAULT_GOAL := help
-.PHONY: help compare data sft reward ppo dpo evaluate report setup test test-all check bench clean
+.PHONY: help compare data sft reward ppo dpo evaluate report setup test test-all check bench release clean
 
 help:  ## print this list
 	@echo 'make <target> [RECIPE=$(RECIPE)] [SEEDS="0 1 2"] [ARGS="section.field=value ..."]'
@@ -61,6 +61,9 @@ bench: $(STAMP)  ## speed and memory against TRL's trainers; downloads TRL 1.12 
 	$(BIN)/python -m benchmarks.ppo_vs_trl --lora
 	$(BIN)/python -m benchmarks.dpo_vs_trl
 
+release: $(STAMP)  ## build dist/, then try the wheel in an empty directory
+	.ci/release $(BIN)/python dist
+
 setup: $(STAMP)  ## create .venv from requirements.lock
 
 $(STAMP): requirements.lock pyproject.toml
@@ -71,6 +74,6 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 clean:  ## remove what commands made: runs, reports (not the examples), caches; .venv stays
-	rm -rf runs wandb build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf runs wandb build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find reports -mindepth 1 -maxdepth 1 ! -name examples ! -name README.md -exec rm -rf {} +
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

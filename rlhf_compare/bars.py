@@ -41,7 +41,8 @@ def bar(
     """
     if hidden or sys.stderr.isatty():
         shown = {"initial": initial, "delay": delay, "leave": leave, "disable": hidden}
-        return tqdm(desc=title, total=total, unit=unit, **shown)  # type: ignore[call-overload]
+        bar: Bar = tqdm(desc=title, total=total, unit=unit, **shown)  # type: ignore[call-overload]
+        return bar
     return Lines(title, total, unit, initial, leave)
 
 

@@ -4,25 +4,23 @@ Exit codes: 0 done, 1 failed, 2 usage or recipe, 75 stopped with a checkpoint to
 130 and 143 ended by Ctrl-C and SIGTERM.
 """
 
-import logging
-import os
-import shlex
 import signal
 import sys
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from rlhf_compare import __version__
-from rlhf_compare.errors import StageFailedError, StageStoppedError, UserError
-from rlhf_compare.plan import print_plan, seeds_of, stage_labels
+from rlhf_compare.commands import console, make_pipeline, run_methods, say
+from rlhf_compare.errors import StageStoppedError, UserError
+from rlhf_compare.methods import METHODS
+from rlhf_compare.plan import print_plan, seeds_of
 from rlhf_compare.recipe_text.overrides import expand
 from rlhf_compare.recipe_text.reading import check_names
+from rlhf_compare.recipe_text.shipped import copy_recipe, listing
+from rlhf_compare.reporting.numbers import display_name
 from rlhf_compare.runs.stopping import end_at_once
 
 app = typer.Typer(
@@ -32,9 +30,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-console = Console()
-
-RecipeOption = Annotated[Path, typer.Option("--recipe", help="YAML file: one experiment.")]
+RecipeOption = Annotated[
+    Path, typer.Option("--recipe", help="A YAML file, or a name that `recipes` lists.")
+]
 SeedsOption = Annotated[
     str, typer.Option("--seeds", help='Seeds of the methods: "0 1 2", "0-4" or "0,3".')
 ]
@@ -42,6 +40,10 @@ RunsOption = Annotated[Path, typer.Option("--runs", help="Where stages write.")]
 ReportsOption = Annotated[Path, typer.Option("--reports", help="Where reports go.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Check everything, print the resolved plan and stop.")
+]
+Fresh = Annotated[
+    bool,
+    typer.Option("--fresh", help="Run finished stages again; earlier ones are set aside."),
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -53,7 +55,7 @@ Overrides = Annotated[
     ),
 ]
 
-DEFAULT_RECIPE = Path("recipes/tiny.yaml")
+DEFAULT_RECIPE = Path("tiny")
 
 
 def _show_version(asked: bool) -> None:
@@ -78,34 +80,31 @@ def compare(
     runs: RunsOption = Path("runs"),
     reports: ReportsOption = Path("reports"),
     dry_run: DryRun = False,
+    fresh: Fresh = False,
     overrides: Overrides = None,
 ) -> None:
-    """Train PPO and DPO from one SFT model, measure both, write the report."""
-    _run_methods(recipe, overrides, runs, seeds, dry_run, reports=reports)
+    """Train every method of the recipe from one SFT model, measure all, write the report."""
+    run_methods(recipe, overrides, runs, seeds, dry_run, reports=reports, fresh=fresh)
 
 
-@app.command()
-def ppo(
-    recipe: RecipeOption = DEFAULT_RECIPE,
-    seeds: SeedsOption = "0",
-    runs: RunsOption = Path("runs"),
-    dry_run: DryRun = False,
-    overrides: Overrides = None,
-) -> None:
-    """Run what PPO needs (SFT, reward model, PPO) and print its row of the table."""
-    _run_methods(recipe, overrides, runs, seeds, dry_run, base="ppo")
+def _method_command(name: str) -> Callable[..., None]:
+    def command(
+        recipe: RecipeOption = DEFAULT_RECIPE,
+        seeds: SeedsOption = "0",
+        runs: RunsOption = Path("runs"),
+        dry_run: DryRun = False,
+        fresh: Fresh = False,
+        overrides: Overrides = None,
+    ) -> None:
+        run_methods(recipe, overrides, runs, seeds, dry_run, base=name, fresh=fresh)
+
+    shown = display_name(name)
+    command.__doc__ = f"Run what {shown} needs, then {shown}, and print its rows of the table."
+    return command
 
 
-@app.command()
-def dpo(
-    recipe: RecipeOption = DEFAULT_RECIPE,
-    seeds: SeedsOption = "0",
-    runs: RunsOption = Path("runs"),
-    dry_run: DryRun = False,
-    overrides: Overrides = None,
-) -> None:
-    """Run what DPO needs (SFT, DPO) and print its row of the table."""
-    _run_methods(recipe, overrides, runs, seeds, dry_run, base="dpo")
+for _name in METHODS:
+    app.command(name=_name.replace("_", "-"))(_method_command(_name))
 
 
 @app.command()
@@ -117,7 +116,7 @@ def data(
     overrides: Overrides = None,
 ) -> None:
     """Prepare the data and show them: rows dropped and why, lengths, examples with their masks."""
-    pipeline = _pipeline(recipe, overrides, runs)
+    pipeline = make_pipeline(recipe, overrides, runs)
     if dry_run:
         print_plan(pipeline, ["data"])
         return
@@ -135,7 +134,7 @@ def data(
     directory = reports / pipeline.recipe.name / "data"
     figures = draw_lengths(report, directory)
     write_json(directory / "data_report.json", report)
-    _say(f"lengths: {figures[0]}; all counts: {directory / 'data_report.json'}")
+    say(f"lengths: {figures[0]}; all counts: {directory / 'data_report.json'}")
 
 
 @app.command()
@@ -143,10 +142,11 @@ def sft(
     recipe: RecipeOption = DEFAULT_RECIPE,
     runs: RunsOption = Path("runs"),
     dry_run: DryRun = False,
+    fresh: Fresh = False,
     overrides: Overrides = None,
 ) -> None:
-    """Train the SFT model that both methods start from."""
-    pipeline = _pipeline(recipe, overrides, runs)
+    """Train the SFT model that every method starts from."""
+    pipeline = make_pipeline(recipe, overrides, runs, fresh)
     if dry_run:
         print_plan(pipeline, ["data", "sft"])
         return
@@ -159,11 +159,12 @@ def reward(
     seeds: SeedsOption = "0",
     runs: RunsOption = Path("runs"),
     dry_run: DryRun = False,
+    fresh: Fresh = False,
     overrides: Overrides = None,
 ) -> None:
     """Train the reward model and print what the doctor found in it."""
     wanted = seeds_of(seeds)
-    pipeline = _pipeline(recipe, overrides, runs)
+    pipeline = make_pipeline(recipe, overrides, runs, fresh)
     if dry_run:
         print_plan(pipeline, ["data", "sft", *(f"reward-{seed}" for seed in wanted)])
         return
@@ -181,10 +182,11 @@ def evaluate(
     seeds: SeedsOption = "0",
     runs: RunsOption = Path("runs"),
     dry_run: DryRun = False,
+    fresh: Fresh = False,
     overrides: Overrides = None,
 ) -> None:
-    """Measure SFT, PPO and DPO with one harness, training what is missing, and print the table."""
-    _run_methods(recipe, overrides, runs, seeds, dry_run)
+    """Measure every method with one harness, training what is missing, and print the table."""
+    run_methods(recipe, overrides, runs, seeds, dry_run, fresh=fresh)
 
 
 @app.command()
@@ -204,92 +206,15 @@ def report(
     console.print(f"report: {page}", soft_wrap=True)
 
 
-def _run_methods(
-    recipe: Path,
-    overrides: Sequence[str] | None,
-    runs: Path,
-    seeds: str,
-    dry_run: bool,
-    base: str | None = None,
-    reports: Path | None = None,
+@app.command()
+def recipes(
+    copy: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Write NAME.yaml into this directory.")
+    ] = None,
 ) -> None:
-    """What the verbs that train methods share.
-
-    Args:
-        base: run this method and its variants alone; None = all methods.
-        reports: where the report goes; None = print the table alone.
-    """
-    wanted = seeds_of(seeds)
-    pipeline = _pipeline(recipe, overrides, runs)
-    ours = pipeline.recipe
-    methods = [m for m in ours.methods if base is None or ours.base(m) in ("sft", base)]
-    if dry_run:
-        print_plan(pipeline, stage_labels(pipeline, methods, wanted))
-        return
-    _measure_and_report(pipeline, methods, wanted, reports)
-
-
-def _pipeline(recipe: Path, overrides: Sequence[str] | None, runs: Path) -> Any:
-    """The pipeline of a recipe that passed the preflight."""
-    check_names(recipe, overrides or ())  # training libraries take seconds to load; a typo none
-    with console.status("loading"), _without("WANDB_MODE"):
-        from rlhf_compare.pipeline import Pipeline
-        from rlhf_compare.recipe import load_recipe
-
-    _quiet()
-    pipeline = Pipeline(load_recipe(recipe, overrides or ()), runs, say=_say)
-    pipeline.check()
-    return pipeline
-
-
-@contextmanager
-def _without(variable: str) -> Iterator[None]:
-    """transformers prints a line as it is imported where WANDB_MODE says offline."""
-    value = os.environ.pop(variable, None)
-    try:
-        yield
-    finally:
-        if value is not None:
-            os.environ[variable] = value
-
-
-def _say(line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _quiet() -> None:
-    """Leave the screen to one bar a stage and to our own lines."""
-    from datasets import disable_progress_bars
-    from transformers.utils import logging as transformers_logging
-
-    disable_progress_bars()  # "Map", "Filter": one bar a stage is ours
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", message=".*pin_memory.*")
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
-
-
-def _measure_and_report(
-    pipeline: Any, methods: Sequence[str], seeds: Sequence[int], reports: Path | None
-) -> None:
-    """Run, print the table, and write the report where one is asked for."""
-    from rlhf_compare.reporting.report import write_report
-    from rlhf_compare.reporting.results import validate
-    from rlhf_compare.reporting.terminal import print_table
-    from rlhf_compare.results import collect_results
-
-    evaluations = pipeline.compare(methods, seeds, with_reward="ppo" in methods)
-    results = collect_results(pipeline, evaluations, shlex.join(["rlhf-compare", *sys.argv[1:]]))
-    validate(results)
-    print_table(results, console=console)
-    if reports is not None:
-        page = write_report(results, reports / pipeline.recipe.name)
-        _say(f"report: {page}")
-    lost = [method for method in methods if method not in evaluations]
-    if lost:
-        why = "; ".join(f"{method} failed: {pipeline.reasons[method]}" for method in lost)
-        raise StageFailedError(why)
+    """List the recipes that come with the package, or copy one to edit it."""
+    for line in [f"{copy_recipe(copy, Path())}: written"] if copy else listing():
+        say(line)
 
 
 def main() -> None:

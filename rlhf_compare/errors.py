@@ -19,6 +19,7 @@ class StageFailedError(UserError):
     """A stage stopped: its inputs were fine, its outcome was not."""
 
     exit_code = 1
+    stage: str | None = None  # the name of its directory, where it ran in one
 
 
 class StorageError(UserError):

@@ -50,12 +50,12 @@ def reward_inputs(recipe: Recipe, before: dict[str, str]) -> dict[str, Any]:
 
 def method_inputs(recipe: Recipe, name: str, before: dict[str, str]) -> dict[str, Any]:
     """Of a method or a variant of one."""
-    base, section = recipe.base(name), recipe.section(name)
+    method, section = recipe.method(name), recipe.section(name)
     # a checkpoint may be chosen by what the probe sees
     probe = {"during_training", "probe_prompts", "max_new_tokens", "batch_size"}
     return {
-        base: by_content(section.model_dump(mode="json", exclude_unset=True)),
-        **({"pairs": recipe.data.pairs} if base == "dpo" else {}),
+        method.name: by_content(section.model_dump(mode="json", exclude_unset=True)),
+        **({"pairs": recipe.data.pairs} if method.feed == "rankings" else {}),
         "lora": by_content(recipe.model.lora),
         **before,
         "probe": recipe.evaluation.model_dump(mode="json", include=probe),

@@ -28,6 +28,8 @@ class Metric:
     behaviour  it needs a behaviour to look for: of a task without one it does not apply
     of_pairs   it is counted on batches of pairs: a method that samples has none
     not_of     methods to which it does not apply
+    logits     True = computed from a policy's logits; False = stands in for such a number where a
+               policy is no single model and has none; None = neither
     """
 
     path: str
@@ -44,6 +46,7 @@ class Metric:
     behaviour: bool = False
     of_pairs: bool = False
     not_of: tuple[str, ...] = ()
+    logits: bool | None = None
 
     @property
     def prose(self) -> str:
@@ -70,6 +73,7 @@ _GROUPS = {
     "reward": "reward",
     "win_rate_vs_sft": "reward",
     "cost": "cost",
+    "tokens_per_answer": "cost",
 }
 
 
@@ -96,7 +100,7 @@ METRICS: tuple[Metric, ...] = (
         f"{_A}.exact", "adoption, exact", "probability", "higher", "share",
         "mean over prompts of Π_t π(prefix_t | prompt, prefix_<t): the probability that an "
         "answer opens with the asked-for words, by teacher forcing; nothing is sampled.",
-        behaviour=True, compared=True, probe="adoption_exact",
+        behaviour=True, compared=True, probe="adoption_exact", logits=True,
     ),
     _metric(
         f"{_A}.sampled", "adoption, sampled", "share", "higher", "share",
@@ -106,56 +110,65 @@ METRICS: tuple[Metric, ...] = (
     _metric(
         f"{_A}.greedy", "adoption, greedy", "share", "higher", "share",
         "the same share when every token is the most likely one, one answer a prompt.",
-        behaviour=True, compared=True, counted=True, probe="adoption_greedy",
+        behaviour=True, compared=True, counted=True, probe="adoption_greedy", logits=True,
     ),
     _metric(
         f"{_K}.exact", "KL, exact", "nats/response", "lower", "number",
         "E_y~π Σ_t Σ_v π(v) log(π(v) / π_ref(v)): drift from the reference, over the whole "
         "vocabulary at each position of sampled responses.",
-        compared=True, probe="kl_exact",
+        compared=True, probe="kl_exact", logits=True,
     ),
     _metric(
         f"{_K}.k1", "KL, k1", "nats/response", "lower", "number",
         "E_y~π Σ_t log(π(y_t) / π_ref(y_t)): the same quantity from the sampled tokens alone; "
         "unbiased but noisier, a check on the exact one.",
+        logits=True,
     ),
     _metric(
         f"{_K}.k3", "KL, k3", "nats/response", "lower", "number",
         "E_y~π Σ_t (ρ - 1 - log ρ), ρ = π_ref(y_t) / π(y_t): the same again, never negative.",
+        logits=True,
     ),
     _metric(
         f"{_K}.per_token", "KL per token", "nats/token", "lower", "number",
         "mean over responses of KL / tokens, each response one vote: drift that longer answers do "
         "not inflate.",
+        logits=True,
     ),
     _metric(
         f"{_K}.style", "KL, style part", "nats/response", "", "number",
         "the positions of exact KL while the response is still on the prefix; style + content "
         "= exact, by the chain rule.",
-        behaviour=True, compared=True, probe="kl_style",
+        behaviour=True, compared=True, probe="kl_style", logits=True,
     ),
     _metric(
         f"{_K}.content", "KL, content part", "nats/response", "lower", "number",
         "the positions after the prefix, or after leaving it: drift that nobody asked for.",
-        behaviour=True, compared=True, probe="kl_content",
+        behaviour=True, compared=True, probe="kl_content", logits=True,
     ),
     _metric(
         f"{_K}.floor", "KL floor", "nats/response", "", "number",
         "mean over prompts of a log(a/p0) + (1-a) log((1-a)/(1-p0)), with a and p0 the prompt's "
         "adoption by the policy and by SFT: no policy can adopt so far for less.",
-        behaviour=True, probe="kl_floor",
+        behaviour=True, probe="kl_floor", logits=True,
+    ),
+    _metric(
+        f"{_K}.bound", "KL, upper bound", "nats/response", "lower", "number",
+        "log n - (n - 1)/n: no more drift can a choice among n samples of the reference make "
+        "(Beirami et al. 2024); for a policy that is no single model.",
+        logits=False,
     ),
     _metric(
         f"{_K}.efficiency", "efficiency", "ratio", "higher", "share",
         "KL floor / exact KL: the share of the drift that the behaviour itself required; at "
         "most 1 but for sampling noise.",
         behaviour=True, compared=True, probe="efficiency", not_of=("sft",),
-        ratio_of=(f"{_K}.floor", f"{_K}.exact"),
+        ratio_of=(f"{_K}.floor", f"{_K}.exact"), logits=True,
     ),
     _metric(
         "reward.proxy", "reward, proxy", "score", "higher", "number",
-        "mean r(x, y) by the reward model that PPO was trained against; rises when that model "
-        "is fooled, too. A score's zero means nothing: read differences.",
+        "mean r(x, y) by the reward model that methods with a reward were trained against; rises "
+        "when that model is fooled, too. A score's zero means nothing: read differences.",
         compared=True,
     ),
     _metric(
@@ -182,7 +195,7 @@ METRICS: tuple[Metric, ...] = (
         "entropy", "entropy", "nats/token", "", "number",
         "-Σ_v π(v) log π(v), mean over the tokens of each response, then over responses: near 0, "
         "the policy has one answer left.",
-        compared=True,
+        compared=True, logits=True,
     ),
     _metric(
         "distinct_2", "distinct-2", "ratio", "", "share",
@@ -191,9 +204,8 @@ METRICS: tuple[Metric, ...] = (
     ),
     _metric(
         f"{_C}.path_total", "device time, path", "seconds", "lower", "seconds",
-        "seconds the device was held for every stage the path needs, SFT included (PPO: SFT + "
-        "reward model + PPO; DPO: SFT + reference log-probabilities + DPO); evaluation is not "
-        "charged.",
+        "seconds the device was held for every stage that the method's path needs, SFT included; "
+        "evaluation is not charged.",
     ),
     _metric(
         f"{_C}.after_sft", "device time after SFT", "seconds", "lower", "seconds",
@@ -213,6 +225,13 @@ METRICS: tuple[Metric, ...] = (
     _metric(
         "cost.tokens.generated", "tokens generated", "tokens", "", "count",
         "tokens that the policy sampled in order to learn from them.",
+    ),
+    _metric(
+        "tokens_per_answer", "tokens sampled per answer", "tokens", "lower", "number",
+        "mean number of tokens sampled to give one answer, those of the answers that are not given "
+        "included: what use costs where a policy is no single model, which samples its response "
+        "length.",
+        logits=False,
     ),
     _metric(
         "cost.padding_share", "padding, pairs", "share", "lower", "share",

@@ -1,7 +1,7 @@
 """The method on one page:
 
-    data > SFT > reward model > PPO \\
-               \\--------------> DPO  > evaluation > report
+    data > SFT > reward model > a method that needs one, as PPO \\
+               \\--------------> a method that needs none, as DPO > evaluation > report
 
 Stages meet only through run directories. A stage whose inputs' hash is unchanged is not run again;
 a stage's inputs are its sections of the recipe and the hashes of the stages it reads.
@@ -17,14 +17,12 @@ from typing import Any
 import datasets
 from peft import LoraConfig
 
-from rlhf_compare.data.config import Feed
 from rlhf_compare.data.stage import prepare_data
 from rlhf_compare.data.store import DataDirectory
-from rlhf_compare.data.views import pairs_view, prompt_view, require_rows
-from rlhf_compare.dpo.stage import train_dpo
+from rlhf_compare.data.views import require_rows
 from rlhf_compare.errors import StageFailedError
 from rlhf_compare.evaluation.probe import Probe
-from rlhf_compare.evaluation.stage import evaluate_policy, evaluation_prompts, pairs_of
+from rlhf_compare.evaluation.stage import evaluate_policy, evaluation_prompts, rows_on
 from rlhf_compare.inputs import (
     data_inputs,
     evaluation_inputs,
@@ -33,27 +31,23 @@ from rlhf_compare.inputs import (
     sft_inputs,
 )
 from rlhf_compare.models.adapters import lora_config
+from rlhf_compare.models.sampler import load_model_sampler
 from rlhf_compare.models.tokenizer import get_tokenizer
-from rlhf_compare.ppo.stage import train_ppo
 from rlhf_compare.preflight import check_recipe, check_rows
 from rlhf_compare.recipe import Recipe
 from rlhf_compare.reward.ranked import Half
 from rlhf_compare.reward.stage import require_healthy, train_reward
 from rlhf_compare.runs.checkpoints import SECONDS
-from rlhf_compare.runs.runner import Stage, StageRunner
+from rlhf_compare.runs.failures import why_not
+from rlhf_compare.runs.identity import Stage
+from rlhf_compare.runs.method import MethodInputs
+from rlhf_compare.runs.runner import StageRunner
 from rlhf_compare.runs.stage import StageContext
 from rlhf_compare.sft.stage import train_sft
 
 logger = logging.getLogger(__name__)
 
 _REWARD: dict[Half, str] = {"proxy": "reward", "held_out": "reward_held_out"}
-
-# The stages that each method needs before its own; what a path costs is their sum.
-_BEFORE = {"sft": (), "ppo": ("sft", "reward"), "dpo": ("sft",)}
-# The kind of rows that each stage trains on.
-_NEEDS: dict[str, Feed] = {
-    "sft": "demonstrations", "reward": "rankings", "ppo": "prompts", "dpo": "rankings",
-}  # fmt: skip
 
 
 @dataclass
@@ -69,6 +63,7 @@ class Pipeline:
     recipe: Recipe
     runs: Path = Path("runs")
     say: Callable[[str], None] = print
+    fresh: bool = False  # run every stage anew, once; finished ones are set aside
     checkpoint_seconds: float = SECONDS  # between two checkpoints of a stage that trains
     failed: dict[str, list[int]] = field(default_factory=dict)  # method -> seeds that failed
     reasons: dict[str, str] = field(default_factory=dict)  # method -> why the first of them did
@@ -84,6 +79,7 @@ class Pipeline:
             self.recipe.tracking,
             self.say,
             self.checkpoint_seconds,
+            fresh=self.fresh,
         )
 
     def check(self) -> None:
@@ -150,53 +146,36 @@ class Pipeline:
             return reward_inputs(self.recipe, {"sft": self.sft().inputs_hash})
         return reward_inputs(self.recipe, {"data": self.data().inputs_hash})
 
-    def ppo(self, seed: int, name: str = "ppo") -> Stage:
-        """PPO, or the variant of that name."""
-        sft, reward, section = self.sft(), self.reward(seed), self.recipe.section(name)
-        require_healthy(reward.directory, self._resolved["reward"])
-        before = {"sft": sft.inputs_hash, "reward": reward.inputs_hash}
-        inputs = method_inputs(self.recipe, name, before)
+    def method(self, name: str, seed: int) -> Stage:
+        """A method of the recipe, or a variant of one."""
+        recipe, method, section = self.recipe, self.recipe.method(name), self.recipe.section(name)
+        before = {"sft": self.sft()}
+        if "reward" in method.needs:
+            before["reward"] = self.reward(seed)
+            require_healthy(before["reward"].directory, self._resolved["reward"], name)
+        inputs = method_inputs(recipe, name, {k: stage.inputs_hash for k, stage in before.items()})
 
         def run(context: StageContext) -> None:
             with context.meter.phase("evaluate"):
-                _, asked = evaluation_prompts(context.data.eval(), self.recipe.evaluation)
+                held_out = context.data.eval()
+                _, asked = evaluation_prompts(held_out, recipe.evaluation)
+                rows = rows_on(held_out, asked)
             with context.meter.phase("data"):
-                prompts = prompt_view(context.data.train(), "prompts")
-            train_ppo(
+                train = context.data.train()
+            method.train(
                 context,
                 section,
-                sft.directory.model,
-                reward.directory.model,
-                prompts=prompts,
-                held_out=asked.select_columns(["prompt_ids"]) if len(asked) else None,
-                probe=self._probe(context, sft, asked),
-                evaluations=self.recipe.evaluation.during_training if len(asked) else 0,
-                lora=self.lora,
-            )
-
-        return self._runner.run(name, seed, inputs, run)
-
-    def dpo(self, seed: int, name: str = "dpo") -> Stage:
-        """DPO, or the variant of that name."""
-        sft, section = self.sft(), self.recipe.section(name)
-        inputs = method_inputs(self.recipe, name, {"sft": sft.inputs_hash})
-
-        def run(context: StageContext) -> None:
-            rule, held_out = self.recipe.data.pairs, context.data.eval()
-            with context.meter.phase("evaluate"):
-                _, asked = evaluation_prompts(held_out, self.recipe.evaluation)
-                judged = pairs_of(held_out, asked, rule)
-            with context.meter.phase("data"):
-                train = pairs_view(context.data.train(), rule)
-            train_dpo(
-                context,
-                section,
-                sft.directory.model,
-                train=train,
-                held_out=judged,
-                probe=self._probe(context, sft, asked),
-                evaluations=self.recipe.evaluation.during_training if judged else 0,
-                lora=self.lora,
+                MethodInputs(
+                    sft_model=before["sft"].directory.model,
+                    reward_model=before["reward"].directory.model if "reward" in before else None,
+                    rows=train,
+                    probe_prompts=asked,
+                    probe_rows=rows,
+                    pairs=recipe.data.pairs,
+                    probe=self._probe(context, before["sft"], asked),
+                    evaluations=recipe.evaluation.during_training if len(asked) else 0,
+                    lora=self.lora,
+                ),
             )
 
         return self._runner.run(name, seed, inputs, run)
@@ -210,13 +189,7 @@ class Pipeline:
 
     def policy(self, method: str, seed: int) -> Stage:
         """The stage whose model is a method's policy."""
-        if method == "sft":
-            return self.sft()
-        return {"ppo": self.ppo, "dpo": self.dpo}[self.recipe.base(method)](seed, method)
-
-    def path(self, method: str) -> tuple[str, ...]:
-        """The stages that a method pays for, in order."""
-        return (*_BEFORE[self.recipe.base(method)], method)
+        return self.sft() if method == "sft" else self.method(method, seed)
 
     def evaluate(self, method: str, seed: int, with_reward: bool = True) -> Stage:
         """Measure a method's policy.
@@ -235,6 +208,7 @@ class Pipeline:
         else:
             hashes = {str(half): stage.inputs_hash for half, stage in (rewards or {}).items()}
             inputs = evaluation_inputs(self.recipe, policy.inputs_hash, hashes)
+        load = load_model_sampler if method == "sft" else self.recipe.method(method).load
         return self._runner.run(
             name,
             seed,
@@ -243,7 +217,7 @@ class Pipeline:
                 c,
                 self.recipe.evaluation,
                 self.recipe.task,
-                policy.directory.model,
+                lambda device: load(policy.directory.path, device),
                 sft.directory.model,
                 {half: stage.directory.model for half, stage in (rewards or {}).items()},
             ),
@@ -293,9 +267,7 @@ class Pipeline:
         """
         # fail before SFT has trained where a later stage has no rows
         data = DataDirectory(self.data().directory.path)
-        bases = {self.recipe.base(method) for method in methods}
-        needs = {stage: _NEEDS[stage] for b in bases for stage in (*_BEFORE[b], b)}
-        require_rows(data.ledger()["feeds"], needs)
+        require_rows(data.ledger()["feeds"], self.recipe.feeds(methods))
         check_rows(self.recipe, data, methods, str(self.root / "check"))
         self.sft()
         evaluations: dict[str, dict[int, Stage]] = {method: {} for method in methods}
@@ -305,8 +277,9 @@ class Pipeline:
                     evaluations[method][seed] = self.evaluate(method, seed, with_reward)
                 except StageFailedError as error:
                     self.failed.setdefault(method, []).append(seed)
-                    self.reasons.setdefault(method, str(error))
-                    self.say(f"{method}, seed {seed} failed: {error}")
+                    why = why_not(method, seed, error)
+                    self.reasons.setdefault(method, why)
+                    self.say(f"{method}, seed {seed} failed: {why}")
         if "sft" in methods and not evaluations["sft"]:
             raise StageFailedError(f"sft failed under every seed: {self.reasons['sft']}")
         done = {method: by_seed for method, by_seed in evaluations.items() if by_seed}
@@ -318,3 +291,8 @@ class Pipeline:
     def finished(self, label: str) -> Stage | None:
         """A stage that this pipeline ran or found done, by its directory's name."""
         return self._runner.finished(label)
+
+    @property
+    def stages(self) -> dict[str, Stage]:
+        """All that this pipeline ran or found done, by their directories' names."""
+        return self._runner.stages

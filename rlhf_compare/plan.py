@@ -38,7 +38,7 @@ def _part(part: str) -> Sequence[int]:
 
 def stage_labels(pipeline: Any, methods: Sequence[str], seeds: Sequence[int]) -> list[str]:
     """The run directories of methods, a line each stage, in order."""
-    stages = dict.fromkeys(stage for method in methods for stage in pipeline.path(method))
+    stages = dict.fromkeys(stage for method in methods for stage in pipeline.recipe.path(method))
     lines = ["data"]
     for stage in stages:
         lines.append(stage if stage == "sft" else " ".join(f"{stage}-{seed}" for seed in seeds))

@@ -2,39 +2,48 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    StringConstraints,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
-from rlhf_compare.data.config import MAX_SEED, DataConfig, Section, SourceConfig, TaskConfig
-from rlhf_compare.dpo.config import DPOSection
+from rlhf_compare.data.config import MAX_SEED, DataConfig, Feed, Section, SourceConfig, TaskConfig
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.evaluation.config import EvaluationConfig
+from rlhf_compare.methods import METHODS, load_method
 from rlhf_compare.models.config import ModelConfig
-from rlhf_compare.ppo.config import PPOSection
-from rlhf_compare.recipe_text.fields import owned_hint
+from rlhf_compare.recipe_text.fields import SECTIONS, owned_hint
 from rlhf_compare.recipe_text.reading import blame, read_recipe
 from rlhf_compare.recipe_text.suggestions import did_you_mean, nearest
 from rlhf_compare.reward.config import RewardSection
 from rlhf_compare.runs.arguments import StageSection, lists_from_scalars
 from rlhf_compare.runs.config import TrackingConfig
+from rlhf_compare.runs.method import Method
 from rlhf_compare.sft.config import SFTSection
 
 # each names a directory beside the stages' own, and a column of the report
-VariantName = Annotated[str, StringConstraints(pattern=r"^(ppo|dpo)_[a-z0-9_]{1,24}$")]
+VariantName = Annotated[
+    str, StringConstraints(pattern=rf"^({'|'.join(METHODS)})_[a-z0-9_]{{1,24}}$")
+]
 
 
 class Variant(Section):
     """A method once more, under other settings: one more column of the report."""
 
-    method: Literal["ppo", "dpo"]
+    method: str
     settings: dict[str, Any] = Field(
         default_factory=dict
     )  # fields of the method's section that differ from it
 
 
-class Recipe(Section):
-    """Sections in the order of the pipeline."""
+class _Shared(Section):
+    """What every recipe has, whatever methods there are."""
 
     # a run's directory is named after it, so it may not leave the run root
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
@@ -44,8 +53,6 @@ class Recipe(Section):
     model: ModelConfig
     sft: SFTSection = SFTSection()  # type: ignore[valid-type]
     reward: RewardSection = RewardSection()  # type: ignore[valid-type]
-    ppo: PPOSection = PPOSection()  # type: ignore[valid-type]
-    dpo: DPOSection = DPOSection()  # type: ignore[valid-type]
     evaluation: EvaluationConfig = EvaluationConfig()
     tracking: TrackingConfig = TrackingConfig()
     variants: dict[VariantName, Variant] = Field(default_factory=dict)
@@ -60,10 +67,15 @@ class Recipe(Section):
         }
 
     @model_validator(mode="after")
-    def _variants_are_sections(self) -> "Recipe":
+    def _variants_are_sections(self) -> "_Shared":
         for name, variant in self.variants.items():
             if not name.startswith(f"{variant.method}_"):
                 raise ValueError(f"variants.{name}: name it {variant.method}_..., as its method")
+            if variant.method not in self._compared:
+                raise ValueError(
+                    f"variants.{name}: the recipe has no section {variant.method}, which it is a "
+                    f"variant of; add one (`{variant.method}: {{}}` takes every default)"
+                )
             try:
                 self.section(name)
             except ValidationError as error:
@@ -73,17 +85,37 @@ class Recipe(Section):
         return self
 
     @property
+    def _compared(self) -> tuple[str, ...]:
+        """The methods whose sections stand in the recipe."""
+        return tuple(name for name in METHODS if getattr(self, name, None) is not None)
+
+    @property
     def methods(self) -> tuple[str, ...]:
         """Every column of the report, SFT first, each variant behind its method."""
-        names = [[m, *(v for v in self.variants if self.base(v) == m)] for m in ("ppo", "dpo")]
+        names = [[m, *(v for v in self.variants if self.base(v) == m)] for m in self._compared]
         return ("sft", *(name for group in names for name in group))
 
     def base(self, method: str) -> str:
         """The method that a variant is one of; of others, themselves."""
         return self.variants[method].method if method in self.variants else method
 
+    def method(self, name: str) -> Method:
+        """What a column of the report is, a variant's being its method's."""
+        return load_method(self.base(name))
+
+    def path(self, name: str) -> tuple[str, ...]:
+        """The stages that a column pays for, in order, its own the last."""
+        return ("sft",) if name == "sft" else (*self.method(name).needs, name)
+
+    def feeds(self, names: Sequence[str]) -> dict[str, Feed]:
+        """Every stage of these columns' paths that learns from rows -> their kind."""
+        shared: dict[str, Feed] = {"sft": "demonstrations", "reward": "rankings"}
+        stages = dict.fromkeys(stage for name in names for stage in self.path(name))
+        feeds = {s: shared[s] if s in shared else self.method(s).feed for s in stages}
+        return {stage: feed for stage, feed in feeds.items() if feed is not None}
+
     def section(self, method: str) -> StageSection:
-        """The settings of a method; a variant's are its method's with its own on top."""
+        """The settings of a stage or a method; a variant's are its method's with its own on top."""
         base: StageSection = getattr(self, self.base(method))
         if method not in self.variants:
             return base
@@ -91,7 +123,7 @@ class Recipe(Section):
 
     def resolved(self) -> dict[str, Any]:
         """As plain JSON: all our own fields, and the trainers' fields that the recipe sets."""
-        values = {name: getattr(self, name) for name in type(self).model_fields}
+        values = {n: getattr(self, n) for n in SECTIONS if getattr(self, n, None) is not None}
         return {
             **{
                 name: value.model_dump(mode="json", exclude_unset=isinstance(value, StageSection))
@@ -101,6 +133,16 @@ class Recipe(Section):
             },
             "variants": {name: v.model_dump(mode="json") for name, v in self.variants.items()},
         }
+
+
+if TYPE_CHECKING:
+    Recipe = _Shared
+else:  # a method is compared if its section stands in the recipe
+    Recipe = create_model(
+        "Recipe",
+        __base__=_Shared,
+        **{name: (load_method(name).section | None, None) for name in METHODS},
+    )
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -148,5 +190,7 @@ def _suggest(location: list[str]) -> str:
         hint = owned_hint(*location)
         if hint:
             return f": {hint}"
-        fields = fields[location[0]].annotation.model_fields
+        annotation = fields[location[0]].annotation
+        options = [part for part in get_args(annotation) if part is not type(None)]
+        fields = (options[0] if options else annotation).model_fields
     return did_you_mean(tuple(location), fields)

@@ -8,9 +8,12 @@ from typing import Any
 from rlhf_compare.evaluation.stage import read_measurement, read_samples
 from rlhf_compare.evaluation.summary import collapsed, compare, summarise
 from rlhf_compare.metrics import PROBED
-from rlhf_compare.pipeline import Pipeline, Stage
+from rlhf_compare.pipeline import Pipeline
+from rlhf_compare.recipe import Recipe
 from rlhf_compare.reward.stage import read_diagnosis
 from rlhf_compare.runs.directory import read_json
+from rlhf_compare.runs.identity import Stage
+from rlhf_compare.runs.provenance import of_stage
 
 
 def collect_results(
@@ -45,6 +48,7 @@ def collect_results(
                 "failed": len(pipeline.failed.get(method, [])),
                 "collapsed": len(fell),
             },
+            "caveats": _caveats(pipeline.recipe, method),
         }
     shared = sorted(set.intersection(*(set(by_seed) for by_seed in measurements.values())))
     measured = sorted(set().union(*measurements.values()))
@@ -67,6 +71,13 @@ def collect_results(
     }
 
 
+def _caveats(recipe: Recipe, name: str) -> list[str]:
+    """What a reader of the column must know of its settings, in the method's own words."""
+    if name not in recipe.methods[1:]:
+        return []
+    return list(recipe.method(name).caveats(recipe.section(name).given()))
+
+
 def _reward_models(pipeline: Pipeline, seeds: Sequence[int]) -> list[dict[str, Any]]:
     """What the doctor found in the reward models of this run; none where none was needed."""
     rows = []
@@ -83,7 +94,7 @@ def _cost(pipeline: Pipeline, method: str, seeds: Sequence[int]) -> dict[str, An
     """Mean cost of a method's path over its seeds; evaluation is never charged to training."""
     stages: dict[str, dict[str, Any]] = {}
     peak, tokens = 0, {"trained": 0.0, "generated": 0.0}
-    for name in pipeline.path(method):
+    for name in pipeline.recipe.path(method):
         labels = [name] if name == "sft" else [f"{name}-{seed}" for seed in seeds]
         costs = [read_json(pipeline.root / label / "cost.json") for label in labels]
         phases: dict[str, float] = {}
@@ -133,6 +144,8 @@ def _training(pipeline: Pipeline, method: str, seeds: Sequence[int]) -> list[dic
     for seed in seeds:
         points: dict[int, dict[str, Any]] = {}
         log = pipeline.root / f"{method}-{seed}" / "metrics.jsonl"
+        if not log.is_file():  # a method that trains nothing logs nothing
+            continue
         for line in log.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
             seen = {name: row[key] for key, name in _POINT.items() if key in row}
@@ -146,8 +159,14 @@ def _provenance(pipeline: Pipeline, command: str, seeds: list[int]) -> dict[str,
     """Of the stages, not of the page: a report drawn later names the commit that trained."""
     data = pipeline.data()
     sft = pipeline.sft()
+    stages = {label: of_stage(stage.directory.record()) for label, stage in pipeline.stages.items()}
+    start = sft.directory.record()["provenance"]
+    trees = [stage["dirty"] for stage in stages.values() if stage["dirty"] is not None]
     return {
-        **sft.directory.record()["provenance"],
+        **{key: start[key] for key in ("commit", "versions", "device")},
+        "dirty": any(trees) if trees else None,
+        "stages": stages,
+        "lost_to_interruptions": _lost_seconds(pipeline),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
         "seeds": seeds,
@@ -155,6 +174,13 @@ def _provenance(pipeline: Pipeline, command: str, seeds: list[int]) -> dict[str,
         "ledger": read_json(data.directory.path / "ledger.json"),
         "parameters": read_json(sft.directory.path / "model_size.json")["parameters"],
     }
+
+
+def _lost_seconds(pipeline: Pipeline) -> dict[str, float]:
+    """By stage, what was computed and then lost because a process was killed."""
+    costs = {label: stage.directory.path / "cost.json" for label, stage in pipeline.stages.items()}
+    lost = {k: read_json(path).get("lost_to_interruptions", 0.0) for k, path in costs.items()}
+    return {label: seconds for label, seconds in lost.items() if seconds > 0}
 
 
 def _samples(

@@ -80,7 +80,7 @@ def test_adapters_that_cannot_work_are_refused_before_anything_trains(
 
 def test_an_adapter_on_the_head_is_refused_for_dpo_before_sft(recipe_file: Path) -> None:
     pipeline = start(recipe_file, "{r: 4, target_modules: [lm_head]}")
-    with pytest.raises(RecipeError, match="lm_head: DPO reads the head's own weights"):
+    with pytest.raises(RecipeError, match="lm_head: dpo reads the head's own weights"):
         pipeline.compare(("sft", "dpo"), (0,), with_reward=False)
     assert not (pipeline.root / "sft").exists()
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rlhf_compare import __version__, cli
+from rlhf_compare import __version__, cli, commands
 from rlhf_compare.errors import StageFailedError
 
 from .conftest import RECIPES
@@ -101,7 +101,7 @@ def test_an_interrupt_is_130(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_pipeline", interrupt)
+    monkeypatch.setattr(commands, "make_pipeline", interrupt)
     outcome = run("compare")
     assert outcome.code == 130
     assert outcome.err == "interrupted: finished stages are kept, the same command goes on\n"
@@ -111,7 +111,7 @@ def test_a_failed_stage_is_1(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise StageFailedError("the loss is nan")
 
-    monkeypatch.setattr(cli, "_pipeline", fail)
+    monkeypatch.setattr(commands, "make_pipeline", fail)
     outcome = run("compare")
     assert (outcome.code, outcome.err) == (1, "error: the loss is nan\n")
 
@@ -166,7 +166,15 @@ def test_dry_run_prints_the_plan_and_opens_no_socket(
         monkeypatch.setattr(socket.socket, name, refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     outcome = run(
-        "compare", "--recipe", recipe, "--dry-run", "--seeds", "0 3", "dpo.beta=0.7", *needed
+        "compare",
+        "--recipe",
+        recipe,
+        "--dry-run",
+        "--seeds",
+        "0 3",
+        "dpo.beta=0.7",
+        "ppo.kl_coef=0.1",
+        *needed,
     )
     assert (outcome.code, outcome.err) == (0, "")
     plan = yaml.safe_load(outcome.out)

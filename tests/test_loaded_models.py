@@ -111,7 +111,11 @@ def test_sampling_settings_without_do_sample_are_saved_by_every_stage(
 ) -> None:
     model = publish(tmp_path / "model", byte_level(), **settings)
     line = pipeline(tmp_path, model, *STEEP)
-    for name, stage in (("sft", line.sft()), ("dpo", line.dpo(0)), ("ppo", line.ppo(0))):
+    for name, stage in (
+        ("sft", line.sft()),
+        ("dpo", line.method("dpo", 0)),
+        ("ppo", line.method("ppo", 0)),
+    ):
         assert_saved(stage, trained[name], model)
         kept = json.loads((stage.directory.model / "generation_config.json").read_text())
         assert kept["do_sample"] is True
@@ -129,7 +133,11 @@ def test_settings_that_nobody_can_mend_are_refused_before_anything_trains(tmp_pa
 def test_a_bfloat16_checkpoint_trains_in_float32(tmp_path: Path, trained: dict[str, Any]) -> None:
     model = publish(tmp_path / "model", byte_level(), dtype=torch.bfloat16)
     line = pipeline(tmp_path, model, "model.dtype=bfloat16", *STEEP)
-    for name, stage in (("sft", line.sft()), ("dpo", line.dpo(0)), ("ppo", line.ppo(0))):
+    for name, stage in (
+        ("sft", line.sft()),
+        ("dpo", line.method("dpo", 0)),
+        ("ppo", line.method("ppo", 0)),
+    ):
         assert {p.dtype for p in trained[name].parameters()} == {torch.float32}
         assert_saved(stage, trained[name], model)
 
@@ -140,7 +148,11 @@ def test_a_pad_token_without_a_row_is_replaced(tmp_path: Path, trained: dict[str
     tokenizer.add_special_tokens({"pad_token": "[PAD]"})
     model = publish(tmp_path / "model", tokenizer, rows=rows)
     line = pipeline(tmp_path, model, *STEEP)
-    for name, stage in (("sft", line.sft()), ("dpo", line.dpo(0)), ("ppo", line.ppo(0))):
+    for name, stage in (
+        ("sft", line.sft()),
+        ("dpo", line.method("dpo", 0)),
+        ("ppo", line.method("ppo", 0)),
+    ):
         assert_saved(stage, trained[name], model)
         assert AutoTokenizer.from_pretrained(stage.directory.model).pad_token == "<|end_of_text|>"
 
@@ -169,7 +181,7 @@ def test_prompts_open_with_one_bos_in_data_training_and_evaluation(
         assert row["prompt_ids"].count(bos) == 1
         assert all(bos not in ids and ids[-1] == eos for ids in row["response_ids"])
     assert set(done) == {"sft", "ppo", "dpo"}
-    samples = (line.ppo(0).directory.path / "samples.jsonl").read_text().splitlines()
+    samples = (line.method("ppo", 0).directory.path / "samples.jsonl").read_text().splitlines()
     assert json.loads(samples[0])["prompt"].startswith(tokenizer.bos_token)
 
 

@@ -155,7 +155,7 @@ def test_ppo_refuses_a_reward_model_that_failed(
     recipe = load_recipe(recipe_file, ["reward.accept_failed_doctor=false"])
     pipeline = Pipeline(recipe, root / "runs", say=lines.append)
     with pytest.raises(StageFailedError) as error:
-        pipeline.ppo(0)
+        pipeline.method("ppo", 0)
     assert all("kept" in line for line in lines)
     message = str(error.value)
     assert "held_out_accuracy" in message or "one_token_repeated" in message

@@ -1,11 +1,12 @@
 """Recipes are strict: what is wrong is named in one line, with the way out."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from rlhf_compare.errors import RecipeError
+from rlhf_compare.methods import METHODS
 from rlhf_compare.recipe import Recipe, load_recipe
 from rlhf_compare.recipe_text.fields import SECTIONS, known_fields
 from rlhf_compare.recipe_text.overrides import split
@@ -49,7 +50,8 @@ def test_numbers_that_yaml_reads_as_text_are_numbers(load: Any) -> None:
 
 def test_only_given_fields_of_a_trainer_are_resolved_and_all_of_ours(load: Any) -> None:
     resolved = load(BASE + "dpo: {beta: 0.1}\n").resolved()
-    assert resolved["dpo"] == {"beta": 0.1} and resolved["ppo"] == {}
+    assert resolved["dpo"] == {"beta": 0.1} and resolved["sft"] == {}
+    assert "ppo" not in resolved  # a method is compared if its section stands in the recipe
     assert resolved["data"]["max_length"] == 512
 
 
@@ -193,13 +195,14 @@ def test_a_missing_recipe_lists_those_there_are(
     with pytest.raises(RecipeError) as error:
         load_recipe(Path("recipes/other.yaml"))
     assert str(error.value) == (
-        "recipe recipes/other.yaml: No such file or directory; recipes here: recipes/mine.yaml"
+        "recipe recipes/other.yaml: No such file or directory; recipes here: recipes/mine.yaml; "
+        "by name: alpaca_reward, gpt2_hh, hh_small, tiny"
     )
 
 
 def test_a_variant_is_its_method_with_its_own_settings_on_top(load: Any) -> None:
     recipe = load(
-        BASE + "dpo: {beta: 0.1, learning_rate: 1e-4}\n"
+        BASE + "ppo: {}\ndpo: {beta: 0.1, learning_rate: 1e-4}\n"
         "variants: {dpo_chapter: {method: dpo, settings: {beta: 0.3}}, ppo_free: {method: ppo}}\n"
     )
     assert recipe.methods == ("sft", "ppo", "ppo_free", "dpo", "dpo_chapter")
@@ -219,18 +222,20 @@ def test_a_variant_is_its_method_with_its_own_settings_on_top(load: Any) -> None
         ("{ppo_a: {method: dpo}}", ["variants.ppo_a", "dpo_..."]),
         ("{other: {method: dpo}}", ["variants", "ppo|dpo"]),
         ("{dpo_a: {method: grpo}}", ["variants", "grpo"]),
+        ("{ppo_a: {method: ppo}}", ["variants.ppo_a", "no section ppo", "ppo: {}"]),
     ],
 )
 def test_what_is_wrong_with_a_variant_is_named(load: Any, variant: str, parts: list[str]) -> None:
-    message = fault_of(load, BASE + f"variants: {variant}\n")
+    message = fault_of(load, BASE + f"dpo: {{}}\nvariants: {variant}\n")
     assert all(part in message for part in parts), message
 
 
-@pytest.mark.parametrize("section", ["sft", "reward", "ppo", "dpo", "data", "task", "model"])
+@pytest.mark.parametrize("section", ["sft", "reward", *METHODS, "data", "task", "model"])
 def test_the_names_read_from_the_sources_are_those_of_the_types(section: str) -> None:
     annotation: Any = Recipe.model_fields[section].annotation
-    assert known_fields(section) == set(annotation.model_fields)
-    assert tuple(Recipe.model_fields) == SECTIONS
+    parts = [part for part in get_args(annotation) if part is not type(None)] or [annotation]
+    assert known_fields(section) == set(parts[0].model_fields)
+    assert set(Recipe.model_fields) == set(SECTIONS)
 
 
 def test_a_fault_is_blamed_on_who_made_it(load: Any) -> None:

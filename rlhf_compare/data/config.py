@@ -19,13 +19,6 @@ Role = Literal[
     "responses", "scores", "better", "score_chosen", "score_rejected", "label", "topic",
 ]  # fmt: skip
 
-# What a reader may write for a kind of rows: the name of a stage that needs it.
-_KIND_OF_STAGE = {
-    "sft": "demonstrations",
-    "reward": "rankings",
-    "dpo": "rankings",
-    "ppo": "prompts",
-}
 _SEVERAL = ("responses", "scores", "better", "label")
 
 MAX_SEED = 2**32 - 1  # numpy takes no larger one
@@ -97,13 +90,11 @@ class SourceConfig(Section):
     @classmethod
     def _feeds_are_kinds(cls, value: object) -> object:
         for word in [value] if isinstance(value, str) else value if isinstance(value, list) else ():
-            if word in _KIND_OF_STAGE:
-                raise ValueError(
-                    f"{word!r} is a stage, and feeds takes kinds of rows; write "
-                    f"{_KIND_OF_STAGE[word]} (the kinds are {', '.join(FEEDS)})"
-                )
             if word not in FEEDS:
-                raise ValueError(f"{word!r} is no kind of rows; the kinds are {', '.join(FEEDS)}")
+                raise ValueError(
+                    f"{word!r} is no kind of rows; the kinds are {', '.join(FEEDS)}, whichever "
+                    "stages and methods learn from them"
+                )
         return value
 
     @model_validator(mode="after")

@@ -16,8 +16,8 @@ from datasets import Dataset
 from rlhf_compare.bars import Bar, bar
 from rlhf_compare.data.chunks import ENCODED, FITTED, LENGTHS, map_rows
 from rlhf_compare.data.config import DataConfig, TaskConfig
-from rlhf_compare.data.control import unmarked
-from rlhf_compare.data.encoding import EncodeRows, Tokenizer
+from rlhf_compare.data.control import Tokenizer, unmarked
+from rlhf_compare.data.encoding import EncodeRows
 from rlhf_compare.data.fate import key_of
 from rlhf_compare.data.ledger import NAMED, Ledger, Place
 from rlhf_compare.data.lengths import Lengths

@@ -40,7 +40,8 @@ class RowIndex:
 
     @property
     def kept(self) -> Array:
-        return self.code == 0
+        kept: Array = self.code == 0
+        return kept
 
     def rows_of(self, reason: str) -> Array:
         return np.flatnonzero(self.code == _CODES.index(reason))

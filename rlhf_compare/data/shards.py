@@ -100,7 +100,7 @@ def _split_in(path: Path) -> str | None:
         spoken = _WORD.findall(part.lower())
         found = next((word for word in spoken if word in SPLITS), None)
         if found:
-            return found
+            return str(found)
     return None
 
 

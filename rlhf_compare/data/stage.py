@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rlhf_compare.data.config import DataConfig, TaskConfig
-from rlhf_compare.data.encoding import Tokenizer
+from rlhf_compare.data.control import Tokenizer
 from rlhf_compare.data.ledger import Ledger
 from rlhf_compare.data.prepare import PreparedData, prepare
 from rlhf_compare.data.store import DataDirectory

@@ -29,6 +29,13 @@ def table_rows(stream: BinaryIO, delimiters: Sequence[str]) -> Iterator[tuple[in
     csv.field_size_limit(sys.maxsize)
     # bytes that are no UTF-8 become half characters, which the row's checks find
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    try:
+        yield from _rows(text, delimiters)
+    finally:
+        text.detach()  # else the wrapper, when it is collected, closes what others opened
+
+
+def _rows(text: io.TextIOWrapper, delimiters: Sequence[str]) -> Iterator[tuple[int, bytes]]:
     skipped, header, given = _header(text)
     bare = _QUOTED.sub("", header)
     delimiter = given or max(delimiters, key=bare.count)

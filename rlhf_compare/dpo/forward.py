@@ -16,7 +16,8 @@ from trl.kernels.chunked_logprob import _use_triton
 from trl.trainer.utils import FusedCausalLMOutput
 
 from rlhf_compare.dpo.layout import PairLayout
-from rlhf_compare.models.policy import causal_lm, has_plain_head, hidden_states
+from rlhf_compare.models.policy import has_plain_head, hidden_states
+from rlhf_compare.models.wrapping import causal_lm
 
 _TILE = 1 << 25  # logits held at once, 128 MiB in float32; of more, backward computes them again
 _TEXT = {"input_ids", "attention_mask", "use_cache", "labels", "fused_lm_head"}

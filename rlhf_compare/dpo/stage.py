@@ -1,19 +1,22 @@
 """The DPO stage of a recipe: SFT model and pairs in, policy out."""
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from datasets import Dataset
-from peft import LoraConfig
 
-from rlhf_compare.dpo.config import DPOConfig
+from rlhf_compare.data.config import PairRule
+from rlhf_compare.data.views import pairs_view
+from rlhf_compare.dpo.config import DPOConfig, DPOSection
 from rlhf_compare.dpo.reference import ReferenceCache, hash_weights
 from rlhf_compare.dpo.trainer import EncodedDPOTrainer
-from rlhf_compare.models.adapters import save_merged
+from rlhf_compare.dpo.trial import try_step
+from rlhf_compare.models.merging import save_trained
 from rlhf_compare.models.policy import fuse_activations, load_policy
 from rlhf_compare.models.tokenizer import load_tokenizer
 from rlhf_compare.runs.arguments import NEVER, StageSection, build_arguments, refused_as
-from rlhf_compare.runs.stage import Probe, StageContext
+from rlhf_compare.runs.method import Method, MethodInputs
+from rlhf_compare.runs.stage import StageContext
 
 
 def dpo_arguments(
@@ -35,52 +38,77 @@ def dpo_arguments(
     return build_arguments(DPOConfig, section, name, output_dir, seed, **ours)
 
 
-def train_dpo(
-    context: StageContext,
-    section: StageSection,
-    sft_model: Path,
-    train: Dataset,
-    held_out: Dataset | None = None,
-    probe: Probe | None = None,
-    evaluations: int = 0,
-    lora: LoraConfig | None = None,
-) -> None:
+def train_dpo(context: StageContext, section: StageSection, inputs: MethodInputs) -> None:
     """Train the DPO policy from the SFT model and leave it in the stage's directory.
 
-    Args:
-        train, held_out: pairs: ``prompt_ids``, ``chosen_ids``, ``rejected_ids``; the second are
-            what evaluations in between are made on.
-        probe: see :class:`StageTrainer`.
-        evaluations: in the whole run; 0 = none.
+    Evaluations in between are made on the pairs of the probe's prompts; none without such pairs.
     """
-    args = dpo_arguments(section, str(context.directory.path), context.seed, evaluations)
+    with context.meter.phase("evaluate"):
+        asked = _pairs_of(inputs.probe_rows, inputs.pairs)
+    with context.meter.phase("data"):
+        train = pairs_view(inputs.rows, inputs.pairs)
+    evaluations = inputs.evaluations if asked is not None else 0
+    args = dpo_arguments(
+        section, str(context.directory.path), context.seed, evaluations, context.name
+    )
     with context.meter.phase("load"):
-        tokenizer = load_tokenizer(sft_model)
-        policy = load_policy(sft_model)
-        live = lora is None and not args.precompute_ref_log_probs
-        reference = load_policy(sft_model) if live else None  # with adapters: the base, they off
+        tokenizer = load_tokenizer(inputs.sft_model)
+        policy = load_policy(inputs.sft_model)
+        live = inputs.lora is None and not args.precompute_ref_log_probs
+        # with adapters the reference is the base, its adapters off
+        reference = load_policy(inputs.sft_model) if live else None
         for model in (policy, reference):
             if model is not None:
                 fuse_activations(model)
     with context.meter.phase("data"):
-        trainer = refused_as("dpo", EncodedDPOTrainer)(
+        trainer = refused_as(context.name, EncodedDPOTrainer)(
             model=policy,
             ref_model=reference,
             args=args,
             train_dataset=train,
-            eval_dataset=held_out,
+            eval_dataset=asked,
             processing_class=tokenizer,
-            peft_config=lora,
+            peft_config=inputs.lora,
             meter=context.meter,
             checkpoints=context.checkpoints,
-            probe=probe,
+            probe=inputs.probe,
             callbacks=context.callbacks("rewards/accuracies", evaluations),
-            reference_cache=ReferenceCache(context.cache, hash_weights(sft_model)),
+            reference_cache=ReferenceCache(context.cache, hash_weights(inputs.sft_model)),
         )
     trainer.train()
     with context.meter.phase("save"):
-        if lora is None:
-            policy.save_pretrained(context.directory.model)
-        else:
-            save_merged(trainer.model, context.directory.model)
-        tokenizer.save_pretrained(context.directory.model)
+        trained = policy if inputs.lora is None else trainer.model
+        save_trained(trained, context.directory.model, tokenizer, adapted=inputs.lora is not None)
+
+
+def _pairs_of(rows: Dataset, rule: PairRule) -> Dataset | None:
+    """The pairs of these rows; None where there is none."""
+    ranked = rows.filter(lambda feeds: "rankings" in feeds, input_columns=["feeds"])
+    return pairs_view(ranked, rule) if len(ranked) else None
+
+
+def _caveats(settings: dict[str, Any]) -> Sequence[str]:
+    """TRL's DPOTrainer has many losses: a column called DPO may have been trained with another."""
+    losses, weights = settings.get("loss_type"), settings.get("loss_weights")
+    losses = [losses] if isinstance(losses, str) else losses
+    if not losses or losses == ["sigmoid"]:
+        return ()
+    if isinstance(weights, list) and len(weights) == len(losses):
+        losses = [f"{loss} (weight {w})" for loss, w in zip(losses, weights, strict=True)]
+    return (
+        f"was trained with the loss {' + '.join(map(str, losses))}, not with DPO's own (sigmoid) "
+        "alone: read its column as that loss.",
+    )
+
+
+METHOD = Method(
+    name="dpo",
+    section=DPOSection,
+    needs=("sft",),
+    feed="rankings",
+    arguments=dpo_arguments,
+    train=train_dpo,
+    try_step=try_step,
+    reads_head=True,
+    caveats=_caveats,
+)

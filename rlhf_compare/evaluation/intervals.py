@@ -30,7 +30,9 @@ def estimate(values: np.ndarray | None, share: bool = False) -> dict[str, Any] |
     return _with_bootstrap(values.mean(), _resampled_means(values), values)
 
 
-def ratio_estimate(numerator: np.ndarray | None, denominator: np.ndarray | None) -> dict | None:
+def ratio_estimate(
+    numerator: np.ndarray | None, denominator: np.ndarray | None
+) -> dict[str, Any] | None:
     """Ratio of two means over the same prompts; None if unmeasured or the denominator is 0."""
     if numerator is None or denominator is None or abs(denominator.mean()) < 1e-9:
         return None
@@ -41,7 +43,7 @@ def ratio_estimate(numerator: np.ndarray | None, denominator: np.ndarray | None)
 def ratio_difference(
     first: tuple[np.ndarray | None, np.ndarray | None],
     second: tuple[np.ndarray | None, np.ndarray | None],
-) -> dict | None:
+) -> dict[str, Any] | None:
     """One ratio of means less another, over the same prompts and seeds.
 
     Args:

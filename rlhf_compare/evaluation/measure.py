@@ -1,9 +1,11 @@
 """What one policy does on the held-out prompts: numbers per prompt, and its greedy answers."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +18,9 @@ from rlhf_compare.data.encoding import decode_response, marker_ids, prefix_ids
 from rlhf_compare.data.tasks import has_marker
 from rlhf_compare.data.turns import turn_ends
 from rlhf_compare.evaluation.config import EvaluationConfig
-from rlhf_compare.models.generation import Responses, generate
+from rlhf_compare.models.generation import Responses
 from rlhf_compare.models.policy import response_logits
+from rlhf_compare.models.sampler import Sampler
 from rlhf_compare.models.scoring import Scorer
 from rlhf_compare.tensors.kl import exact_token_kl, k1, k3
 from rlhf_compare.tensors.logprobs import token_entropy, token_logprobs
@@ -28,7 +31,8 @@ from rlhf_compare.theory import binary_kl
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """per_prompt: metric name -> one number a prompt, in the prompts' order; answers: greedy."""
+    """per_prompt: metric name -> one number a prompt, in the prompts' order; answers: greedy, or
+    sampled where a policy has no greedy answer."""
 
     per_prompt: dict[str, list[float]]
     answers: list[str]
@@ -54,7 +58,7 @@ class Harness:
     @torch.no_grad()
     def measure(
         self,
-        policy: PreTrainedModel,
+        policy: Sampler,
         prompts: Sequence[list[int]],
         seed: int,
         label: str | None = None,
@@ -66,17 +70,12 @@ class Harness:
             seed: of the sampling; the same for every policy.
             label: for the progress bar; None = no bar.
         """
-        was_training = policy.training
-        policy.eval()
-        try:
-            with torch.random.fork_rng():
-                torch.manual_seed(seed)
-                return self._measure(policy, prompts, label)
-        finally:
-            policy.train(was_training)
+        with _at_rest(policy.model), torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return self._measure(policy, prompts, label)
 
     def _measure(
-        self, policy: PreTrainedModel, prompts: Sequence[list[int]], label: str | None
+        self, policy: Sampler, prompts: Sequence[list[int]], label: str | None
     ) -> Measurement:
         columns: dict[str, list[float]] = defaultdict(list)
         answers: list[str] = []
@@ -88,13 +87,14 @@ class Harness:
                 ids, mask = self._pad(part)
                 greedy = self._texts(self._generate(policy, ids, mask, None))
                 answers += greedy
-                self._add_adoption(columns, policy, ids, mask, greedy)
+                if policy.model is not None:
+                    self._add_adoption(columns, policy.model, ids, mask, greedy)
                 repeated = [t.repeat_interleave(n, dim=0) for t in (ids, mask)]
                 self._add_sampled(columns, policy, *repeated)
                 progress.update(len(part))
         return Measurement(per_prompt=dict(columns), answers=answers)
 
-    def answer(self, policy: PreTrainedModel, prompts: Sequence[list[int]]) -> list[str]:
+    def answer(self, policy: Sampler, prompts: Sequence[list[int]]) -> list[str]:
         """Greedy answers to prompts that count in no number."""
         if not prompts:
             return []
@@ -106,12 +106,12 @@ class Harness:
         return ids.to(self.reference.device), mask.to(self.reference.device)
 
     def _generate(
-        self, policy: PreTrainedModel, ids: Tensor, mask: Tensor, temperature: float | None
+        self, policy: Sampler, ids: Tensor, mask: Tensor, temperature: float | None
     ) -> Responses:
         # the reference's ends for every policy: all are asked the same
         ends, pad_id = turn_ends(self.tokenizer, self.reference), self.tokenizer.pad_token_id
         length = self.config.max_new_tokens
-        return generate(policy, ids, mask, length, ends, pad_id, temperature)
+        return policy(ids, mask, length, ends, pad_id, temperature)
 
     def _texts(self, responses: Responses) -> list[str]:
         return [decode_response(self.tokenizer, ids) for ids in responses.to_lists()]
@@ -155,16 +155,22 @@ class Harness:
     # --- sampled responses
 
     def _add_sampled(
-        self, columns: dict[str, list[float]], policy: PreTrainedModel, ids: Tensor, mask: Tensor
+        self, columns: dict[str, list[float]], policy: Sampler, ids: Tensor, mask: Tensor
     ) -> None:
         """Everything measured along responses sampled at temperature 1, as means over a prompt's
         samples."""
         responses = self._generate(policy, ids, mask, 1.0)
         sequences = torch.cat([ids, responses.ids], dim=1)
         whole = torch.cat([mask, responses.mask], dim=1)
-        rows = self._kl_rows(policy, sequences, whole, responses)
+        rows: dict[str, Tensor] = {}
+        if policy.model is not None:
+            rows |= self._kl_rows(policy.model, sequences, whole, responses)
+        if policy.kl_bound is not None:
+            rows["kl_to_reference.bound"] = torch.full((len(ids),), policy.kl_bound)
         lengths = responses.mask.sum(1).float()
         rows["length"], rows["eos_rate"] = lengths, responses.ended.float()
+        if responses.sampled is not None:
+            rows["tokens_per_answer"] = responses.sampled
         if self.task.name == "prefix":
             adopted = [
                 has_marker(t, self.task.marker, self.task.match_case)
@@ -202,6 +208,20 @@ class Harness:
             rows["kl_to_reference.style"] = masked_sum(kl, style, 1)
             rows["kl_to_reference.content"] = masked_sum(kl, real & ~style, 1)
         return rows
+
+
+@contextmanager
+def _at_rest(model: Any | None) -> Iterator[None]:
+    """The model in eval mode, and as it was afterwards."""
+    if model is None:
+        yield
+        return
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 def on_prefix(response_ids: Tensor, prefix: Sequence[int]) -> Tensor:

@@ -11,6 +11,7 @@ from rlhf_compare.evaluation.config import EvaluationConfig
 from rlhf_compare.evaluation.measure import Harness
 from rlhf_compare.metrics import PROBED
 from rlhf_compare.models.policy import load_policy
+from rlhf_compare.models.sampler import ModelSampler
 from rlhf_compare.models.tokenizer import load_tokenizer
 
 
@@ -50,7 +51,7 @@ class Probe:
     def __call__(self, policy: Any) -> dict[str, float]:
         """Measure ``policy`` where it is; its mode and the caller's draws stay as they were."""
         reference = self._harness.reference.to(policy.device)
-        columns = self._harness.measure(policy, self.prompts, self.seed).per_prompt
+        columns = self._harness.measure(ModelSampler(policy), self.prompts, self.seed).per_prompt
         reference.to("cpu")  # training has the device to itself between two calls
         means = {m.probe: fmean(columns[m.path]) for m in PROBED if m.path in columns}
         if means.get("kl_exact", 0.0) > 0.0 and "kl_floor" in means:

@@ -1,20 +1,21 @@
 """The evaluation stage: a checkpoint in, numbers per prompt and answers out."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from datasets import Dataset
 
-from rlhf_compare.data.config import PairRule, TaskConfig
+from rlhf_compare.data.config import TaskConfig
 from rlhf_compare.data.control import unmarked
 from rlhf_compare.data.encoding import encode_prompt
 from rlhf_compare.data.tasks import render_question
-from rlhf_compare.data.views import pairs_view, prompt_view
+from rlhf_compare.data.views import prompt_view
 from rlhf_compare.evaluation.config import EvaluationConfig
 from rlhf_compare.evaluation.measure import Harness, Measurement
 from rlhf_compare.models.policy import load_policy
+from rlhf_compare.models.sampler import Sampler
 from rlhf_compare.models.scoring import Scorer, load_reward
 from rlhf_compare.models.tokenizer import load_tokenizer
 from rlhf_compare.runs.directory import RunDirectory, read_json, write_json
@@ -27,15 +28,18 @@ def evaluate_policy(
     context: StageContext,
     config: EvaluationConfig,
     task: TaskConfig,
-    policy_model: Path,
+    load: Callable[[str], Sampler],
     sft_model: Path,
     reward_models: dict[str, Path],
 ) -> None:
-    """Measure one checkpoint and write the numbers of every prompt to the stage's directory.
+    """Measure one policy and write the numbers of every prompt to the stage's directory.
 
-    ``reward_models``: by name, ``proxy`` and ``held_out``; what is not there is not measured.
     Prompts are the questions that the recipe asks to see, then held-out prompts; only the latter
     count in the numbers.
+
+    Args:
+        load: of a device, the policy on it.
+        reward_models: by name, ``proxy`` and ``held_out``; what is not there is not measured.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with context.meter.phase("load"):
@@ -52,7 +56,7 @@ def evaluate_policy(
             task=task,
             config=config,
         )
-        policy = load_policy(policy_model).to(device)
+        policy = load(device)
     with context.meter.phase("evaluate"):
         prompts, _ = evaluation_prompts(context.data.eval(), config)
         asked = [render_question(question, task, tokenizer) for question in config.questions]
@@ -93,14 +97,10 @@ def evaluation_prompts(held_out: Dataset, config: EvaluationConfig) -> tuple[Dat
     return prompts.select(judged), prompts.select(order[len(order) - probed :])
 
 
-def pairs_of(held_out: Dataset, prompts: Dataset, rule: PairRule) -> Dataset | None:
-    """The held-out pairs on these prompts, as DPO sees them; None where there is none."""
+def rows_on(held_out: Dataset, prompts: Dataset) -> Dataset:
+    """The held-out rows on these prompts."""
     wanted = set(prompts["prompt"])
-    pairs = held_out.filter(
-        lambda prompt, feeds: prompt in wanted and "rankings" in feeds,
-        input_columns=["prompt", "feeds"],
-    )
-    return pairs_view(pairs, rule) if len(pairs) else None
+    return held_out.filter(lambda prompt: prompt in wanted, input_columns=["prompt"])
 
 
 def read_measurement(directory: RunDirectory) -> Measurement:

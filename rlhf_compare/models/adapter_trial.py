@@ -19,8 +19,8 @@ from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from rlhf_compare.models.policy import causal_lm
 from rlhf_compare.models.tokenizer import first_line
+from rlhf_compare.models.wrapping import causal_lm
 
 if TYPE_CHECKING:
     from rlhf_compare.models.adapters import Hats
@@ -65,7 +65,8 @@ def short_logits(model: Any) -> Tensor:
     """Logits of a short batch, float32: (2, 6, V). ``model`` is a causal language model or a PEFT
     model of one, whose own forward is gone around: see :class:`Hats`."""
     lm = causal_lm(model)
-    return lm(input_ids=_short_ids(lm), use_cache=False).logits.float()
+    logits: Tensor = lm(input_ids=_short_ids(lm), use_cache=False).logits
+    return logits.float()
 
 
 def _short_ids(lm: Any) -> Tensor:

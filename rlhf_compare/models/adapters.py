@@ -1,6 +1,6 @@
-"""One frozen base, several hats: policy, value and reward as LoRA adapters on the same weights.
+"""Policy, value model and reward model as LoRA adapters on one frozen base model.
 
-With every adapter off, the base is the reference, to the bit and for free.
+With all adapters off, the base is the reference, bit for bit, and costs no memory.
 """
 
 from collections.abc import Iterator
@@ -24,22 +24,22 @@ from rlhf_compare.models.adapter_trial import (
     undisturbed,
 )
 from rlhf_compare.models.heads import Pooling, ScalarHeadModel
-from rlhf_compare.models.merging import merge, write_adapter
-from rlhf_compare.models.policy import causal_lm, load_policy
+from rlhf_compare.models.policy import load_policy
 from rlhf_compare.models.tokenizer import first_line
+from rlhf_compare.models.wrapping import causal_lm
 
 POLICY, VALUE, REWARD = "policy", "value", "reward"
 
 
 class Hats:
-    """Adapters on one base, one of them worn at a time; the policy's when nobody says otherwise.
+    """Adapters on one base. One adapter is active ("worn") at a time; the default is the policy's.
 
-    PEFT's own switches also switch ``requires_grad`` and would freeze whichever adapter is off, so
-    that policy and value could not train in one backward. These touch the choice alone.
+    PEFT's own switches also change ``requires_grad``: they freeze every adapter that is off, so
+    policy and value could not train in one backward. The switches here change the choice alone.
 
     Attributes:
         model: the PEFT model; its base never trains.
-        first: the adapter that is worn when nobody says otherwise.
+        first: the adapter that is active by default.
     """
 
     def __init__(self, model: PeftModel, worn: str = POLICY) -> None:
@@ -50,7 +50,7 @@ class Hats:
 
     @classmethod
     def on(cls, base: Any, config: LoraConfig, name: str = POLICY) -> "Hats":
-        """``base`` with a first adapter, which changes nothing yet and is worn.
+        """``base`` with a first adapter, which is active and changes no output yet.
 
         Raises:
             TypeError: the configuration is not that of a low-rank adapter.
@@ -66,7 +66,7 @@ class Hats:
 
     @classmethod
     def of(cls, model: PeftModel, name: str) -> "Hats":
-        """The adapters that a PEFT model has, of which ``name`` is worn and trains.
+        """The adapters that a PEFT model has; ``name`` is active and trains.
 
         Raises:
             TypeError: one of them is no low-rank adapter.
@@ -134,12 +134,12 @@ class Hats:
         for parameter in self.parameters_of(name):
             parameter.requires_grad_(True)
         for layer in self._layers:
-            layer._freeze_non_trainable_peft_weights(name)  # of which an initialisation fixes some
+            layer._freeze_non_trainable_peft_weights(name)  # some initialisations fix some weights
         self._put_on(self._worn)
 
     def checkpoint_activations(self) -> None:
-        """Compute a layer's activations again in the backward, under the adapter that was worn in
-        the forward: by then another one may be worn."""
+        """Compute a layer's activations again in the backward, under the adapter that was active in
+        the forward: another adapter may be active when the backward runs."""
         causal_lm(self.model)._set_gradient_checkpointing(
             enable=True, gradient_checkpointing_func=self._computed_again
         )
@@ -165,8 +165,8 @@ class Hats:
 
 
 def adapter_parameters(model: nn.Module, name: str | None = None) -> list[nn.Parameter]:
-    """The weights of adapter ``name`` (None: of the active ones), each once, as the adapted layers
-    hold them: names tell neither embeddings' matrices nor what a variant adds."""
+    """The weights of adapter ``name`` (None: of the active ones), each once, read from the adapted
+    layers: names alone miss the matrices of embeddings and what some LoRA variants add."""
     found: dict[int, nn.Parameter] = {}
     for layer in model.modules():
         if not isinstance(layer, (BaseTunerLayer, AuxiliaryTrainingWrapper)):
@@ -182,9 +182,9 @@ def adapter_parameters(model: nn.Module, name: str | None = None) -> list[nn.Par
 
 
 class AdapterBackbone(nn.Module):
-    """The base under one adapter, called as a plain backbone: what a scalar head sits on.
+    """The base under one adapter, called as a plain backbone; a scalar head reads its output.
 
-    It owns no weights: they stay with the PEFT model, so that nothing is saved or trained twice.
+    The module owns no weights. They belong to the PEFT model, so nothing is saved or trained twice.
     """
 
     def __init__(self, hats: Hats, name: str) -> None:
@@ -285,15 +285,3 @@ def load_reward_model(directory: Path, base: Path) -> ScalarHeadModel:
     scalar.add_module("base", model)
     scalar.load_head(directory)
     return scalar
-
-
-def save_merged(model: PeftModel, directory: Path) -> None:
-    """The policy as one plain model, its adapter folded in, and the adapter alone beside it.
-
-    Raises:
-        StageFailedError: the plain model would not be the policy that was trained.
-    """
-    adapter = next(iter(model.peft_config))
-    write_adapter(model, adapter, directory / "adapter")
-    merged: Any = merge(model, adapter)
-    merged.save_pretrained(directory)

@@ -1,6 +1,6 @@
-"""What a model needs to be trained and saved: proved, or made so, where it is loaded.
+"""What a model needs to be trained and saved: checked, or mended, when it is loaded.
 
-Whatever a save, a batch or an optimizer step would refuse hours later is found here.
+A save, a batch or an optimizer step would refuse the same faults hours later.
 """
 
 import copy

@@ -17,11 +17,13 @@ class Responses:
     ids  (B, R): right-padded, the end token included where the policy said one.
     mask (B, R): True on real tokens, the end token included.
     ended (B,): whether the response ends in such a token; False = cut at the length limit.
+    sampled (B,): tokens that were sampled to find the response; None = its own alone.
     """
 
     ids: Tensor
     mask: Tensor
     ended: Tensor
+    sampled: Tensor | None = None
 
     def to_lists(self) -> list[list[int]]:
         """Real token ids of every response."""
@@ -43,9 +45,8 @@ def generate(
     """Sample one response per prompt; pure sampling, no top-k and no nucleus, because the
     log-probabilities that everything else computes are those of the whole distribution.
 
-    A loop of our own instead of ``model.generate``: a finished response leaves the batch at once,
-    cache and all, and costs nothing from then on; and nothing is done between two tokens that
-    sampling does not need.
+    This loop replaces ``model.generate`` because it is faster: a finished response leaves the batch
+    and the cache at once, and between two tokens only the sampling is computed.
 
     Args:
         prompt_ids: (B, P), left-padded.
@@ -57,7 +58,7 @@ def generate(
     policy.eval()
     device = prompt_ids.device
     said = torch.full((len(prompt_ids), max_new_tokens), pad_id, device=device)
-    speaking = torch.arange(len(prompt_ids), device=device)  # rows that have not said an end
+    speaking = torch.arange(len(prompt_ids), device=device)  # rows that go on
     steps = steps_of(policy, prompt_ids, prompt_mask)
     for step in range(max_new_tokens):
         token = _next_token(steps.logits(), temperature)
@@ -76,8 +77,8 @@ def _next_token(logits: Tensor, temperature: float | None) -> Tensor:
     """(B, V) -> (B,)."""
     if temperature is None:
         return logits.argmax(-1)
-    # by inverting the distribution function: one random number a row, where multinomial draws one
-    # a word of the vocabulary. In float64, so that the smallest probabilities survive the sum.
+    # inverse transform sampling: one random number a row, where torch.multinomial draws one for
+    # every token of the vocabulary. float64 keeps the smallest probabilities in the sum.
     scaled = logits.float() / temperature if temperature != 1.0 else logits.float()
     cumulative = torch.softmax(scaled, dim=-1).double().cumsum(-1)
     drawn = torch.rand(len(logits), 1, dtype=torch.float64, device=logits.device)
@@ -86,7 +87,8 @@ def _next_token(logits: Tensor, temperature: float | None) -> Tensor:
 
 
 def mask_after_end(ids: Tensor, end_ids: int | Collection[int]) -> Responses:
-    """Real tokens run up to and including the first end: counted, not told from padding by id."""
+    """Real tokens run up to and including the first end. The end is found by its position, because
+    padding and end token may share an id."""
     is_end = _is_end(ids, end_ids)
     before = is_end.long().cumsum(-1) - is_end.long()  # ends strictly before each position
     mask = before == 0

@@ -1,5 +1,5 @@
-"""A backbone with one number on top: reward model (one score a sequence) and value model (one
-value a token) are the same module, read differently."""
+"""A backbone with one number on top. A reward model is read at one position of a sequence, a value
+model at every position; both are the same module."""
 
 import copy
 import json
@@ -55,10 +55,12 @@ class ScalarHeadModel(nn.Module):
         self.head = nn.Linear(width, 1, bias=False, dtype=backbone.dtype, device=backbone.device)
         nn.init.normal_(self.head.weight, std=(width + 1) ** -0.5 if init_std is None else init_std)
         self.register_buffer("bias", torch.zeros((), dtype=torch.float32))
-        # encoders without generation have no cache to switch off, and refuse the word
+        # encoders that cannot generate have no cache, and refuse the argument
         self._options = {"use_cache": False} if hasattr(self.config, "use_cache") else {}
         if getattr(backbone, "pooler", None) is not None:
-            backbone.pooler.requires_grad_(False)  # BERT's own reading of its first token: unused
+            backbone.pooler.requires_grad_(
+                False
+            )  # BERT's pooler is not used: we read the hidden states
 
     def token_values(self, input_ids: Tensor, mask: Tensor | None = None) -> Tensor:
         """A number at every position, float32: (B, T) ids and mask -> (B, T).
@@ -77,7 +79,8 @@ class ScalarHeadModel(nn.Module):
         told = {} if mask is None else {"attention_mask": mask.long()}
         hidden = self.backbone(input_ids=input_ids, **told, **self._options).last_hidden_state
         # a frozen trunk may be in half precision, the head that trains is not
-        return self.head(hidden.to(self.head.weight.dtype)).squeeze(-1).float() - self.bias
+        scores: Tensor = self.head(hidden.to(self.head.weight.dtype)).squeeze(-1).float()
+        return scores - self.bias
 
     def scores(self, input_ids: Tensor, mask: Tensor) -> Tensor:
         """One score a sequence: (B, T) ids and mask -> (B,).
@@ -86,7 +89,7 @@ class ScalarHeadModel(nn.Module):
             ValueError: a row has no real token.
         """
         values, last = self.token_values(input_ids, mask), last_true(mask)
-        if self.pooling == "mean":  # the head is linear: the mean of values reads the mean state
+        if self.pooling == "mean":  # the head is linear: mean of values = value of the mean
             return torch.where(mask, values, 0.0).sum(1) / mask.sum(1)
         index = last if self.pooling == "last" else mask.long().argmax(1)
         return values.gather(1, index.unsqueeze(1)).squeeze(1)
@@ -221,7 +224,7 @@ class ClassifierHeadModel(ScalarHeadModel):
         return self._modules["score" if "score" in self._modules else "head"]
 
     def _require_own_score(self, model: Any) -> None:
-        """An adapter may act outside the layers (learnt prompts): asked by trying."""
+        """Score a few texts both ways: an adapter may act outside the layers (learnt prompts)."""
         pad, words = self.config.pad_token_id, self.backbone.get_input_embeddings().weight.shape[0]
         texts = [(7 * i + 1) % words for i in range(64)]
         texts = [i for i in texts if i != pad][:48]

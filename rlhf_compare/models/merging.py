@@ -3,6 +3,7 @@
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -11,7 +12,7 @@ from torch import nn
 
 from rlhf_compare.errors import StageFailedError
 from rlhf_compare.models.adapter_trial import same_logits, short_logits, undisturbed
-from rlhf_compare.models.policy import causal_lm
+from rlhf_compare.models.wrapping import causal_lm
 
 
 def write_adapter(model: PeftModel, name: str, directory: Path) -> None:
@@ -76,3 +77,28 @@ def untie(model: PeftModel) -> None:
         lm = causal_lm(model)
         for config in (lm.config, lm.config.get_text_config()):
             config.tie_word_embeddings = False
+
+
+def save_merged(model: PeftModel, directory: Path) -> None:
+    """The policy as one plain model, its adapter folded in, and the adapter alone beside it.
+
+    Raises:
+        StageFailedError: the plain model would not be the policy that was trained.
+    """
+    adapter = next(iter(model.peft_config))
+    write_adapter(model, adapter, directory / "adapter")
+    merged: Any = merge(model, adapter)
+    merged.save_pretrained(directory)
+
+
+def save_trained(model: Any, directory: Path, tokenizer: Any, adapted: bool) -> None:
+    """What a stage trained, as a plain model with its tokenizer.
+
+    Args:
+        adapted: the model is a PEFT model whose adapter was trained.
+    """
+    if adapted:
+        save_merged(model, directory)
+    else:
+        model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)

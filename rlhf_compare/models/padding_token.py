@@ -1,4 +1,4 @@
-"""A padding token that is not the EOS, for those who find a text's last token by it."""
+"""A padding token that is not the EOS, for models that find the last token of a text by its id."""
 
 import copy
 from typing import Any

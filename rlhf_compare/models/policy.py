@@ -142,8 +142,8 @@ def has_plain_head(model: Any) -> bool:
     """Whether logits are the head of the hidden states and nothing more.
 
     Some architectures scale or cap them afterwards; then the head cannot be applied to chosen
-    positions alone. Asked of the model by trying, which no list of architectures can replace; and
-    loudly, for a cap does nothing to logits near 0.
+    positions alone. This is tested with a forward pass, because no list of architectures is
+    complete. The logits are multiplied by 1000, because a cap hardly changes logits near 0.
     """
     lm = causal_lm(model)
     seen: dict[str, Tensor] = {}
@@ -165,7 +165,7 @@ def has_plain_head(model: Any) -> bool:
     finally:
         for hook in hooks:
             hook.remove()
-    if "states" not in seen:  # OPT's goes around its base model to the decoder inside
+    if "states" not in seen:  # OPT calls the decoder inside its base model, so the hook never ran
         seen["states"] = hidden_states(model, ids)
     said = seen["said"].to(logits.dtype)  # mixed precision casts what the model returns
     return torch.equal(seen["read"], seen["states"]) and torch.allclose(said, logits)
@@ -198,7 +198,7 @@ def response_logits(
             use_cache=False,
             **attention_inputs(mask),
         ).logits[:, :-1]
-    else:  # padding last, which no causal model ever sees
+    else:  # with the padding last, no real token of a causal model can see it
         ids, _ = to_the_left(input_ids, mask)
         every: Tensor = model(input_ids=ids, use_cache=False).logits
         prompt = mask[:, : mask.shape[1] - response_length].sum(1, keepdim=True)

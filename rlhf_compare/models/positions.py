@@ -13,8 +13,8 @@ def position_limit(model: Any) -> int | None:
     """Tokens that a text may have for ``model``; None = it knows no limit.
 
     RoBERTa, XLM-R, CamemBERT, MPNet, Longformer and others count positions from ``padding_idx + 1``
-    on, so that of 514 positions 512 are of use. That is seen at the table of positions itself: one
-    with a row for padding. Models without a table (rotary, ALiBi) do not fail beyond the length of
+    on, so that of 514 positions 512 are of use. The table of positions shows it: it has a
+    row for padding. Models without a table (rotary, ALiBi) do not fail beyond the length of
     their configuration, but they were not trained for more: that length is their limit too.
 
     Args:
@@ -31,7 +31,7 @@ def position_limit_of_config(config: Any) -> int | None:
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             model = AutoModel.from_config(config)
-    except Exception:  # no backbone of its own kind: what the configuration says is all there is
+    except Exception:  # AutoModel knows no such backbone: the configuration must do
         return _declared(config)
     return _limit(config, model)
 

@@ -1,4 +1,4 @@
-"""Whatever scores a response, as one function of token ids."""
+"""Every kind of reward model as one function of token ids."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -60,7 +60,8 @@ def as_scalar_head(model: Any, role: str = "reward_model") -> ScalarHeadModel | 
 class TextRewardModel:
     """A reward model with a tokenizer of its own, asked for texts as any function is.
 
-    The end token closes every text, also one that was cut off: the text does not tell.
+    The end token is put behind every text, also behind one that was cut off: a text does not show
+    whether it was cut.
     """
 
     def __init__(self, model: ScalarHeadModel, tokenizer: Any, batch_size: int = 32) -> None:

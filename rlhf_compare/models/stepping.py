@@ -19,7 +19,7 @@ _masks: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
 
 class CachedSteps:
-    """Reads every token once and keeps what the model remembers of it.
+    """Reads every token once and keeps the model's cache of it.
 
     Args:
         prompt_ids, prompt_mask: (B, P), left-padded.
@@ -56,8 +56,8 @@ class CachedSteps:
 
 
 class WholeSteps:
-    """Reads the whole row for every token, its padding last: slow, and right for any causal model,
-    whatever it remembers and however."""
+    """Reads the whole row again for every token, with its padding last. That is slow, but right for
+    every causal model, whatever kind of cache it has."""
 
     def __init__(self, policy: Any, prompt_ids: Tensor, prompt_mask: Tensor) -> None:
         self.policy = policy
@@ -87,9 +87,9 @@ def steps_of(policy: Any, prompt_ids: Tensor, prompt_mask: Tensor) -> Steps:
 
 
 def reads_left_padding(model: Any) -> bool:
-    """Whether a mask and positions of its caller's are all that ``model`` needs to read a row that
-    is padded on its left. Plain attention does; recurrent states may run through the padding, so a
-    model that has any is asked once, by trying."""
+    """Whether ``model`` reads a row with padding on its left rightly, given a mask and positions.
+    Plain attention does. A recurrent state may run through the padding, so a model that has one is
+    tested once, with a forward pass."""
     lm = causal_lm(model)
     if lm not in _masks:
         _masks[lm] = _is_plain(model) or _reads_left(model)
@@ -106,7 +106,7 @@ def _reads_left(model: Any) -> bool:
     try:
         padded = model(input_ids=ids, use_cache=False, **attention_inputs(mask)).logits[1, -3:]
         alone = model(input_ids=ids[1:, -3:], use_cache=False).logits[0]
-    except Exception:  # it knows no mask, or no positions
+    except Exception:  # the model takes no mask, or no positions
         return False
     finally:
         model.train(was_training)

@@ -1,4 +1,4 @@
-"""A model out of what is wrapped around it."""
+"""The transformers model inside its wrappers."""
 
 from typing import Any
 

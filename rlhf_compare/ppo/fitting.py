@@ -10,7 +10,8 @@ from rlhf_compare.errors import RecipeError
 from rlhf_compare.models.adapters import AdapterBackbone
 from rlhf_compare.models.fit import fit_generation_config, position_limit, state_ends
 from rlhf_compare.models.heads import ScalarHeadModel
-from rlhf_compare.models.policy import causal_lm, load_policy
+from rlhf_compare.models.policy import load_policy
+from rlhf_compare.models.wrapping import causal_lm
 from rlhf_compare.ppo.config import PPOConfig
 
 

@@ -92,22 +92,23 @@ class IterationTrainer(StageTrainer, Trainer):
         real = ids != self.processing_class.pad_token_id if mask is None else torch.as_tensor(mask)
         return [row[keep].tolist() for row, keep in zip(ids, real.bool(), strict=True)]
 
-    def get_train_dataloader(self) -> DataLoader:
+    def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches of prompts, one whole rollout each."""
-        return self._get_dataloader(
+        batches: DataLoader[Any] = self._get_dataloader(
             dataset=self.train_dataset,
             description="Training",
             batch_size=self.ppo.episodes_per_process,
             sampler_fn=self._get_train_sampler,
             is_training=True,
         )
+        return batches
 
     def _set_signature_columns_if_needed(self) -> None:
         self._signature_columns = ["input_ids"]
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """As the Trainer's, the value model's parameters at their own learning rate."""
-        optimizer = super().create_optimizer(model)
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
         rate = self.ppo.value_learning_rate
         if rate is not None:
             critic = {id(p) for p in self._critic_parameters()}

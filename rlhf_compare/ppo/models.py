@@ -14,11 +14,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from rlhf_compare.models.adapters import Hats
 from rlhf_compare.models.heads import ScalarHeadModel
-from rlhf_compare.models.policy import (
-    causal_lm,
-    has_plain_head,
-    hidden_states,
-)
+from rlhf_compare.models.policy import has_plain_head, hidden_states
+from rlhf_compare.models.wrapping import causal_lm
 
 
 class PolicyAndValue(nn.Module):

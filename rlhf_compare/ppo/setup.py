@@ -14,7 +14,7 @@ from torch import nn
 from rlhf_compare.models.adapter_trial import same_logits, short_logits, undisturbed
 from rlhf_compare.models.adapters import POLICY, VALUE, AdapterBackbone, Hats, adapter_parameters
 from rlhf_compare.models.heads import ScalarHeadModel
-from rlhf_compare.models.policy import causal_lm
+from rlhf_compare.models.wrapping import causal_lm
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.prompts import encode_prompts
 

@@ -1,21 +1,23 @@
 """The PPO stage of a recipe: SFT model and reward model in, policy out."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
-from peft import LoraConfig
 from transformers import set_seed
 
-from rlhf_compare.models.adapters import REWARD, Hats, load_reward_adapter, save_merged
+from rlhf_compare.data.views import prompt_view
+from rlhf_compare.models.adapters import REWARD, Hats, load_reward_adapter
+from rlhf_compare.models.merging import save_trained
 from rlhf_compare.models.policy import load_policy
 from rlhf_compare.models.scoring import load_reward
 from rlhf_compare.models.tokenizer import load_tokenizer
-from rlhf_compare.ppo.config import PPOConfig
+from rlhf_compare.ppo.config import PPOConfig, PPOSection
+from rlhf_compare.ppo.setup import require_one_rollout
 from rlhf_compare.ppo.trainer import PPOTrainer
+from rlhf_compare.ppo.trial import try_step
 from rlhf_compare.runs.arguments import NEVER, StageSection, build_arguments, refused_as
-from rlhf_compare.runs.stage import Probe, StageContext
+from rlhf_compare.runs.method import Method, MethodInputs
+from rlhf_compare.runs.stage import StageContext
 
 
 def ppo_arguments(
@@ -31,63 +33,67 @@ def ppo_arguments(
     return build_arguments(PPOConfig, section, name, output_dir, seed, **ours)
 
 
-def train_ppo(
-    context: StageContext,
-    section: StageSection,
-    sft_model: Path,
-    reward_model: Path,
-    prompts: Dataset,
-    held_out: Dataset | None = None,
-    probe: Probe | None = None,
-    evaluations: int = 0,
-    lora: LoraConfig | None = None,
-) -> None:
+def train_ppo(context: StageContext, section: StageSection, inputs: MethodInputs) -> None:
     """Train the PPO policy from the SFT model and leave it in the stage's directory.
 
-    Args:
-        prompts, held_out: column ``prompt_ids``; the second are what evaluations in between sample
-            responses to.
-        probe: see :class:`StageTrainer`.
-        evaluations: in the whole run; 0 = none.
+    Evaluations in between sample responses to the probe's prompts.
     """
-    args = ppo_arguments(section, str(context.directory.path), context.seed, evaluations)
+    args = ppo_arguments(
+        section, str(context.directory.path), context.seed, inputs.evaluations, context.name
+    )
+    with context.meter.phase("data"):
+        prompts, asked = (
+            part.select_columns(["prompt_ids"]).rename_column("prompt_ids", "input_ids")
+            for part in (prompt_view(inputs.rows, "prompts"), inputs.probe_prompts)
+        )
     with context.meter.phase("load"):
         set_seed(context.seed)
-        tokenizer = load_tokenizer(sft_model)
-        policy: Any = load_policy(sft_model)
-        reference = None
-        reward: Any = None
-        if lora is None:
-            reference = load_policy(sft_model)
-        else:  # one base in memory: policy, critic, reward model and reference
-            hats = refused_as("model.lora", Hats.on)(policy, lora)
-            policy = hats.model
-            if (reward_model / REWARD).is_dir():
-                reward = load_reward_adapter(hats, reward_model)
-        if reward is None:
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-            reward = load_reward(reward_model, sft_model, device)
+        tokenizer = load_tokenizer(inputs.sft_model)
+        policy, reference, reward = _models(inputs)
     with context.meter.phase("data"):
-        train, asked = (
-            part and part.rename_column("prompt_ids", "input_ids") for part in (prompts, held_out)
-        )
-        trainer = refused_as("ppo", PPOTrainer)(
+        trainer = refused_as(context.name, PPOTrainer)(
             args=args,
             processing_class=tokenizer,
             model=policy,
             ref_model=reference,
             reward_model=reward,
-            train_dataset=train,
-            eval_dataset=asked,
+            train_dataset=prompts,
+            eval_dataset=asked if len(asked) else None,
             meter=context.meter,
             checkpoints=context.checkpoints,
-            probe=probe,
-            callbacks=context.callbacks("objective/scores", evaluations),
+            probe=inputs.probe,
+            callbacks=context.callbacks("objective/scores", inputs.evaluations),
         )
     trainer.train()
     with context.meter.phase("save"):
-        if lora is None:
-            policy.save_pretrained(context.directory.model)
-        else:
-            save_merged(policy, context.directory.model)
-        tokenizer.save_pretrained(context.directory.model)
+        save_trained(policy, context.directory.model, tokenizer, adapted=inputs.lora is not None)
+
+
+def _models(inputs: MethodInputs) -> tuple[Any, Any, Any]:
+    """Policy, reference and reward model; with adapters one base in memory is all of them."""
+    policy: Any = load_policy(inputs.sft_model)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if inputs.lora is None:
+        reference = load_policy(inputs.sft_model)
+        return policy, reference, load_reward(inputs.reward, inputs.sft_model, device)
+    hats = refused_as("model.lora", Hats.on)(policy, inputs.lora)
+    if (inputs.reward / REWARD).is_dir():
+        return hats.model, None, load_reward_adapter(hats, inputs.reward)
+    return hats.model, None, load_reward(inputs.reward, inputs.sft_model, device)
+
+
+def _check_rows(args: PPOConfig, prompts: int) -> None:
+    require_one_rollout(prompts, args)
+
+
+METHOD = Method(
+    name="ppo",
+    section=PPOSection,
+    needs=("sft", "reward"),
+    feed="prompts",
+    arguments=ppo_arguments,
+    train=train_ppo,
+    try_step=try_step,
+    check_rows=_check_rows,
+    samples="response_length",
+)

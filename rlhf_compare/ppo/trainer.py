@@ -279,7 +279,9 @@ class PPOTrainer(SamplingTrainer):
     def _moving_reference(self) -> Any:
         return self.ref_model if self.ppo.reference_ema is not None else None
 
-    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+    def _save(
+        self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
+    ) -> None:
         directory = Path(output_dir or self.args.output_dir)
         state = {
             "kl_coef": self.kl_control.kl_coef,

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import typing
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -50,20 +51,22 @@ def _merge_faults(fields: dict[str, Any], adapted: Any, modules: list[str]) -> l
     return []
 
 
-def head_faults(recipe: Recipe) -> list[str]:
-    """Whether the adapters go on the language-model head, whose weights DPO reads without them."""
+def head_faults(recipe: Recipe, names: Sequence[str]) -> list[str]:
+    """Whether the adapters go on the language-model head, whose weights these methods' trainers
+    read without them."""
     config, policy = lora_config(recipe.model.lora), policy_config(recipe)
     if config is None or policy is None:
         return []
     model = on_meta(policy)
-    names = {id(module): name for name, module in model.named_modules()}
-    name = names.get(id(model.get_output_embeddings()), "the head")
+    modules = {id(module): name for name, module in model.named_modules()}
+    head = modules.get(id(model.get_output_embeddings()), "the head")
     adapted = _put_on(model, config).get_base_model()
     if not isinstance(adapted.get_output_embeddings(), BaseTunerLayer):
         return []
     return [
-        f"model.lora.target_modules: {name}: DPO reads the head's own weights, so an adapter on it "
-        "would never train; leave it out"
+        f"model.lora.target_modules: {head}: {name} reads the head's own weights, so an adapter on "
+        "it would never train; leave it out"
+        for name in names
     ]
 
 

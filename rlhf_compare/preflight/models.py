@@ -8,13 +8,12 @@ from typing import Any
 
 import torch
 from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from rlhf_compare.models.positions import position_limit_of_config
 from rlhf_compare.models.tokenizer import first_line
-from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.recipe import Recipe
 
 # keys of a config.json that say how it was written, not what the model is; and names that
@@ -198,10 +197,11 @@ def _lengths(recipe: Recipe) -> dict[str, int]:
         "data.max_prompt_length + evaluation.max_new_tokens": prompt
         + recipe.evaluation.max_new_tokens,
     }
-    for method in (m for m in recipe.methods if recipe.base(m) == "ppo"):
-        given = recipe.section(method).given()
-        response = given.get("response_length", PPOConfig.response_length)
-        lengths[f"data.max_prompt_length + {method}.response_length"] = prompt + response
+    for name in recipe.methods[1:]:
+        samples = recipe.method(name).samples
+        if samples is not None:
+            response = int(recipe.section(name).value(samples))
+            lengths[f"data.max_prompt_length + {name}.{samples}"] = prompt + response
     return lengths
 
 

@@ -1,17 +1,16 @@
 """What is known once the data are prepared, and still before SFT trains for hours."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.data.views import prompt_view
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.models.tokenizer import load_tokenizer
-from rlhf_compare.ppo.setup import require_one_rollout
-from rlhf_compare.ppo.stage import ppo_arguments
 from rlhf_compare.preflight.lora import head_faults, lora_faults
 from rlhf_compare.preflight.models import hub_faults, length_faults
 from rlhf_compare.recipe import Recipe
+from rlhf_compare.runs.method import Method
 
 _TOKENS = ("eos_token", "pad_token")
 
@@ -29,14 +28,16 @@ def check_rows(
     Raises:
         RecipeError: one line a fault.
     """
-    faults = _rollout_faults(recipe, data, methods, output_dir)
+    trained = [(name, recipe.method(name)) for name in methods if name != "sft"]
+    faults = _settings_faults(recipe, data, trained, output_dir)
     if recipe.model.hub_id is not None:
         faults += [*length_faults(recipe), *lora_faults(recipe)]
-    bases = {recipe.base(name) for name in methods}
-    if "dpo" in bases:
-        faults += head_faults(recipe)
+    readers = [name for name, method in trained if method.reads_head]
+    if readers:
+        faults += head_faults(recipe, readers)
     backbone = recipe.section("reward").given().get("backbone")
-    if "ppo" in bases and isinstance(backbone, str) and not Path(backbone).exists():
+    needed = any("reward" in method.needs for _, method in trained)
+    if needed and isinstance(backbone, str) and not Path(backbone).exists():
         faults += hub_faults("reward.backbone", backbone)
     faults += _token_faults(recipe, data, methods)
     if faults:
@@ -45,8 +46,7 @@ def check_rows(
 
 def _token_faults(recipe: Recipe, data: DataDirectory, methods: Sequence[str]) -> list[str]:
     """Tokens that a stage's trainer is told to use and the policy's tokenizer does not have."""
-    stages = ["sft", *(["reward"] if any(recipe.base(m) == "ppo" for m in methods) else [])]
-    stages += [name for name in methods if name != "sft"]
+    stages = dict.fromkeys(stage for name in methods for stage in recipe.path(name))
     given = [(s, field, recipe.section(s).given().get(field)) for s in stages for field in _TOKENS]
     named = [(stage, field, token) for stage, field, token in given if token is not None]
     if not named:
@@ -59,28 +59,21 @@ def _token_faults(recipe: Recipe, data: DataDirectory, methods: Sequence[str]) -
     ]
 
 
-def _rollout_faults(
-    recipe: Recipe, data: DataDirectory, methods: Collection[str], output_dir: str
+def _settings_faults(
+    recipe: Recipe, data: DataDirectory, methods: Sequence[tuple[str, Method]], output_dir: str
 ) -> list[str]:
-    wanted = [name for name in methods if recipe.base(name) == "ppo"]
-    if not wanted:
+    """What the methods' own checks of their settings against the number of prompts refuse."""
+    if not methods:
         return []
-    prompts = len(prompt_view(data.train(), "prompts"))
-    return [
-        fault
-        for name in wanted
-        if (fault := _fault_of(name, lambda n=name: _try_rollout(recipe, n, prompts, output_dir)))  # type: ignore[misc]
-    ]
-
-
-def _try_rollout(recipe: Recipe, name: str, prompts: int, output_dir: str) -> None:
-    args = ppo_arguments(recipe.section(name), output_dir, recipe.seed, name=name)
-    require_one_rollout(prompts, args)
-
-
-def _fault_of(name: str, check: Callable[[], None]) -> str | None:
-    try:
-        check()
-    except ValueError as error:
-        return f"{name}: {error}"
-    return None
+    rows, faults = data.train(), []
+    for name, method in methods:
+        if method.feed is None:
+            continue
+        fed = rows.filter(lambda feeds, kind=method.feed: kind in feeds, input_columns=["feeds"])
+        prompts = len(prompt_view(fed, method.feed)) if len(fed) else 0
+        section = recipe.section(name)
+        try:
+            method.check_rows(method.arguments(section, output_dir, recipe.seed, 0, name), prompts)
+        except ValueError as error:
+            faults.append(f"{name}: {error}")
+    return faults

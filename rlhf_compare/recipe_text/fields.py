@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from rlhf_compare.data.config import DataConfig, TaskConfig
 from rlhf_compare.evaluation.config import EvaluationConfig
+from rlhf_compare.methods import METHODS
 from rlhf_compare.models.config import ModelConfig
 from rlhf_compare.runs.arguments import OWNED
 from rlhf_compare.runs.config import TrackingConfig
@@ -25,30 +26,25 @@ _OURS: dict[str, type[BaseModel]] = {
     "evaluation": EvaluationConfig,
     "tracking": TrackingConfig,
 }
-# section -> the file and the class whose fields it takes
-_TRAINERS = {
-    "sft": ("trl", "trainer/sft_config.py", "SFTConfig"),
-    "reward": ("rlhf_compare", "reward/config.py", "RewardModelConfig"),
-    "ppo": ("rlhf_compare", "ppo/config.py", "PPOConfig"),
-    "dpo": ("rlhf_compare", "dpo/config.py", "DPOConfig"),
-}
+_STAGES = ("sft", "reward", *METHODS)  # each takes the fields of its trainer's config class
 _LIBRARY = (
     ("transformers", "training_args.py"),
     ("trl", "trainer/base_config.py"),
     ("trl", "trainer/sft_config.py"),
     ("trl", "trainer/reward_config.py"),
     ("trl", "trainer/dpo_config.py"),
+    ("trl", "trainer/grpo_config.py"),
 )
 _NO_SETTINGS = ("UnreadFields",)  # PPOConfig takes them for scripts; no recipe may set them
 SECTIONS = (
     *("name", "seed", "data", "task", "model"),
-    *("sft", "reward", "ppo", "dpo", "evaluation", "tracking", "variants"),
+    *(*_STAGES, "evaluation", "tracking", "variants"),
 )
 
 
 def owned_hint(section: str, field: str) -> str | None:
     """Why a recipe may not set a field that the trainer has; None if the field is not ours."""
-    return OWNED.get(field) if section in _TRAINERS else None
+    return OWNED.get(field) if section in _STAGES else None
 
 
 @cache
@@ -56,24 +52,38 @@ def known_fields(section: str) -> frozenset[str] | None:
     """The names that a section takes; None = not known here."""
     if section in _OURS:
         return frozenset(_OURS[section].model_fields)
-    if section not in _TRAINERS:
+    if section not in _STAGES:
         return None
-    package, file, name = _TRAINERS[section]
     try:
-        own = _classes(package, file)
-        fields = _fields_of(own[name], own)
+        own, name = _config_class(section)
+        fields = _fields_of(own[name] if name in own else _library()[name], own)
     except (OSError, SyntaxError, KeyError):
         return None
     return frozenset(fields) - frozenset(OWNED)
 
 
+def _config_class(section: str) -> tuple[dict[str, ast.ClassDef], str]:
+    """The classes of a stage's ``config`` module, and the name of the one that the section takes:
+    the first argument of ``section_of``."""
+    tree = _parsed("rlhf_compare", f"{section}/config.py")
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    made = [call for call in calls if ast.unparse(call.func) == "section_of"]
+    if not made:
+        raise KeyError(section)
+    return _classes("rlhf_compare", f"{section}/config.py"), ast.unparse(made[0].args[0])
+
+
 @cache
-def _classes(package: str, file: str) -> dict[str, ast.ClassDef]:
+def _parsed(package: str, file: str) -> ast.Module:
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         raise OSError(f"no package {package}")
-    source = (Path(spec.origin).parent / file).read_text(encoding="utf-8")
-    return {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
+    return ast.parse((Path(spec.origin).parent / file).read_text(encoding="utf-8"))
+
+
+def _classes(package: str, file: str) -> dict[str, ast.ClassDef]:
+    body = _parsed(package, file).body
+    return {node.name: node for node in body if isinstance(node, ast.ClassDef)}
 
 
 @cache

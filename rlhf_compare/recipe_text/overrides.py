@@ -18,7 +18,7 @@ class Override:
     """One override.
 
     text   as it was given
-    field  its path: ("dpo", "beta")
+    field  its path: ("sft", "learning_rate")
     value  as YAML reads it
     """
 

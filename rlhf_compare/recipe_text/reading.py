@@ -10,6 +10,7 @@ from yaml.constructor import ConstructorError
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.recipe_text.fields import SECTIONS, known_fields, owned_hint
 from rlhf_compare.recipe_text.overrides import Override, apply, parse
+from rlhf_compare.recipe_text.shipped import recipe_files, recipe_path
 from rlhf_compare.recipe_text.suggestions import did_you_mean
 
 
@@ -26,16 +27,22 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """The sections of a recipe file; one with nothing in it is left out.
+    """The sections of a recipe; one with nothing in it is left out.
+
+    Args:
+        path: a file, or the name of a recipe that comes with the package.
 
     Raises:
         RecipeError: not there, not text, not YAML, or no sections.
     """
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+        text = recipe_path(path).read_text(encoding="utf-8")
+        values = yaml.load(text, Loader=_StrictLoader)
     except OSError as error:
-        known = ", ".join(sorted(str(p) for p in Path("recipes").glob("*.yaml")))
-        raise RecipeError(f"recipe {path}: {error.strerror}; recipes here: {known}") from error
+        here = sorted(str(p) for p in (*Path().glob("*.yaml"), *Path("recipes").glob("*.yaml")))
+        known = f"here: {', '.join(here)}; " if here else ""
+        known += f"by name: {', '.join(recipe_files())}"
+        raise RecipeError(f"recipe {path}: {error.strerror}; recipes {known}") from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"recipe {path}: not UTF-8 text") from error
     except yaml.YAMLError as error:

@@ -49,7 +49,6 @@ _SECTIONS = {
     "logging": "tracking",
     "rm": "reward",
     "reward_model": "reward",
-    "rlhf": "ppo",
     "eval": "evaluation",
     "dataset": "data",
     "lr": "sft.learning_rate",

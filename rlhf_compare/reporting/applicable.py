@@ -11,11 +11,18 @@ def applies(results: dict[str, Any], name: str, metric: Metric) -> bool:
     """Whether a method could have a number in this metric's row."""
     if metric.behaviour and not has_prefix_task(results):
         return False
-    if name in metric.not_of:
+    if name in metric.not_of or metric.logits is (not _has_logits(results, name)):
         return False
-    # a method that learns from its own samples has no batches of pairs
+    # who learns from its own samples has no batches of pairs, and who trains no model has none
     samples = value_of(results["methods"][name], "cost.tokens.generated")
-    return not (metric.of_pairs and samples)
+    return not (metric.of_pairs and (samples or not _has_logits(results, name)))
+
+
+def _has_logits(results: dict[str, Any], name: str) -> bool:
+    """A policy that is no single model has a bound of its drift where others have the drift."""
+    method = results["methods"][name]
+    exact, bound = (value_of(method, f"kl_to_reference.{leaf}") for leaf in ("exact", "bound"))
+    return exact is not None or bound is None
 
 
 def cell(results: dict[str, Any], name: str, metric: Metric) -> Cell:
@@ -24,14 +31,19 @@ def cell(results: dict[str, Any], name: str, metric: Metric) -> Cell:
     return found if found.measured or applies(results, name, metric) else Cell(DOES_NOT_APPLY)
 
 
+def has_number(results: dict[str, Any], metric: Metric) -> bool:
+    """Whether any method has a number in this metric's row."""
+    return any(cell(results, name, metric).measured for name in results["methods"])
+
+
 def left_out(results: dict[str, Any]) -> tuple[list[Metric], list[Metric]]:
     """The metrics without any number: those that were not measured, those that do not apply."""
     unmeasured: list[Metric] = []
     idle: list[Metric] = []
     for metric in METRICS:
-        cells = [cell(results, name, metric) for name in results["methods"]]
-        if not any(one.measured for one in cells):
-            idle_for_all = all(one.mean == DOES_NOT_APPLY for one in cells)
+        stands_in = metric.logits is False  # where it has nothing to stand in for, none is missing
+        if not stands_in and not has_number(results, metric):
+            idle_for_all = not any(applies(results, name, metric) for name in results["methods"])
             (idle if idle_for_all else unmeasured).append(metric)
     return unmeasured, idle
 

@@ -6,7 +6,6 @@ from rlhf_compare.reporting.applicable import left_out
 from rlhf_compare.reporting.comparisons import SFT, contenders, difference
 from rlhf_compare.reporting.doctor import overruled
 from rlhf_compare.reporting.numbers import display_name, mean_of, value_of
-from rlhf_compare.reporting.recipe_facts import base_method, settings_of
 from rlhf_compare.reporting.tables import unaccounted
 from rlhf_compare.reporting.verdict import ADOPTION, DRIFT, base_rate
 from rlhf_compare.theory import binary_kl
@@ -19,7 +18,8 @@ def caveats(results: dict[str, Any]) -> list[str]:
         *_failures(results),
         *_timing(results),
         *_provenance(results),
-        *_losses(results),
+        *_code(results),
+        *_settings(results),
         *_failed_reward_model(results),
         *_over_optimised(results),
         *_efficiency_above_one(results),
@@ -59,6 +59,13 @@ def _timing(results: dict[str, Any]) -> list[str]:
         if wall
         else "Device seconds have no interval: they are what these runs took."
     ]
+    lost = results["provenance"].get("lost_to_interruptions", {})
+    if lost:
+        listed = ", ".join(f"{label} {seconds:,.0f} s" for label, seconds in lost.items())
+        notes.append(
+            f"Work of {sum(lost.values()):,.0f} s was lost when processes were killed ({listed}): "
+            "it was done again, and the costs hold it once."
+        )
     for name, method in results["methods"].items():
         spent = method["cost"]["device_seconds"]
         if spent is None or not spent["stages"]:
@@ -74,8 +81,12 @@ def _timing(results: dict[str, Any]) -> list[str]:
 
 def _provenance(results: dict[str, Any]) -> list[str]:
     facts, notes = results["provenance"], []
-    if facts["commit"] is None:
+    if facts["commit"] is None and not facts.get("stages"):
         notes.append("The commit was not recorded, so the code cannot be told from these results.")
+    elif facts["commit"] is None:
+        notes.append(
+            "The commit was not recorded: the digests in results.json alone tell the code."
+        )
     elif facts["dirty"]:
         notes.append("The tree had changed since its commit, which alone may not repeat this.")
     missing = unaccounted(facts["ledger"])
@@ -84,24 +95,80 @@ def _provenance(results: dict[str, Any]) -> list[str]:
     return notes
 
 
-def _losses(results: dict[str, Any]) -> list[str]:
-    """TRL's DPOTrainer has many losses: a column called DPO may have been trained with another."""
-    notes = []
-    for name in contenders(results):
-        settings = settings_of(results, name)
-        losses, weights = settings.get("loss_type"), settings.get("loss_weights")
-        losses = [losses] if isinstance(losses, str) else losses
-        if base_method(results, name) != "dpo" or not isinstance(losses, list):
-            continue
-        if losses in ([], ["sigmoid"]):
-            continue
-        if isinstance(weights, list) and len(weights) == len(losses):
-            losses = [f"{loss} (weight {w})" for loss, w in zip(losses, weights, strict=True)]
+def _code(results: dict[str, Any]) -> list[str]:
+    """Stages that were made by different code, or by other code than the present."""
+    stages, notes = results["provenance"].get("stages", {}), []
+    differing = _differing(stages, "code")
+    if differing:
         notes.append(
-            f"{display_name(name)} was trained with the loss {' + '.join(map(str, losses))}, not "
-            "with DPO's own (sigmoid) alone: read its column as that loss."
+            f"The stages were not all made by the same code ({', '.join(differing)} differ): "
+            f"{_by_maker(stages, 'code', differing)}. A difference between methods may come from "
+            "the code; --fresh makes every stage anew."
         )
+    packages = _differing(stages, "versions")
+    if packages:
+        notes.append(
+            f"The stages were not all made with the same libraries ({', '.join(packages)} "
+            f"differ): {_by_maker(stages, 'versions', packages)}."
+        )
+    unknown = [label for label, stage in stages.items() if stage["code"] is None]
+    other = [
+        label
+        for label, stage in stages.items()
+        if stage["made_by_other_code"] and label not in unknown
+    ]
+    if other:
+        notes.append(
+            f"Made by other code than that which wrote these results: {', '.join(other)}. This "
+            "code may give other numbers; --fresh runs these stages again."
+        )
+    if unknown:
+        notes.append(f"What code made these stages was not recorded: {', '.join(unknown)}.")
     return notes
+
+
+def _makers(stages: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Every process that had part in a stage, with the stage's label."""
+    return [
+        (label, maker)
+        for label, stage in stages.items()
+        for maker in (stage, *stage["continued_by"])
+    ]
+
+
+def _differing(stages: dict[str, Any], kind: str) -> list[str]:
+    """Parts of the code, or libraries, of which the stages ran on more than one state."""
+    states: dict[str, set[str]] = {}
+    for _, maker in _makers(stages):
+        for name, state in (maker[kind] or {}).items():
+            states.setdefault(name, set()).add(state)
+    return sorted(name for name, found in states.items() if len(found) > 1)
+
+
+def _by_maker(stages: dict[str, Any], kind: str, names: list[str]) -> str:
+    """``sft, dpo-0 by commit abc1234; ppo-0 by commit def5678 with changes``."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for label, maker in _makers(stages):
+        states = maker[kind] or {}
+        if not states.keys() & set(names):
+            continue
+        if kind == "versions":
+            words = "with " + ", ".join(f"{name} {states.get(name)}" for name in names)
+        else:
+            commit = f"commit {maker['commit'][:7]}" if maker["commit"] else "no commit"
+            words = f"by {commit}{' with changes' if maker['dirty'] else ''}"
+        state = (words, *(states.get(name, "") for name in names))
+        groups.setdefault(state, []).append(label)
+    return "; ".join(f"{', '.join(labels)} {state[0]}" for state, labels in groups.items())
+
+
+def _settings(results: dict[str, Any]) -> list[str]:
+    """What each method says of its own settings."""
+    return [
+        f"{display_name(name)} {sentence}"
+        for name in contenders(results)
+        for sentence in results["methods"][name].get("caveats", ())
+    ]
 
 
 def _failed_reward_model(results: dict[str, Any]) -> list[str]:

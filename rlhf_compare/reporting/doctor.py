@@ -4,7 +4,7 @@ from typing import Any
 
 from rlhf_compare.reporting.comparisons import contenders
 from rlhf_compare.reporting.numbers import display_name, value_of
-from rlhf_compare.reporting.recipe_facts import base_method, section
+from rlhf_compare.reporting.recipe_facts import section
 
 
 def failed_checks(results: dict[str, Any]) -> dict[str, list[int]]:
@@ -18,12 +18,11 @@ def failed_checks(results: dict[str, Any]) -> dict[str, list[int]]:
 
 
 def trained_against_reward(results: dict[str, Any]) -> list[str]:
-    """The methods whose path holds a reward model: PPO, its variants, and others like it."""
+    """The methods whose path holds a reward model."""
     return [
         name
         for name in contenders(results)
-        if base_method(results, name) == "ppo"
-        or "reward" in (value_of(results["methods"][name], "cost.device_seconds.stages") or {})
+        if "reward" in (value_of(results["methods"][name], "cost.device_seconds.stages") or {})
     ]
 
 

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from rlhf_compare.reporting.comparisons import SFT, contenders
 from rlhf_compare.reporting.numbers import display_name, mean_of, value_of
 from rlhf_compare.reporting.verdict import ADOPTION
 from rlhf_compare.theory import binary_kl
@@ -31,8 +32,11 @@ PHASE_COLOURS = {
     "save": "#56B4E9",
 }
 # colour and marker: a printed page in grey still tells the methods apart
-_KNOWN = {"sft": (BLACK, "s"), "ppo": ("#D55E00", "o"), "dpo": ("#0072B2", "^")}
-_SPARE = (("#009E73", "D"), ("#CC79A7", "v"), ("#E69F00", "P"), ("#56B4E9", "X"))
+_OF_SFT = (BLACK, "s")
+_LOOKS = (
+    *(("#D55E00", "o"), ("#0072B2", "^"), ("#009E73", "D")),
+    *(("#CC79A7", "v"), ("#E69F00", "P"), ("#56B4E9", "X")),
+)
 
 
 def canvas(height: float = 4.2) -> tuple[Figure, Axes]:
@@ -61,9 +65,10 @@ def _plain(axes: Axes) -> None:
 
 
 def look(results: dict[str, Any], name: str) -> tuple[str, str]:
-    """Colour and marker of a method: fixed for the known ones, by position for the others."""
-    others = [other for other in results["methods"] if other not in _KNOWN]
-    return _KNOWN[name] if name in _KNOWN else _SPARE[others.index(name) % len(_SPARE)]
+    """Colour and marker of a method, by its position among those that are compared."""
+    if name == SFT:
+        return _OF_SFT
+    return _LOOKS[contenders(results).index(name) % len(_LOOKS)]
 
 
 def measured(results: dict[str, Any], names: Sequence[str], *paths: str) -> list[str]:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from rlhf_compare.metrics import Metric, Style
+from rlhf_compare.metrics import BY_PATH, Metric, Style
 
 NOT_MEASURED = "not measured"
 NO_DIFFERENCE = "no difference shown"
 DOES_NOT_APPLY = "does not apply"
+_SHORT_WORDS = ("best",)  # no acronyms, though short
 
 
 @dataclass(frozen=True)
@@ -26,18 +27,20 @@ class Cell:
 
 
 def display_name(method: str) -> str:
-    """`ppo` is printed PPO, `dpo_chapter` DPO chapter."""
+    """`ppo` is printed PPO, `dpo_chapter` DPO chapter, `best_of_n` best of n."""
     first, *rest = method.split("_")
-    return " ".join([first.upper() if len(first) <= 4 else first, *rest])
+    acronym = len(first) <= 4 and first not in _SHORT_WORDS
+    return " ".join([first.upper() if acronym else first, *rest])
 
 
 def value_of(method: dict[str, Any], path: str) -> Any:
-    """The value at a dotted path, or None as soon as the path meets a null."""
+    """The value at a dotted path, or None as soon as the path meets a null; None for a metric that
+    the results are too old to have."""
     value: Any = method
     for key in path.split("."):
         if value is None:
             return None
-        value = value[key]
+        value = value.get(key) if path in BY_PATH else value[key]
     return value
 
 

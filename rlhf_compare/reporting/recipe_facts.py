@@ -12,7 +12,7 @@ def section(results: dict[str, Any], name: str) -> dict[str, Any]:
 
 def has_prefix_task(results: dict[str, Any]) -> bool:
     """Whether the behaviour is a prefix that can be looked for; so it is where nothing is said."""
-    return section(results, "task").get("name", "prefix") == "prefix"
+    return bool(section(results, "task").get("name", "prefix") == "prefix")
 
 
 def variant(results: dict[str, Any], method: str) -> dict[str, Any]:

@@ -114,11 +114,34 @@ class Ledger(Part):
     sources: list[SourceReading] = []
 
 
-class Provenance(Part):
-    """Where the numbers come from; created: an ISO 8601 time."""
+class Maker(Part):
+    """The code of one process. code: a digest of each part of the package that can change what the
+    stage computes; None = not recorded."""
 
     commit: Text | None
     dirty: bool | None
+    code: dict[Text, Text] | None
+    versions: dict[Text, Text]
+
+
+class StageCode(Maker):
+    """What code made a stage, against the code that wrote the results. continued_by: other code
+    that went on with the stage after an interruption."""
+
+    continued_by: list[Maker]
+    made_by_other_code: bool
+    made_with_other_libraries: bool
+
+
+class Provenance(Part):
+    """Where the numbers come from; created: an ISO 8601 time; stages: by their directories' names.
+    commit and versions are those of the SFT stage, dirty is of any stage. lost_to_interruptions:
+    seconds by stage, in no cost."""
+
+    commit: Text | None
+    dirty: bool | None
+    stages: dict[Text, StageCode] = {}
+    lost_to_interruptions: dict[Text, Seconds] = {}
     created: Text
     command: Text
     versions: dict[Text, Text]
@@ -189,6 +212,7 @@ class _MethodParts(Part):
     cost: Cost
     training: list[TrainingRun]
     runs: Runs
+    caveats: list[Text] = []
 
 
 def _type_of(metric: Metric) -> Any:
@@ -206,7 +230,8 @@ def _metric_fields() -> dict[str, Any]:
         target = groups[group] if group else fields
         target[leaf] = (
             _type_of(metric) | None,
-            Field(description=f"{metric.label}, {metric.unit}"),
+            # results of an older version do not have a newer metric
+            Field(default=None, description=f"{metric.label}, {metric.unit}"),
         )
     for group, leaves in groups.items():
         name = "".join(part.title() for part in group.split("_"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlhf_compare.metrics import BY_PATH, METRICS, seconds_after_sft
-from rlhf_compare.reporting.applicable import cell, left_out, left_out_note
+from rlhf_compare.reporting.applicable import cell, has_number, left_out_note
 from rlhf_compare.reporting.comparisons import contenders, ordered
 from rlhf_compare.reporting.numbers import NOT_MEASURED, Cell, display_name, format_value, value_of
 from rlhf_compare.reporting.recipe_facts import section
@@ -41,9 +41,8 @@ def side_by_side(results: dict[str, Any], methods: Sequence[str] | None = None) 
     cell a method. What is left out, :func:`left_out_note` names."""
     names = chosen_methods(results, methods)
     rows, group = [], METRICS[0].group
-    nowhere = {metric.path for metrics in left_out(results) for metric in metrics}
     for metric in METRICS:
-        if metric.path in nowhere:
+        if not has_number(results, metric):
             continue
         values = [
             None if metric.derive else value_of(results["methods"][name], metric.path)

@@ -63,7 +63,7 @@ class RewardModelConfig(RewardConfig):
         },
     )
     accept_failed_doctor: bool = field(
-        default=False, metadata={"help": "let PPO train against a model that failed its checks"}
+        default=False, metadata={"help": "let methods train against a model that failed its checks"}
     )
 
     def __post_init__(self) -> None:

@@ -187,7 +187,8 @@ def _places(ranks: Sequence[float]) -> np.ndarray:
 def _without(known: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Residuals of a least-squares fit on (N, 2) known columns and a constant."""
     columns = np.concatenate([known, np.ones((len(known), 1))], 1)
-    return values - columns @ np.linalg.lstsq(columns, values, rcond=None)[0]
+    residuals: np.ndarray = values - columns @ np.linalg.lstsq(columns, values, rcond=None)[0]
+    return residuals
 
 
 def degenerate_check(

@@ -68,7 +68,8 @@ class Patient:
         """Median score of each response over the first ``probes`` prompts."""
         prompts = self.probes["prompt_ids"][:probes]
         scores = self.score([(p, response) for response in responses for p in prompts])
-        return np.median(np.array(scores).reshape(len(responses), -1), axis=1).tolist()
+        medians = np.median(np.array(scores).reshape(len(responses), -1), axis=1)
+        return [float(median) for median in medians]
 
 
 def examine(

@@ -107,11 +107,12 @@ def read_diagnosis(directory: RunDirectory) -> Diagnosis:
     return Diagnosis.from_dict(read_json(directory.path / _DIAGNOSIS))
 
 
-def require_healthy(directory: RunDirectory, given: dict[str, Any]) -> None:
-    """Stop before PPO follows a reward model that failed its examination.
+def require_healthy(directory: RunDirectory, given: dict[str, Any], method: str) -> None:
+    """Stop before a method follows a reward model that failed its examination.
 
     Args:
         given: the fields that the recipe's ``reward:`` section sets.
+        method: what would be trained against it.
 
     Raises:
         StageFailedError: names the checks and the field that lets PPO go on all the same.
@@ -121,7 +122,7 @@ def require_healthy(directory: RunDirectory, given: dict[str, Any]) -> None:
         return
     found = "; ".join(f"{c.name} = {c.value:.3g} ({c.sentence})" for c in failed)
     raise StageFailedError(
-        f"PPO not started: the reward model in {directory.path} failed {found}. "
+        f"{method} not started: the reward model in {directory.path} failed {found}. "
         "Mend it, or set reward.accept_failed_doctor=true to go on"
     )
 

@@ -67,7 +67,7 @@ class RankingTrainer(StageTrainer, RewardTrainer):
         finally:
             self.data_collator = training
 
-    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> float:
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> float:
         """Prompts with a pair in all batches of a step, per process: gradients are averaged."""
         prompts = sum(
             ranked_pairs(batch["groups"], batch["ranks"]).prompts for batch in batch_samples

@@ -3,14 +3,16 @@
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 from pydantic.fields import FieldInfo
 
 from rlhf_compare.errors import RecipeError
+
+T = TypeVar("T")
 
 # Set by the pipeline, so a recipe may not: where to find what replaces each.
 OWNED = {
@@ -32,23 +34,24 @@ OWNED = {
 
 NEVER = 2**31  # an interval of steps that no run reaches: somebody else says when
 
+# bounds of the fields that the libraries own
 _POSITIVE = {
     "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps",
-    "num_train_epochs", "total_episodes", "num_mini_batches", "num_ppo_epochs", "response_length",
-    "temperature", "beta", "cliprange", "cliprange_value", "local_rollout_forward_batch_size",
-    "logging_steps",
+    "num_train_epochs", "beta", "logging_steps", "temperature", "num_generations",
+    "max_completion_length",
 }  # fmt: skip
 _NOT_NEGATIVE = {
     "learning_rate", "weight_decay", "adam_epsilon", "max_grad_norm", "warmup_steps",
-    "kl_coef", "vf_coef", "label_smoothing", "value_learning_rate", "center_rewards_coefficient",
+    "label_smoothing", "center_rewards_coefficient",
 }  # fmt: skip
-_UNIT = {"gamma", "lam", "adam_beta1", "adam_beta2"}
+_UNIT = {"adam_beta1", "adam_beta2"}
 
 
 class StageSection(BaseModel):
     """Fields given in the recipe, checked against the trainer's config class; nothing else."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    defaults: ClassVar[Mapping[str, Any]] = {}  # of the trainer's config class
 
     @model_validator(mode="before")
     @classmethod
@@ -58,6 +61,10 @@ class StageSection(BaseModel):
     def given(self) -> dict[str, Any]:
         """The fields that the recipe sets."""
         return {name: getattr(self, name) for name in sorted(self.model_fields_set)}
+
+    def value(self, name: str) -> Any:
+        """What the recipe sets, or else the default of the trainer's config class."""
+        return self.given().get(name, self.defaults.get(name))
 
 
 def lists_from_scalars(section: type[BaseModel], values: Any) -> Any:
@@ -87,14 +94,27 @@ def section_of(config_class: type, name: str, without: Collection[str] = ()) -> 
 
     Args:
         without: fields that no trainer reads: a recipe that sets one is refused.
+
+    A field's bounds stand in its metadata (``gt``, ``ge``, ``lt``, ``le``), or, for the libraries'
+    own fields, here.
     """
     hints = typing.get_type_hints(config_class)
     fields: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     for field in dataclasses.fields(config_class):
         if not field.init or field.name in OWNED or field.name in without:
             continue
-        fields[field.name] = (hints[field.name], Field(default=None, **_bounds(field.name)))
-    return create_model(name, __base__=StageSection, **fields)
+        fields[field.name] = (hints[field.name], Field(default=None, **_bounds(field)))
+        defaults[field.name] = _default(field)
+    section = create_model(name, __base__=StageSection, **fields)
+    section.defaults = defaults
+    return section
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None if field.default is dataclasses.MISSING else field.default
 
 
 def effective_settings(args: Any) -> dict[str, Any]:
@@ -120,12 +140,15 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
-def _bounds(name: str) -> dict[str, Any]:
-    if name in _POSITIVE:
+def _bounds(field: dataclasses.Field[Any]) -> dict[str, Any]:
+    own = {key: field.metadata[key] for key in ("gt", "ge", "lt", "le") if key in field.metadata}
+    if own:
+        return own
+    if field.name in _POSITIVE:
         return {"gt": 0}
-    if name in _NOT_NEGATIVE:
+    if field.name in _NOT_NEGATIVE:
         return {"ge": 0}
-    return {"ge": 0, "le": 1} if name in _UNIT else {}
+    return {"ge": 0, "le": 1} if field.name in _UNIT else {}
 
 
 def refused_as(stage: str, build: Callable[..., Any]) -> Callable[..., Any]:
@@ -141,8 +164,13 @@ def refused_as(stage: str, build: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def build_arguments(
-    config_class: type, section: StageSection, stage: str, output_dir: str, seed: int, **ours: Any
-) -> Any:
+    config_class: Callable[..., T],
+    section: StageSection,
+    stage: str,
+    output_dir: str,
+    seed: int,
+    **ours: Any,
+) -> T:
     """The trainer's config object of one run.
 
     Args:

@@ -37,12 +37,14 @@ class Checkpoints:
         label: the stage, for what is said.
         say: prints a line for the user.
         seconds: between two checkpoints, at least; 0 = after every step.
+        again: the command that goes on from here.
     """
 
     directory: Path
     label: str
     say: Callable[[str], None]
     seconds: float = SECONDS
+    again: str = "the same command"
     _damaged: list[Path] = field(default_factory=list)
 
     @property

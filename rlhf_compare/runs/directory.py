@@ -12,9 +12,11 @@ from rlhf_compare.errors import UserError
 from rlhf_compare.runs.locks import LOCK, drop, move
 from rlhf_compare.runs.storage import storage_fault
 
+ERROR = "error.txt"
+JOURNAL = "held.json"
 _DONE, _STARTED = "done.json", "stage.json"
 # no part of what a stage made: these may go, or change, when it is done
-_BESIDE = {_DONE, LOCK, "resume", "wandb_run.json", "error.txt"}
+_BESIDE = {_DONE, LOCK, "resume", "wandb_run.json", ERROR, JOURNAL}
 
 
 def content_hash(value: Any) -> str:
@@ -43,9 +45,10 @@ class RunDirectory:
 
     stage.json     stage, inputs and their hash, recipe, provenance: written first
     metrics.jsonl  every logged row: the truth, W&B is a sink
-    cost.json      device seconds by phase, peak memory, tokens
+    cost.json      device seconds by phase, lost seconds, peak memory, tokens
     model/         what the stage trained, with its tokenizer
     resume/        checkpoints of a stage that is not done, see :mod:`checkpoints`
+    held.json      seconds that a device was held for a stage that is not done
     error.txt      the traceback of a stage that failed
     lock           held while a process writes here, see :mod:`locks`
     done.json      the inputs' hash and the bytes of every file: written last; without it the stage
@@ -53,6 +56,15 @@ class RunDirectory:
     """
 
     path: Path
+
+    @classmethod
+    def of(cls, root: Path, name: str, seed: int | None) -> "RunDirectory":
+        """Of a stage of the recipe whose runs are under ``root``.
+
+        Args:
+            seed: None = the stage is shared by all seeds.
+        """
+        return cls(root / (name if seed is None else f"{name}-{seed}"))
 
     @property
     def model(self) -> Path:
@@ -106,9 +118,13 @@ class RunDirectory:
                     shutil.rmtree(entry)
                 elif entry.name not in (LOCK, _STARTED):  # the record says that it is ours
                     entry.unlink()
-            write_json(self.path / _STARTED, record)
+            self.write_record(record)
         except OSError as error:
             raise storage_fault(error, self.path, "cannot be written") from error
+
+    def write_record(self, record: dict[str, Any]) -> None:
+        """What was asked for, and what code made it; see :meth:`record`."""
+        write_json(self.path / _STARTED, record)
 
     def require_ours(self) -> None:
         """Leave alone what is somebody else's.
@@ -131,19 +147,26 @@ class RunDirectory:
             return None
 
     def kept_for(self, inputs_hash: str) -> "RunDirectory | None":
-        """The directory that was set aside with these inputs."""
-        for path in sorted(self.path.parent.glob(f"{self.path.name}.{inputs_hash[:8]}*")):
+        """The directory that was set aside with these inputs, the last one of several."""
+        for _, path in reversed(self._aside(f"{self.path.name}.{inputs_hash[:8]}")):
             if RunDirectory(path).inputs_hash == inputs_hash:
                 return RunDirectory(path)
         return None
 
+    def _aside(self, base: str) -> list[tuple[int, Path]]:
+        """What was set aside under ``base``, ``base-2``, ``base-3``: in this order, numbered."""
+        numbers = {path: path.name[len(base) :] for path in self.path.parent.glob(f"{base}*")}
+        return sorted(
+            (int(number[1:] or 1), path)
+            for path, number in numbers.items()
+            if not number or (number[0] == "-" and number[1:].isdigit())
+        )
+
     def set_aside(self) -> Path:
         """Rename the directory after the hash of its inputs, so that another may take its name."""
         base = f"{self.path.name}.{(self.inputs_hash or 'unknown')[:8]}"
-        target, count = self.path.with_name(base), 1
-        while target.exists():
-            count += 1
-            target = self.path.with_name(f"{base}-{count}")
+        before = self._aside(base)
+        target = self.path.with_name(f"{base}-{before[-1][0] + 1}" if before else base)
         move(self.path, target)
         drop(target)
         return target

@@ -4,13 +4,16 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
 
-_SAMPLE_SECONDS = 0.05
+from rlhf_compare.runs.directory import read_json, write_json
+
+_SAMPLE_SECONDS, _JOURNAL_SECONDS = 0.05, 2.0
 _EVALUATE = "evaluate"
 
 
@@ -20,9 +23,18 @@ class DeviceMeter:
     A phase inside another pauses the outer one, so the phases never overlap and their sum is
     comparable with the stage's own total, which is clocked independently. On a GPU phases are cut
     by CUDA events and synchronised at their ends; on a CPU it is wall time, and named so.
+
+    Args:
+        journal: a file that says, to two seconds, how long the device was held for the stage, so
+            that a process which comes after a kill knows; None = nowhere.
+        held_before: what the journal said when the stage went on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, journal: Path | None = None, held_before: float = 0.0) -> None:
+        self._journal, self._held_before = journal, held_before
+        self.lost = held_before  # seconds of earlier processes of which no result is left
+        self._kept = 0.0  # seconds of earlier processes that a checkpoint holds
+        self._wall_start = time.perf_counter()
         self.cuda = torch.cuda.is_available()
         self.phases: dict[str, float] = defaultdict(float)
         self.tokens: Counter[str] = Counter()
@@ -42,11 +54,13 @@ class DeviceMeter:
         """Clock the whole stage and watch its memory."""
         if self.cuda:
             torch.cuda.reset_peak_memory_stats()
-        self._start = self._now()
+        self._start, self._wall_start = self._now(), time.perf_counter()
         try:
-            with _PeakResidentMemory(lambda: self._evaluating) as self._resident:
+            watch = _PeakResidentMemory(lambda: self._evaluating, self._write_journal)
+            with watch as self._resident:
                 yield
         finally:
+            self._write_journal()
             self.total = self._total()
             self.peak_memory_bytes = self._peak()
 
@@ -80,6 +94,7 @@ class DeviceMeter:
         self._charge()
         return {
             "total": self._total(),
+            "kept": self._kept + time.perf_counter() - self._wall_start,
             "phases": dict(self.phases),
             "tokens": dict(self.tokens),
             "peak_memory_bytes": self._peak(),
@@ -89,9 +104,12 @@ class DeviceMeter:
         """Go on from :meth:`state` of the process that was interrupted.
 
         Seconds add up: a device that was held to load the models a second time was held. Steps
-        after the checkpoint that were lost count once, when they are made again. What others
-        spent for this stage is in ``state`` already and counts no second time.
+        after the checkpoint that were lost count once, when they are made again; what they took
+        the first time is in :attr:`lost` and in no phase. What others spent for this stage is in
+        ``state`` already and counts no second time.
         """
+        self._kept = state["kept"]
+        self.lost = max(0.0, self._held_before - self._kept)
         for name, seconds in self._charged.items():
             self.phases[name] -= seconds
             self._earlier -= seconds
@@ -116,6 +134,7 @@ class DeviceMeter:
         return {
             "clock": self.clock,
             "total": self.total,
+            "lost_to_interruptions": self.lost,
             "phases": dict(sorted(self.phases.items())),
             "peak_memory_bytes": self.peak_memory_bytes,
             "tokens": dict(sorted(self.tokens.items())),
@@ -129,6 +148,13 @@ class DeviceMeter:
         if self._start is None:
             return self._earlier
         return self._seconds(self._start, self._now()) + self._earlier
+
+    def _write_journal(self) -> None:
+        """By the wall clock on a GPU too: this is written beside the device's work."""
+        if self._journal is not None:
+            here = time.perf_counter() - self._wall_start
+            with suppress(OSError):
+                write_json(self._journal, self.lost + self._kept + here)
 
     def _peak(self) -> int | None:
         self._keep_cuda_peak()
@@ -159,6 +185,14 @@ class DeviceMeter:
         return float(start.elapsed_time(end)) / 1000.0
 
 
+def seconds_held(journal: Path) -> float:
+    """What a meter of an earlier process wrote; 0 where there was none."""
+    try:
+        return float(read_json(journal))
+    except (OSError, ValueError, TypeError):
+        return 0.0
+
+
 class _PeakResidentMemory:
     """Highest resident memory of this process while the block ran, sampled 20 times a second.
 
@@ -166,10 +200,11 @@ class _PeakResidentMemory:
 
     Args:
         away: True while what is in memory is not the block's.
+        tick: called every two seconds.
     """
 
-    def __init__(self, away: Callable[[], bool]) -> None:
-        self._away = away
+    def __init__(self, away: Callable[[], bool], tick: Callable[[], None]) -> None:
+        self._away, self._tick = away, tick
 
     def __enter__(self) -> "_PeakResidentMemory":
         self._process = psutil.Process()
@@ -180,7 +215,11 @@ class _PeakResidentMemory:
         return self
 
     def _watch(self) -> None:
+        last = time.monotonic()
         while not self._stop.wait(_SAMPLE_SECONDS):
+            if time.monotonic() - last > _JOURNAL_SECONDS:
+                last = time.monotonic()
+                self._tick()
             if not self._away():
                 self.peak = max(self.peak, self._process.memory_info().rss)
 

@@ -149,7 +149,7 @@ class ResumableTrainer(Trainer):
         if self._stop:
             raise StageStoppedError(
                 f"{store.label}: stopped after its last step, {self.state.global_step} of "
-                f"{self.state.max_steps}; the same command goes on from there"
+                f"{self.state.max_steps}; {store.again} goes on from there"
             )
 
     def _close_logs(self) -> None:
@@ -198,13 +198,13 @@ class ResumableTrainer(Trainer):
         if self._stop:
             raise StageStoppedError(
                 f"{store.label}: stopped at step {self.state.global_step} of "
-                f"{self.state.max_steps}; the same command goes on from there"
+                f"{self.state.max_steps}; {store.again} goes on from there"
             )
 
     def _size(self) -> int:
         """Bytes of a checkpoint, about."""
         weights = self.accelerator.unwrap_model(self.model).parameters()
-        return _ADAM * sum(p.numel() * p.element_size() for p in weights if p.requires_grad)
+        return _ADAM * sum(int(p.numel() * p.element_size()) for p in weights if p.requires_grad)
 
     def _ends_now(self) -> bool:
         over: bool = self.state.global_step >= self.state.max_steps

@@ -1,34 +1,30 @@
-"""Runs stages, each at most once: one whose inputs' hash is unchanged is not run again."""
+"""Runs stages, each at most once: one whose inputs' hash is unchanged is not run again.
+
+The hash holds no code, or each edit would train all anew. What code made a stage stands in its
+record instead: a stage of other code is kept and the user is told so. A stage that was made anew
+by other code is another input of the stages after it.
+"""
 
 import shutil
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rlhf_compare import __version__
 from rlhf_compare.data.store import DataDirectory
-from rlhf_compare.errors import StageFailedError, StageStoppedError, StorageError, UserError
+from rlhf_compare.errors import StageFailedError
 from rlhf_compare.runs.checkpoints import FOLDER, SECONDS, Checkpoints, step_of
 from rlhf_compare.runs.config import TrackingConfig
 from rlhf_compare.runs.differences import describe
-from rlhf_compare.runs.directory import RunDirectory, content_hash, write_json
+from rlhf_compare.runs.directory import ERROR, JOURNAL, RunDirectory, write_json
+from rlhf_compare.runs.failures import failure_of
+from rlhf_compare.runs.identity import Stage, Wanted, with_origin
 from rlhf_compare.runs.locks import claim, drop, move, share
-from rlhf_compare.runs.provenance import provenance
+from rlhf_compare.runs.meter import DeviceMeter, seconds_held
+from rlhf_compare.runs.provenance import difference, made_otherwise, makers, provenance
 from rlhf_compare.runs.stage import StageContext
-from rlhf_compare.runs.storage import is_storage_fault, storage_fault
+from rlhf_compare.runs.storage import storage_fault
 from rlhf_compare.runs.wandb_account import describe_tracking
-
-_ERROR = "error.txt"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A finished stage: where it is and what its outcome depends on."""
-
-    directory: RunDirectory
-    inputs_hash: str
 
 
 class StageRunner:
@@ -40,6 +36,7 @@ class StageRunner:
         seed: of stages that have none of their own.
         say: prints a line for the user.
         checkpoint_seconds: between two checkpoints of a stage that trains.
+        fresh: run every stage anew, once: finished ones are set aside, unfinished ones start again.
     """
 
     def __init__(
@@ -50,16 +47,22 @@ class StageRunner:
         tracking: TrackingConfig,
         say: Callable[[str], None],
         checkpoint_seconds: float = SECONDS,
+        fresh: bool = False,
     ) -> None:
-        self.root, self.say = root, say
+        self.root, self.say, self.fresh = root, say, fresh
         self.checkpoint_seconds = checkpoint_seconds
         self._recipe, self._seed, self._tracking = recipe, seed, tracking
         self._finished: dict[str, Stage] = {}
         self._failed: dict[str, StageFailedError] = {}
         self._said_tracking = False
 
+    @property
+    def stages(self) -> dict[str, Stage]:
+        """The stages that were run or found done, by their directories' names."""
+        return dict(self._finished)
+
     def finished(self, label: str) -> Stage | None:
-        """A stage that was run or found done, by its directory's name."""
+        """One of :attr:`stages`."""
         return self._finished.get(label)
 
     def run(
@@ -78,94 +81,109 @@ class StageRunner:
             run: does the work.
             trains: it logs metrics, so say once where they go.
         """
-        label = name if seed is None else f"{name}-{seed}"
+        wanted = self._wanted(name, seed, inputs)
+        label = wanted.label
         if label in self._finished:
             return self._finished[label]
         if label in self._failed:
             raise self._failed[label]
-        identity = self._identity(name, seed, inputs)
-        stage = Stage(RunDirectory(self.root / label), content_hash(identity))
-        if self._find_done(stage) is None:
+        if self.fresh or not self._hold_done(wanted):
             if trains and not self._said_tracking:
                 self._said_tracking = True
                 self.say(describe_tracking(self._tracking, self.root))
-            self._run(stage, label, identity, run)
+            self._run(wanted, run)
         else:
-            self.say(f"{label}: done before, kept ({stage.directory.path})")
-        self._finished[label] = stage
-        return stage
+            self.say(self._kept(wanted))
+        self._finished[label] = self._as_finished(wanted)
+        return self._finished[label]
 
     def find(self, name: str, seed: int | None, inputs: dict[str, Any]) -> Stage | None:
         """A stage that is done with these inputs; None where it would have to run."""
-        label = name if seed is None else f"{name}-{seed}"
-        stage = Stage(
-            RunDirectory(self.root / label), content_hash(self._identity(name, seed, inputs))
-        )
-        return self._find_done(stage)
+        wanted = self._wanted(name, seed, inputs)
+        if self.fresh and wanted.label not in self._finished:
+            return None
+        return self._as_finished(wanted) if self._hold_done(wanted) else None
 
     def inputs_hash(self, name: str, seed: int | None, inputs: dict[str, Any]) -> str:
-        """What :attr:`Stage.inputs_hash` of such a stage is, run or not."""
-        return content_hash(self._identity(name, seed, inputs))
+        """What :attr:`Stage.inputs_hash` of such a stage is, or would be if it ran now."""
+        stage = self.find(name, seed, inputs)
+        if stage is not None:
+            return stage.inputs_hash
+        return with_origin(
+            self._wanted(name, seed, inputs).key, {"provenance": provenance(self._recipe, name)}
+        )
 
-    def _identity(self, name: str, seed: int | None, inputs: dict[str, Any]) -> dict[str, Any]:
+    def _wanted(self, name: str, seed: int | None, inputs: dict[str, Any]) -> Wanted:
         used = self._seed if seed is None else seed
-        return {"stage": name, "seed": used, "version": __version__, "inputs": inputs}
+        return Wanted(
+            RunDirectory.of(self.root, name, seed),
+            {"stage": name, "seed": used, "version": __version__, "inputs": inputs},
+            shared=seed is None,
+        )
 
-    def _find_done(self, stage: Stage) -> Stage | None:
-        """``stage`` where its directory is done, held for reading; else None."""
-        if not stage.directory.is_done(stage.inputs_hash):
-            return None
-        share(stage.directory.path)
-        return stage
+    def _hold_done(self, wanted: Wanted) -> bool:
+        """Whether the stage is done; then its directory is held for reading."""
+        done = wanted.directory.is_done(wanted.key)
+        if done:
+            share(wanted.directory.path)
+        return done
 
-    def _run(
-        self,
-        stage: Stage,
-        label: str,
-        identity: dict[str, Any],
-        run: Callable[[StageContext], None],
-    ) -> None:
-        directory = stage.directory
+    def _as_finished(self, wanted: Wanted) -> Stage:
+        return Stage(wanted.directory, with_origin(wanted.key, wanted.directory.record()))
+
+    def _kept(self, wanted: Wanted) -> str:
+        """The line on a stage that is done, with what the user should know of its code."""
+        now = provenance(self._recipe, wanted.name)
+        other = made_otherwise(wanted.directory.record(), now)
+        words = f"; made by {other}: --fresh runs it again" if other else ""
+        return f"{wanted.label}: done before, kept{words} ({wanted.directory.path})"
+
+    def _run(self, wanted: Wanted, run: Callable[[StageContext], None]) -> None:
+        directory, label = wanted.directory, wanted.label
         directory.require_ours()
         try:
             claim(directory.path)
         except OSError as error:
             raise storage_fault(error, directory.path, "cannot be written") from error
         try:
-            goes_on, notes = self._settle(stage, identity)
-            lack = directory.why_not_done(stage.inputs_hash)
-            kept = "done before, kept" if lack is None else "running"
-            self.say(f"{label}: {kept} ({directory.path})")
+            goes_on, notes = self._settle(wanted)
+            lack = directory.why_not_done(wanted.key)
+            self.say(self._kept(wanted) if lack is None else f"{label}: running ({directory.path})")
             for note in notes:
                 self.say(f"{label}: {note}")
             if lack is not None:
                 checkpoints = Checkpoints(
-                    directory.path / FOLDER, label, self.say, self.checkpoint_seconds
+                    directory.path / FOLDER, label, self.say, self.checkpoint_seconds, self._again
                 )
-                if not goes_on or checkpoints.newest() is None:
+                held = seconds_held(directory.path / JOURNAL) if goes_on else 0.0
+                if goes_on and checkpoints.newest() is not None:
+                    self._go_on(wanted)
+                else:
                     if goes_on:
                         self.say(f"{label}: starts again from nothing: {lack}")
-                    self._start(stage, identity)
-                self._work(stage, checkpoints, identity, run)
+                    self._start(wanted)
+                meter = DeviceMeter(directory.path / JOURNAL, held)
+                self._work(wanted, checkpoints, meter, run)
         finally:
             share(directory.path)
 
-    def _settle(self, stage: Stage, identity: dict[str, Any]) -> tuple[bool, list[str]]:
+    def _settle(self, wanted: Wanted) -> tuple[bool, list[str]]:
         """Put the directory of these inputs, where there is one, under the stage's name, and set
         aside what stands there; returns whether there was one, and what was done, in words."""
-        directory = stage.directory
+        directory, key = wanted.directory, wanted.key
         before = directory.inputs_hash
-        if before == stage.inputs_hash:
-            return True, []
+        if before == key and not (self.fresh and directory.is_done(key)):
+            return not self.fresh, []
         notes: list[str] = []
-        kept = directory.kept_for(stage.inputs_hash)
+        kept = None if self.fresh else directory.kept_for(key)
         if kept is not None:
             claim(kept.path)
         if before is not None:
-            record = directory.record()
+            record, identity = directory.record(), wanted.identity
             changed = describe({name: record.get(name) for name in identity}, identity)
             aside = directory.set_aside()
-            notes.append(f"{changed}; the earlier one is kept in {aside.name}")
+            why = "made anew (--fresh)" if before == key else changed
+            notes.append(f"{why}; the earlier one is kept in {aside.name}")
         if kept is None:
             if before is not None:
                 claim(directory.path)
@@ -176,88 +194,73 @@ class StageRunner:
         move(kept.path, directory.path)
         return True, [*notes, f"taken back from {kept.path.name}"]
 
-    def _start(self, stage: Stage, identity: dict[str, Any]) -> None:
-        stage.directory.start(
+    def _go_on(self, wanted: Wanted) -> None:
+        """Write down, and say, that other code goes on with a stage than the code before it."""
+        record = wanted.directory.record()
+        now = provenance(self._recipe, wanted.name)
+        other = difference(makers(record)[-1], now)
+        if other is None:
+            return
+        self.say(f"{wanted.label}: began with {other}; goes on with the present code")
+        record["continued_by"] = [*record.get("continued_by", []), now]
+        wanted.directory.write_record(record)
+
+    def _start(self, wanted: Wanted) -> None:
+        wanted.directory.start(
             {
-                **identity,
-                "inputs_hash": stage.inputs_hash,
+                **wanted.identity,
+                "inputs_hash": wanted.key,
                 "recipe": self._recipe,
-                "provenance": provenance(),
+                "provenance": provenance(self._recipe, wanted.name),
             }
         )
 
     def _work(
         self,
-        stage: Stage,
+        wanted: Wanted,
         checkpoints: Checkpoints,
-        identity: dict[str, Any],
+        meter: DeviceMeter,
         run: Callable[[StageContext], None],
     ) -> None:
-        directory, label = stage.directory, checkpoints.label
-        (directory.path / _ERROR).unlink(missing_ok=True)
+        directory, label = wanted.directory, wanted.label
+        (directory.path / ERROR).unlink(missing_ok=True)
         context = StageContext(
-            name=identity["stage"],
-            seed=identity["seed"],
+            name=wanted.name,
+            seed=wanted.identity["seed"],
             directory=directory,
             data=DataDirectory(self.root / "data"),
             cache=self.root.parent / ".cache",  # a name that no recipe can have
             tracking=self._tracking,
             recipe=self._recipe,
+            meter=meter,
             checkpoints=checkpoints,
             say=self.say,
         )
         try:
             with context:  # the tracker ends last, when all that the stage made is on disk
-                with context.meter.stage():
+                with meter.stage():
                     run(context)
-                write_json(directory.path / "cost.json", context.meter.as_dict())
-                directory.finish(stage.inputs_hash)
+                write_json(directory.path / "cost.json", meter.as_dict())
+                directory.finish(wanted.key)
         except (KeyboardInterrupt, SystemExit):
             self.say(f"{label}: {self._interrupted(directory)}")
             raise
         except Exception as error:
-            shared = label == identity["stage"]
-            failure = self._failure(error, label, directory, shared)
+            failure = failure_of(error, label, directory, wanted.shared)
             if isinstance(failure, StageFailedError):
                 # what needs this stage is told so, and the stage is not run anew for it
                 self._failed[label] = failure
             raise failure from error
         shutil.rmtree(directory.path / FOLDER, ignore_errors=True)
+        (directory.path / JOURNAL).unlink(missing_ok=True)
 
     def _interrupted(self, directory: RunDirectory) -> str:
         steps = sorted((directory.path / FOLDER).glob("step-*"))
         if steps:
-            return f"interrupted; the same command goes on from step {step_of(steps[-1])}"
-        return "interrupted; the same command starts this stage again, finished ones are kept"
+            return f"interrupted; {self._again} goes on from step {step_of(steps[-1])}"
+        return f"interrupted; {self._again} starts this stage again, finished ones are kept"
 
-    def _failure(
-        self, error: Exception, label: str, directory: RunDirectory, shared: bool
-    ) -> Exception:
-        """What to raise for a stage's error: one line, with the file that holds the traceback.
-
-        Args:
-            shared: by all methods and seeds: where a person has to mend the recipe or the data of
-                such a stage, nothing else can go on.
-        """
-        if isinstance(error, StorageError | StageStoppedError):
-            return error
-        if shared and isinstance(error, UserError) and not isinstance(error, StageFailedError):
-            return error
-        if is_storage_fault(error):
-            return storage_fault(error, directory.path, f"{label} could not write")
-        file = directory.path / _ERROR
-        text = "".join(traceback.format_exception(error))
-        try:
-            file.write_text(text, encoding="utf-8")
-        except OSError as refused:
-            return storage_fault(refused, file, f"{label} failed and could not say why: {error}")
-        what = str(error) if isinstance(error, UserError) else _one_line(error)
-        failure = StageFailedError(f"{what}; the traceback is in {file}")
-        if isinstance(error, UserError):
-            failure.exit_code = error.exit_code
-        return failure
-
-
-def _one_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+    @property
+    def _again(self) -> str:
+        """The command that takes what is done."""
+        return "the same command without --fresh" if self.fresh else "the same command"

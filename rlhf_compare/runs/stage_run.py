@@ -8,6 +8,7 @@ from typing import Any
 from transformers import TrainingArguments
 
 from rlhf_compare.runs.arguments import effective_settings
+from rlhf_compare.runs.code import section_of
 from rlhf_compare.runs.directory import read_json, write_json
 from rlhf_compare.runs.provenance import commit
 
@@ -36,10 +37,7 @@ class StageRun:
     @property
     def section(self) -> str:
         """The section of the recipe that the stage trains by; a variant's is its method's."""
-        variant = self.recipe.get("variants", {}).get(self.stage)
-        if variant:
-            return str(variant["method"])
-        return "reward" if self.stage == "reward_held_out" else self.stage
+        return section_of(self.recipe, self.stage)
 
     @property
     def given(self) -> dict[str, Any]:

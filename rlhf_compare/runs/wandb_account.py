@@ -165,5 +165,6 @@ def first_line(error: BaseException) -> str:
     if "401" in text:
         return f"{text}: the server does not know this key"
     if not text or "<no message>" in text:
-        return f"{type(error).__name__} without a message: most often a key of another server"
+        kind = type(error).__name__
+        return f"{kind}, no reason given: most often the server does not know this key"
     return text

@@ -21,14 +21,14 @@ from rlhf_compare.runs.wandb_account import (
     remember_refusal,
     wandb_root,
 )
+from rlhf_compare.runs.wandb_history import STEP, Held, held_by, logged, retire_earlier
 from rlhf_compare.runs.wandb_sweep import ForeignRun, foreign_run
 
 logger = logging.getLogger(__name__)
 
 # together under the half minute that a stage may lose to a W&B that is gone
 _INIT_SECONDS, _FINISH_SECONDS = 14.0, 10.0
-
-STEP = "trainer/global_step"
+_FLUSH_SECONDS = 1.0  # so much of a run is not on the disk when it is killed; W&B's own is 15
 
 
 @dataclass
@@ -59,6 +59,8 @@ class WandbCallback(TrainerCallback):
         self._config, self._stage, self._say = config, stage, say
         self._run: Any = None
         self._rows = _Rows()
+        self._held = Held()  # by the server, before this process
+        self._own_steps = True  # W&B's own step is the trainer's
 
     # --- a Trainer's events
 
@@ -152,11 +154,12 @@ class WandbCallback(TrainerCallback):
         stage = self._stage
         root = wandb_root(stage.directory.parent)
         root.mkdir(parents=True, exist_ok=True)
-        mine = _belongs_here(foreign, stage)
+        mine, goes_on = _belongs_here(foreign, stage), stage.recorded
         options = {"id": stage.run_id()}
         if mine and foreign.names_a_run:
             options = dict(foreign.options)
-        if mode == "online" and "id" in options:  # offline there is nothing to go on with
+        if mode == "online" and "id" in options and (goes_on or mine):
+            # a new run does not: an upload of its folder would append to what the server has
             options = {"resume": "allow", **options}
         elif mode != "online":
             options = {key: value for key, value in options.items() if key == "id"}
@@ -171,17 +174,35 @@ class WandbCallback(TrainerCallback):
         )
         foreign.given = foreign.given or mine
         stage.record(self._run.id)
+        # somebody else's run may be at any step
+        self._own_steps = not (mine and foreign.names_a_run)
+        if goes_on:
+            self._catch_up(mode, root / "wandb")
+
+    def _catch_up(self, mode: Mode, folder: Path) -> None:
+        """Send what the run lacks of the steps before; see :mod:`wandb_history`."""
+        rows = logged(self._stage.directory / "metrics.jsonl")
+        if mode == "online":
+            self._held = held_by(self._run.summary, rows)
+        retire_earlier(folder, self._run.id, but=Path(self._run.dir).parent)
+        for step, values in rows.items():
+            self._rows.step, self._rows.values = step, values
+            self._flush()
 
     def _flush(self) -> None:
         """One row a step. Each metric is defined by its exact name as it first comes, on the
         trainer's step; without that W&B draws it over the count of rows."""
         rows = self._rows
+        rows.values = self._held.lacks(rows.step, rows.values)
         if self._run is None or not rows.values:
             return
+        if rows.step == self._held.step:  # W&B takes no second row of a step
+            self._own_steps = False
         try:
             for name in rows.new_names():
                 self._run.define_metric(name, step_metric=STEP)
-            self._run.log({STEP: rows.step, **rows.values})
+            step = rows.step if self._own_steps else None
+            self._run.log({STEP: rows.step, **rows.values}, step=step)
         except Exception as error:
             logger.warning("W&B stopped taking metrics: %s", first_line(error))
             self._run = None
@@ -207,7 +228,13 @@ def _settings(sweep_id: str | None) -> dict[str, Any]:
     }
     values = {key: value for name, (key, value) in ours.items() if name not in os.environ}
     sweep = {"sweep_id": sweep_id} if sweep_id else {}
-    return {**values, **sweep, "finish_timeout_raises": True, "disable_git": True}
+    return {
+        **values,
+        **sweep,
+        "finish_timeout_raises": True,
+        "disable_git": True,
+        "x_transaction_log_flush_interval": _FLUSH_SECONDS,
+    }
 
 
 def _where_the_environment_is_silent(

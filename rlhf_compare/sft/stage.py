@@ -5,6 +5,7 @@ from trl import SFTConfig
 
 from rlhf_compare.data.views import demonstration_view
 from rlhf_compare.models.config import ModelConfig
+from rlhf_compare.models.merging import save_trained
 from rlhf_compare.models.policy import build_policy
 from rlhf_compare.models.tokenizer import load_tokenizer
 from rlhf_compare.runs.arguments import StageSection, build_arguments
@@ -40,7 +41,6 @@ def train_sft(context: StageContext, section: StageSection, model: ModelConfig) 
         )
     trainer.train()
     with context.meter.phase("save"):
-        policy.save_pretrained(context.directory.model)
+        save_trained(policy, context.directory.model, tokenizer, adapted=False)
         size = {"parameters": policy.num_parameters()}
         write_json(context.directory.path / "model_size.json", size)
-        tokenizer.save_pretrained(context.directory.model)

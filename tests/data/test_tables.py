@@ -1,5 +1,7 @@
 """CSV and TSV as spreadsheets and scripts write them: every text whole, or the reason named."""
 
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from rlhf_compare.data.config import DataConfig, TaskConfig
 from rlhf_compare.data.fate import Rules, row_fate
 from rlhf_compare.data.sources import open_sources
+from rlhf_compare.data.tables import table_rows
 from rlhf_compare.errors import DataError
 
 HEAD = "prompt,chosen,rejected"
@@ -92,3 +95,12 @@ def test_a_header_of_unknown_names_is_not_taken_for_a_row(tmp_path: Path) -> Non
     (tmp_path / "a.csv").write_text("alpha,beta\nWhat is rain?,Water from clouds.\n")
     with pytest.raises(DataError, match="columns alpha, beta: no known format"):
         open_sources(DataConfig(source="file", path=str(tmp_path / "a.csv")))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_the_stream_stays_open_for_who_opened_it(rows: int) -> None:
+    stream = BytesIO(b"a,b\n1,2\n3,4\n")
+    reading = table_rows(stream, ",")
+    assert len(list(islice(reading, rows))) == min(rows, 2)
+    reading.close()
+    assert not stream.closed

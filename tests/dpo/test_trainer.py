@@ -15,7 +15,7 @@ from transformers import GPT2LMHeadModel, OPTConfig, OPTForCausalLM
 
 from rlhf_compare.dpo.config import DPOConfig
 from rlhf_compare.dpo.trainer import EncodedDPOTrainer
-from rlhf_compare.models.adapters import save_merged
+from rlhf_compare.models.merging import save_merged
 from tests.dpo.conftest import SETTINGS, MakeDPO
 from tests.ppo.test_trainer import weights_hash
 

@@ -12,6 +12,7 @@ from rlhf_compare.data.encoding import encode_prompt, marker_ids, prefix_ids
 from rlhf_compare.evaluation.config import EvaluationConfig
 from rlhf_compare.evaluation.intervals import estimate, ratio_estimate
 from rlhf_compare.evaluation.measure import Harness, as_matrix, distinct_2, on_prefix
+from rlhf_compare.models.sampler import ModelSampler
 from rlhf_compare.models.tokenizer import train_tokenizer
 from rlhf_compare.theory import best_of_n_adoption, binary_kl
 
@@ -94,7 +95,9 @@ def prompts(tokenizer: PreTrainedTokenizerFast, count: int) -> list[list[int]]:
 
 def test_reference_against_itself_has_no_kl(tokenizer: PreTrainedTokenizerFast) -> None:
     reference = make_policy(tokenizer, 0)
-    measured = harness(tokenizer, reference).measure(reference, prompts(tokenizer, 6), 0, "sft")
+    measured = harness(tokenizer, reference).measure(
+        ModelSampler(reference), prompts(tokenizer, 6), 0, "sft"
+    )
     columns = measured.per_prompt
     for name in ("exact", "k1", "k3", "style", "content", "per_token", "floor"):
         assert max(map(abs, columns[f"kl_to_reference.{name}"])) == 0.0
@@ -108,7 +111,9 @@ def test_chain_rule_and_estimators(tokenizer: PreTrainedTokenizerFast) -> None:
     with torch.no_grad():
         for p in policy.parameters():
             p.add_(0.02 * torch.randn_like(p))
-    measured = harness(tokenizer, reference).measure(policy, prompts(tokenizer, 64), 0, "x")
+    measured = harness(tokenizer, reference).measure(
+        ModelSampler(policy), prompts(tokenizer, 64), 0, "x"
+    )
     kl = {k.split(".")[1]: v for k, v in measured.per_prompt.items() if k.startswith("kl_")}
     for style, content, exact in zip(kl["style"], kl["content"], kl["exact"], strict=True):
         assert style + content == pytest.approx(exact, rel=1e-4)
@@ -124,7 +129,7 @@ def test_exact_adoption_is_the_product_of_token_probabilities(
 ) -> None:
     reference, policy = make_policy(tokenizer, 0), make_policy(tokenizer, 1)
     prompt = prompts(tokenizer, 1)[0]
-    measured = harness(tokenizer, reference).measure(policy, [prompt], 0, "x")
+    measured = harness(tokenizer, reference).measure(ModelSampler(policy), [prompt], 0, "x")
     marker = marker_ids(tokenizer, TASK.prefix, TASK.marker)
     with torch.no_grad():
         logp = policy(torch.tensor([prompt + marker])).logits.log_softmax(-1)[0]
@@ -138,6 +143,7 @@ def test_best_of_n_lies_on_the_floor(
     """The policy that raises the marker's probability and changes nothing else needs exactly
     kl_bin(a || p0): efficiency 1, all of it style. This is the meter's own test."""
     from rlhf_compare.evaluation import measure
+    from rlhf_compare.models import sampler
     from rlhf_compare.models.generation import mask_after_end
     from rlhf_compare.models.policy import response_logits
 
@@ -162,9 +168,11 @@ def test_best_of_n_lies_on_the_floor(
         return mask_after_end(ids[:, start:], eos_id)
 
     monkeypatch.setattr(measure, "response_logits", logits)
-    monkeypatch.setattr(measure, "generate", sample)
+    monkeypatch.setattr(sampler, "generate", sample)
     assert len(marker) >= 3
-    measured = harness(tokenizer, reference).measure(policy, prompts(tokenizer, 24), 0, "bon")  # type: ignore[arg-type]
+    measured = harness(tokenizer, reference).measure(
+        ModelSampler(policy), prompts(tokenizer, 24), 0, "bon"
+    )
     for a, p0, floor in zip(
         *(measured.per_prompt[k] for k in ("adoption.exact", "base_rate", "kl_to_reference.floor")),
         strict=True,

@@ -19,8 +19,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from rlhf_compare.errors import RecipeError, StageFailedError
 from rlhf_compare.models import merging
-from rlhf_compare.models.adapters import Hats, lora_config, lora_fault, save_merged
-from rlhf_compare.models.merging import write_adapter
+from rlhf_compare.models.adapters import Hats, lora_config, lora_fault
+from rlhf_compare.models.merging import save_merged, write_adapter
 
 WORDS = 40
 IDS = torch.arange(12).view(2, 6)

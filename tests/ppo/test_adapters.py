@@ -10,8 +10,9 @@ import torch
 from peft import AutoPeftModelForCausalLM, LoraConfig
 from transformers import GPT2LMHeadModel
 
-from rlhf_compare.models.adapters import REWARD, VALUE, AdapterBackbone, Hats, save_merged
+from rlhf_compare.models.adapters import REWARD, VALUE, AdapterBackbone, Hats
 from rlhf_compare.models.heads import ScalarHeadModel
+from rlhf_compare.models.merging import save_merged
 from rlhf_compare.models.policy import fuse_activations
 from rlhf_compare.ppo.models import chosen_logits
 from rlhf_compare.ppo.rollout import window

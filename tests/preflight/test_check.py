@@ -269,6 +269,9 @@ def test_what_only_the_recipes_own_model_can_answer_is_not_refused(override: str
     check_recipe(recipe_of(override, *more), "runs/tiny/check")
 
 
+@pytest.mark.filterwarnings(
+    "ignore:`pad_token` is deprecated:FutureWarning"
+)  # TRL's, of the recipe
 def test_tokens_and_models_of_the_hub_are_asked_for_before_sft(
     tmp_path: Path, tokenizer: Any, no_network: None
 ) -> None:

@@ -114,3 +114,4 @@ def test_a_stage_that_is_killed_and_then_stopped_ends_as_if_it_was_not(
     assert not (stage / "resume").exists()
     cost = json.loads((stage / "cost.json").read_text())
     assert sum(cost["phases"].values()) == pytest.approx(cost["total"], rel=0.05)
+    assert 0 < cost["lost_to_interruptions"] < cost["total"]

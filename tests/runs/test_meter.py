@@ -1,10 +1,11 @@
 """Phases never overlap, so they add up to the stage. The clock is a number: no test waits."""
 
 import time
+from pathlib import Path
 
 import pytest
 
-from rlhf_compare.runs.meter import DeviceMeter
+from rlhf_compare.runs.meter import DeviceMeter, seconds_held
 
 
 class Clock:
@@ -53,6 +54,43 @@ def test_seconds_of_an_earlier_run_are_paid_by_phase_and_stage(clock: Clock) -> 
         meter.charge("reference", 5.0)
         clock.run(1.0)
     assert meter.phases["reference"] == 5.0 and meter.total == 6.0
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "lost", "total"),
+    [
+        (7.0, 4.0, 10.0),  # killed 4 s after the checkpoint, which is gone on from 3 s later
+        (None, 11.0, 3.0),  # killed before the first one
+    ],
+)
+def test_what_a_kill_took_is_counted_apart(
+    checkpoint: float | None, lost: float, total: float, clock: Clock, tmp_path: Path
+) -> None:
+    journal = tmp_path / "held.json"
+    first = DeviceMeter(journal)
+    with first.stage(), first.phase("update"):
+        clock.run(checkpoint or 7.0)
+        state = first.state()
+        first.charge("reference", 100.0)  # others spent it, and no kill loses it
+        clock.run(4.0)
+    second = DeviceMeter(journal, seconds_held(journal))
+    with second.stage():
+        clock.run(3.0)
+        if checkpoint is not None:
+            second.restore(state)
+    assert second.as_dict()["lost_to_interruptions"] == lost and second.total == total
+    assert seconds_held(journal) == lost + total  # for the next one
+    third = DeviceMeter(journal, seconds_held(journal))
+    third.restore(state)
+    assert third.lost == lost + total - 7.0
+
+
+def test_a_journal_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
+    assert seconds_held(tmp_path / "held.json") == 0.0
+    (tmp_path / "held.json").write_text("1.5")
+    assert seconds_held(tmp_path / "held.json") == 1.5
+    (tmp_path / "held.json").write_text("{")
+    assert seconds_held(tmp_path / "held.json") == 0.0
 
 
 def test_peak_memory_is_that_of_the_stage() -> None:

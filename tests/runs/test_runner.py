@@ -1,10 +1,12 @@
 """Directories of stages: set aside and taken back, locked, failed; and what makes a stage anew."""
 
 import json
+import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from rlhf_compare.errors import DataError, RecipeError, StageFailedError, Storag
 from rlhf_compare.inputs import sft_inputs
 from rlhf_compare.pipeline import Pipeline
 from rlhf_compare.recipe import load_recipe
+from rlhf_compare.reporting.caveats import caveats
 from rlhf_compare.reporting.results import validate
 from rlhf_compare.results import collect_results
 from rlhf_compare.runs import fingerprints
@@ -151,6 +154,28 @@ def test_a_directory_in_use_is_refused_and_a_dead_process_holds_nothing(
     assert value(tmp_path) == "2"
 
 
+def test_the_seconds_of_a_killed_process_are_lost_and_counted(run: Run, tmp_path: Path) -> None:
+    code = f"""
+    import os, signal, time
+    from pathlib import Path
+    from rlhf_compare.runs.config import TrackingConfig
+    from rlhf_compare.runs.runner import StageRunner
+    def work(context):
+        time.sleep(4.5)
+        os.kill(os.getpid(), signal.SIGKILL)
+    runner = StageRunner(Path({str(tmp_path)!r}), {{"name": "micro"}}, 0,
+                         TrackingConfig(wandb="disabled"), print)
+    runner.run("a", 0, {{"a": {{"rate": 1, "same": 1}}}}, work, trains=False)
+    """
+    for _ in range(2):
+        killed = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
+        assert killed.returncode == -signal.SIGKILL
+    run(1)
+    cost = json.loads((tmp_path / "a-0" / "cost.json").read_text())
+    assert 2 * 2.0 <= cost["lost_to_interruptions"] <= 2 * 4.5 and cost["total"] < 2.0
+    assert not (tmp_path / "a-0" / "held.json").exists()
+
+
 def test_a_failure_leaves_its_traceback_and_one_line(run: Run, tmp_path: Path) -> None:
     def fail(_: StageContext) -> None:
         raise ZeroDivisionError("nothing to divide")
@@ -233,7 +258,7 @@ def test_an_error_of_ours_is_a_failed_seed_too(
     def fail(*_: Any, **__: Any) -> None:
         raise IndexError("out of range")
 
-    monkeypatch.setattr("rlhf_compare.pipeline.train_ppo", fail)
+    monkeypatch.setattr("rlhf_compare.ppo.stage.PPOTrainer", fail)
     pipeline = pipeline_of(recipe_file, root, [], "ppo.kl_coef=0.3")
     assert list(pipeline.compare(("sft", "ppo"), (0,))) == ["sft"]
     assert "IndexError: out of range" in pipeline.reasons["ppo"]
@@ -250,8 +275,28 @@ def test_a_lost_reward_model_is_no_failure_of_the_others(
 
     monkeypatch.setattr("rlhf_compare.pipeline.train_reward", fail)
     pipeline = pipeline_of(recipe_file, root, [], "reward.learning_rate=0.1")
-    assert list(pipeline.compare(("sft", "ppo", "dpo"), (0,))) == ["sft", "dpo"]
-    assert calls == [1]
+    evaluations = pipeline.compare(("sft", "ppo", "dpo"), (0,))
+    assert list(evaluations) == ["sft", "dpo"] and calls == [1]
+    (note,) = [n for n in caveats(collect_results(pipeline, evaluations, "test")) if "nan" in n]
+    assert note.startswith(
+        "PPO failed under seed 0 and is not in the tables: reward-0 failed first, and ppo needs "
+        "it: the loss is nan; the traceback is in "
+    )
+
+
+def test_a_measurement_that_fails_is_not_called_a_training_that_failed(
+    recipe_file: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(context: StageContext, *_: Any, **__: Any) -> None:
+        if context.name == "evaluate-dpo":
+            raise StageFailedError("no answer")
+
+    monkeypatch.setattr("rlhf_compare.pipeline.evaluate_policy", fail)
+    pipeline = pipeline_of(recipe_file, root, [], "evaluation.max_prompts=5")
+    pipeline.compare(("sft", "dpo"), (0,))
+    assert pipeline.reasons["dpo"].startswith(
+        "it was trained, but evaluate-dpo-0 failed: no answer"
+    )
 
 
 def test_tokens_are_those_trained_on(recipe_file: Path, root: Path) -> None:
@@ -352,7 +397,8 @@ def test_a_gradient_that_is_not_finite_reaches_no_weight(
         pipeline.reward(0)
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
     with pytest.raises(StageFailedError, match=r"gradient norm is nan .*no step was taken"):
-        pipeline.sft() if stage == "sft" else getattr(pipeline, stage)(0)
+        shared = {"sft": pipeline.sft, "reward": partial(pipeline.reward, 0)}
+        shared.get(stage, partial(pipeline.method, stage, 0))()
     assert stepped and all(stepped)
 
 
@@ -362,4 +408,4 @@ def test_a_probe_on_a_policy_that_is_not_finite_says_so(
 ) -> None:
     steep = (f"dpo.learning_rate={rate}", "dpo.max_grad_norm=0", "evaluation.during_training=10")
     with pytest.raises(StageFailedError, match=r"the policy is (NaN|infinite) at step 1 \("):
-        pipeline_of(recipe_file, root, [], *steep).dpo(0)
+        pipeline_of(recipe_file, root, [], *steep).method("dpo", 0)

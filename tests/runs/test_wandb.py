@@ -301,7 +301,7 @@ def test_a_server_that_does_not_take_the_run_is_asked_once(
         run.end()
     assert time.perf_counter() - start < 8
     assert sum("this stage and all later ones log offline" in text for text in caplog.messages) == 1
-    assert "after " in caplog.text and "without a message" not in caplog.text
+    assert "after " in caplog.text
     if mood == "401":
         assert "the server does not know this key" in caplog.text
     folders = [path for path in runs_in(tmp_path) if path.name.startswith("offline-run-")]

@@ -1,0 +1,131 @@
+"""What the verbs of the command line share: from a recipe's file to a pipeline that passed the
+checks, and from the pipeline to a table and a report."""
+
+import logging
+import os
+import shlex
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from rlhf_compare.errors import RecipeError, StageFailedError
+from rlhf_compare.methods import METHODS
+from rlhf_compare.plan import print_plan, seeds_of, stage_labels
+from rlhf_compare.recipe_text.reading import check_names
+
+console = Console()
+
+
+def run_methods(
+    recipe: Path,
+    overrides: Sequence[str] | None,
+    runs: Path,
+    seeds: str,
+    dry_run: bool,
+    base: str | None = None,
+    reports: Path | None = None,
+    fresh: bool = False,
+) -> None:
+    """What the verbs that train methods share.
+
+    Args:
+        base: run this method and its variants alone; None = all methods.
+        reports: where the report goes; None = print the table alone.
+        fresh: see :class:`Pipeline`.
+    """
+    wanted = seeds_of(seeds)
+    pipeline = make_pipeline(recipe, overrides, runs, fresh)
+    methods = _chosen(pipeline.recipe, base)
+    if dry_run:
+        print_plan(pipeline, stage_labels(pipeline, methods, wanted))
+        return
+    _measure_and_report(pipeline, methods, wanted, reports)
+
+
+def _chosen(recipe: Any, base: str | None) -> list[str]:
+    """The columns of one method with SFT's, or of all.
+
+    Raises:
+        RecipeError: the recipe has no such section.
+    """
+    chosen = [m for m in recipe.methods if base is None or recipe.base(m) in ("sft", base)]
+    if len(chosen) == 1:
+        wanted = [base] if base else METHODS
+        sections = " or ".join(f"{name}: {{}}" for name in wanted)
+        raise RecipeError(
+            f"recipe {recipe.name}: no section {' or '.join(wanted)}, so there is nothing to train "
+            f"after SFT; add one (`{sections}` takes every default)"
+        )
+    return chosen
+
+
+def make_pipeline(
+    recipe: Path, overrides: Sequence[str] | None, runs: Path, fresh: bool = False
+) -> Any:
+    """The pipeline of a recipe that passed the preflight."""
+    check_names(recipe, overrides or ())  # training libraries take seconds to load; a typo none
+    with console.status("loading"), _without("WANDB_MODE"):
+        from rlhf_compare.pipeline import Pipeline
+        from rlhf_compare.recipe import load_recipe
+
+    _quiet()
+    pipeline = Pipeline(load_recipe(recipe, overrides or ()), runs, say=say, fresh=fresh)
+    pipeline.check()
+    return pipeline
+
+
+@contextmanager
+def _without(variable: str) -> Iterator[None]:
+    """transformers prints a line as it is imported where WANDB_MODE says offline."""
+    value = os.environ.pop(variable, None)
+    try:
+        yield
+    finally:
+        if value is not None:
+            os.environ[variable] = value
+
+
+def say(line: str) -> None:
+    """Print a line for the user, as it is."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _quiet() -> None:
+    """Leave the screen to one bar a stage and to our own lines."""
+    from datasets import disable_progress_bars
+    from transformers.utils import logging as transformers_logging
+
+    disable_progress_bars()  # "Map", "Filter": one bar a stage is ours
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", message=".*pin_memory.*")
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+
+
+def _measure_and_report(
+    pipeline: Any, methods: Sequence[str], seeds: Sequence[int], reports: Path | None
+) -> None:
+    """Run, print the table, and write the report where one is asked for."""
+    from rlhf_compare.reporting.report import write_report
+    from rlhf_compare.reporting.results import validate
+    from rlhf_compare.reporting.terminal import print_table
+    from rlhf_compare.results import collect_results
+
+    needs = {stage for name in methods for stage in pipeline.recipe.path(name)}
+    evaluations = pipeline.compare(methods, seeds, with_reward="reward" in needs)
+    results = collect_results(pipeline, evaluations, shlex.join(["rlhf-compare", *sys.argv[1:]]))
+    validate(results)
+    print_table(results, console=console)
+    if reports is not None:
+        page = write_report(results, reports / pipeline.recipe.name)
+        say(f"report: {page}")
+    lost = [method for method in methods if method not in evaluations]
+    if lost:
+        why = "; ".join(f"{method} failed: {pipeline.reasons[method]}" for method in lost)
+        raise StageFailedError(why)
