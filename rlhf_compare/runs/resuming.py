@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rlhf_compare.errors import StageFailedError
-from rlhf_compare.runs.directory import read_json, write_json
+from rlhf_compare.runs.files import read_json, write_json
 
 _WEIGHTS, _MEMORY, _STATE, _BEST = "weights.safetensors", "memory.safetensors", "stage.json", "best"
 _TRAINER_STATE = "trainer_state.json"

@@ -16,8 +16,9 @@ from rlhf_compare.errors import StageFailedError
 from rlhf_compare.runs.checkpoints import FOLDER, SECONDS, Checkpoints, step_of
 from rlhf_compare.runs.config import TrackingConfig
 from rlhf_compare.runs.differences import describe
-from rlhf_compare.runs.directory import ERROR, JOURNAL, RunDirectory, write_json
+from rlhf_compare.runs.directory import ERROR, JOURNAL, RunDirectory
 from rlhf_compare.runs.failures import failure_of
+from rlhf_compare.runs.files import write_json
 from rlhf_compare.runs.identity import Stage, Wanted, with_origin
 from rlhf_compare.runs.locks import claim, drop, move, share
 from rlhf_compare.runs.meter import DeviceMeter, seconds_held
