@@ -19,8 +19,8 @@ from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from rlhf_compare.errors import first_line
 from rlhf_compare.models.policy import causal_lm
-from rlhf_compare.models.tokenizer import first_line
 
 if TYPE_CHECKING:
     from rlhf_compare.models.adapters import Hats

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 from pydantic.fields import FieldInfo
 
-from rlhf_compare.errors import RecipeError
+from rlhf_compare.errors import RecipeError, first_line
 
 # Set by the pipeline, so a recipe may not: where to find what replaces each.
 OWNED = {
@@ -135,7 +135,7 @@ def refused_as(stage: str, build: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return build(*args, **kwargs)
         except ValueError as error:
-            raise RecipeError(f"{stage}: {str(error).strip().splitlines()[0]}") from error
+            raise RecipeError(f"{stage}: {first_line(error)}") from error
 
     return built
 
@@ -170,4 +170,4 @@ def build_arguments(
     try:
         return config_class(**values)
     except (ValueError, TypeError, KeyError, ImportError) as error:
-        raise RecipeError(f"{stage}: {str(error).strip().splitlines()[0]}") from error
+        raise RecipeError(f"{stage}: {first_line(error)}") from error
