@@ -165,10 +165,11 @@ def _provenance(pipeline: Pipeline, command: str, seeds: list[int]) -> dict[str,
 
 
 def _lost_seconds(pipeline: Pipeline) -> dict[str, float]:
-    """By stage, what was computed and then lost because a process was killed."""
+    """By stage, what was computed and then lost because a process was killed. Below a second it is
+    what the end of a process takes that was stopped after a checkpoint."""
     costs = {label: stage.directory.path / "cost.json" for label, stage in pipeline.stages.items()}
     lost = {k: read_json(path).get("lost_to_interruptions", 0.0) for k, path in costs.items()}
-    return {label: seconds for label, seconds in lost.items() if seconds > 0}
+    return {label: seconds for label, seconds in lost.items() if seconds >= 1.0}
 
 
 def _samples(
