@@ -12,8 +12,8 @@ from rlhf_compare.dpo.trainer import EncodedDPOTrainer
 from rlhf_compare.models.adapters import save_merged
 from rlhf_compare.models.policy import fuse_activations, load_policy
 from rlhf_compare.models.tokenizer import load_tokenizer
-from rlhf_compare.runs.arguments import NEVER, StageSection, build_arguments, refused_as
-from rlhf_compare.runs.stage import Probe, StageContext
+from rlhf_compare.runs.arguments import NO_INTERVAL, StageSection, build_arguments, refused_as
+from rlhf_compare.runs.context import Probe, StageContext
 
 
 def dpo_arguments(
@@ -31,7 +31,7 @@ def dpo_arguments(
         "train_sampling_strategy": "group_by_length",
     }
     if evaluations:
-        ours |= {"eval_strategy": "steps", "eval_steps": NEVER}
+        ours |= {"eval_strategy": "steps", "eval_steps": NO_INTERVAL}
     return build_arguments(DPOConfig, section, name, output_dir, seed, **ours)
 
 

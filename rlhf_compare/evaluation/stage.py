@@ -17,8 +17,8 @@ from rlhf_compare.evaluation.measure import Harness, Measurement
 from rlhf_compare.models.policy import load_policy
 from rlhf_compare.models.scoring import Scorer, load_reward
 from rlhf_compare.models.tokenizer import load_tokenizer
+from rlhf_compare.runs.context import StageContext
 from rlhf_compare.runs.directory import RunDirectory, read_json, write_json
-from rlhf_compare.runs.stage import StageContext
 
 _FILE = "measurement.json"
 

@@ -14,8 +14,8 @@ from rlhf_compare.models.scoring import load_reward
 from rlhf_compare.models.tokenizer import load_tokenizer
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.trainer import PPOTrainer
-from rlhf_compare.runs.arguments import NEVER, StageSection, build_arguments, refused_as
-from rlhf_compare.runs.stage import Probe, StageContext
+from rlhf_compare.runs.arguments import NO_INTERVAL, StageSection, build_arguments, refused_as
+from rlhf_compare.runs.context import Probe, StageContext
 
 
 def ppo_arguments(
@@ -27,7 +27,7 @@ def ppo_arguments(
         evaluations: in the whole run.
         name: of the section, for messages.
     """
-    ours = {"eval_strategy": "steps", "eval_steps": NEVER} if evaluations else {}
+    ours = {"eval_strategy": "steps", "eval_steps": NO_INTERVAL} if evaluations else {}
     return build_arguments(PPOConfig, section, name, output_dir, seed, **ours)
 
 

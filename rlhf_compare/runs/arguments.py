@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from rlhf_compare.errors import RecipeError, first_line
 
-# Set by the pipeline, so a recipe may not: where to find what replaces each.
+# The pipeline sets these fields, so a recipe may not; the text says what to use instead.
 OWNED = {
     "output_dir": "the run directory is runs/<recipe>/<stage>",
     "seed": "use SEEDS or --seeds",
@@ -30,7 +30,7 @@ OWNED = {
     "resume_from_checkpoint": "a finished stage is not run again",
 }
 
-NEVER = 2**31  # an interval of steps that no run reaches: somebody else says when
+NO_INTERVAL = 2**31  # steps; turns off the Trainer's own schedule: EvaluateEvenly says when
 
 _POSITIVE = {
     "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps",

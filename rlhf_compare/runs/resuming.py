@@ -1,9 +1,9 @@
-"""Everything that a training run is, into a checkpoint and back: the run that goes on from it ends
-in the weights of the run that was never stopped.
+"""Saves the whole state of a training run in a checkpoint, and restores it: a run that is resumed
+ends with the same weights as a run that was never stopped.
 
-The Trainer keeps optimizer, schedule, random numbers and its own state. What it forgets is here:
-sums since the last log row, counters, the draw of an epoch's order, what callbacks remember, what
-the meter has counted, and how long the logs were.
+The Trainer saves optimizer, schedule, random numbers and its own state. This module saves what the
+Trainer does not: sums since the last log row, counters, the random state at the start of the epoch,
+the memory of callbacks, the meter's counts, and the lengths of the logs.
 """
 
 import os
