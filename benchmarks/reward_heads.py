@@ -25,7 +25,8 @@ from rlhf_compare.recipe import load_recipe
 from rlhf_compare.reward.doctor import Check, Diagnosis
 from rlhf_compare.reward.margins import Margins
 from rlhf_compare.reward.stage import read_diagnosis
-from rlhf_compare.runs.directory import RunDirectory, read_json
+from rlhf_compare.runs.directory import RunDirectory
+from rlhf_compare.runs.files import read_json
 
 RECIPE = Path("recipes/alpaca_reward.yaml")
 _BERT = (

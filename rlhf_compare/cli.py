@@ -124,7 +124,7 @@ def data(
     from rlhf_compare.data.store import DataDirectory
     from rlhf_compare.models.tokenizer import load_tokenizer
     from rlhf_compare.reporting.data_figure import draw_lengths
-    from rlhf_compare.runs.directory import write_json
+    from rlhf_compare.runs.files import write_json
 
     prepared = DataDirectory(pipeline.data(say_rows=False).directory.path)
     report = prepared.report()

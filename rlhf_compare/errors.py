@@ -32,3 +32,8 @@ class StageStoppedError(UserError):
     """A stage was stopped from outside and left a checkpoint: the same command goes on from it."""
 
     exit_code = 75
+
+
+def first_line(error: BaseException) -> str:
+    """The part of a library's message that fits a line; the error's kind where it has none."""
+    return str(error).strip().split("\n")[0][:200] or type(error).__name__

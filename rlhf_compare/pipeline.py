@@ -38,11 +38,11 @@ from rlhf_compare.recipe import Recipe
 from rlhf_compare.reward.ranked import Half
 from rlhf_compare.reward.stage import require_healthy, train_reward
 from rlhf_compare.runs.checkpoints import SECONDS
+from rlhf_compare.runs.context import StageContext
 from rlhf_compare.runs.failures import why_not
 from rlhf_compare.runs.identity import Stage
 from rlhf_compare.runs.method import MethodInputs
 from rlhf_compare.runs.runner import StageRunner
-from rlhf_compare.runs.stage import StageContext
 from rlhf_compare.sft.stage import train_sft
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from rlhf_compare.metrics import PROBED
 from rlhf_compare.pipeline import Pipeline
 from rlhf_compare.recipe import Recipe
 from rlhf_compare.reward.stage import read_diagnosis
-from rlhf_compare.runs.directory import read_json
+from rlhf_compare.runs.files import read_json
 from rlhf_compare.runs.identity import Stage
 from rlhf_compare.runs.provenance import of_stage
 
@@ -177,10 +177,11 @@ def _provenance(pipeline: Pipeline, command: str, seeds: list[int]) -> dict[str,
 
 
 def _lost_seconds(pipeline: Pipeline) -> dict[str, float]:
-    """By stage, what was computed and then lost because a process was killed."""
+    """By stage, what was computed and then lost because a process was killed. Below a second it is
+    what the end of a process takes that was stopped after a checkpoint."""
     costs = {label: stage.directory.path / "cost.json" for label, stage in pipeline.stages.items()}
     lost = {k: read_json(path).get("lost_to_interruptions", 0.0) for k, path in costs.items()}
-    return {label: seconds for label, seconds in lost.items() if seconds > 0}
+    return {label: seconds for label, seconds in lost.items() if seconds >= 1.0}
 
 
 def _samples(

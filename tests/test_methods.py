@@ -34,9 +34,9 @@ STAGE = '''
 import shutil
 from rlhf_compare.echo.config import EchoConfig, EchoSection
 from rlhf_compare.runs.arguments import StageSection, build_arguments
-from rlhf_compare.runs.directory import write_json
+from rlhf_compare.runs.files import write_json
 from rlhf_compare.runs.method import Method, MethodInputs
-from rlhf_compare.runs.stage import StageContext
+from rlhf_compare.runs.context import StageContext
 
 def arguments(section: StageSection, output_dir: str, seed: int, evaluations: int, name: str):
     return build_arguments(EchoConfig, section, name, output_dir, seed)

@@ -14,9 +14,10 @@ from rlhf_compare.models.sampler import Sampler
 from rlhf_compare.models.scoring import Scorer, load_reward
 from rlhf_compare.models.tokenizer import load_tokenizer
 from rlhf_compare.runs.arguments import StageSection
-from rlhf_compare.runs.directory import RunDirectory, read_json, write_json
+from rlhf_compare.runs.context import StageContext
+from rlhf_compare.runs.directory import RunDirectory
+from rlhf_compare.runs.files import read_json, write_json
 from rlhf_compare.runs.method import Method, MethodInputs
-from rlhf_compare.runs.stage import StageContext
 
 _FILE = "best_of_n.json"
 _SCORED = 32  # responses per forward of the reward model

@@ -3,7 +3,6 @@
 Pure and total: whatever the row, it is kept or dropped for a named reason, and nothing is raised.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from rlhf_compare.data.config import DataConfig, SourceConfig, TaskConfig
 from rlhf_compare.data.formats import Example, Layout, Row, parse_row
+from rlhf_compare.data.hashing import hash_64
 from rlhf_compare.data.reasons import RowDropError
 from rlhf_compare.data.splits import normalise, place_of
 from rlhf_compare.data.tables import CELLS_OFF
@@ -68,8 +68,8 @@ def row_fate(raw: bytes | Row, rules: Rules) -> dict[str, Any]:
         "feeds": feeds,
         "key": place_of(_group_of(example)),
         "prompt_key": key_of(prompt),
-        "loose_key": _hash("".join(filter(str.isalnum, normalise(prompt)))),
-        "content": _hash(repr((example.turns, example.responses, example.scores, feeds))),
+        "loose_key": hash_64("".join(filter(str.isalnum, normalise(prompt)))),
+        "content": hash_64(repr((example.turns, example.responses, example.scores, feeds))),
     }
 
 
@@ -85,7 +85,7 @@ def dropped(reason: str, detail: str, raw: bytes | Row) -> dict[str, Any]:
 
 def key_of(prompt: str) -> int:
     """Hash by which two prompts are the same: case and white space do not count."""
-    return _hash(normalise(prompt))
+    return hash_64(normalise(prompt))
 
 
 def parse_json(raw: bytes | Row) -> Row:
@@ -117,7 +117,3 @@ def _group_of(example: Example) -> str:
     """A topic, or the first user turn: cuts of one conversation stay on one side, since the longer
     ones hold the answers of the shorter ones."""
     return example.group or next(text for role, text in example.turns if role == "user")
-
-
-def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

@@ -30,7 +30,7 @@ from rlhf_compare.data.quiet import no_bars
 from rlhf_compare.data.reasons import REASONS, RowDropError
 from rlhf_compare.data.shards import check_columns, shards_of
 from rlhf_compare.data.tables import no_header
-from rlhf_compare.errors import DataError
+from rlhf_compare.errors import DataError, first_line
 
 # A chunk is what is in memory at once; large enough that starting processes for it costs little.
 CHUNK_BYTES = 64 * 2**20
@@ -272,4 +272,4 @@ def _hub(config: SourceConfig) -> Any:
 def _root_cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
-    return str(error).strip().split("\n")[0][:200] or type(error).__name__
+    return first_line(error)

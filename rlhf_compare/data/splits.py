@@ -1,7 +1,8 @@
 """Which side a prompt lives on. The same for every stage, method, seed and machine."""
 
-import hashlib
 from typing import Any
+
+from rlhf_compare.data.hashing import hash_64
 
 
 def normalise(text: str) -> str:
@@ -11,8 +12,7 @@ def normalise(text: str) -> str:
 
 def place_of(key: str) -> int:
     """Where the hash of a group (a topic, or a normalised prompt) falls, in [0, 2^64)."""
-    digest = hashlib.sha256(b"split:" + normalise(key).encode()).digest()
-    return int.from_bytes(digest[:8], "big")
+    return hash_64(f"split:{normalise(key)}")
 
 
 def is_held_out(places: Any, eval_share: float) -> Any:

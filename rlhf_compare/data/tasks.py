@@ -1,6 +1,5 @@
 """A task turns an example into a prompt with ranked responses, and a demonstration for SFT."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from rlhf_compare.data.config import FEEDS, Feed, TaskConfig
 from rlhf_compare.data.control import control_tokens, mark_typed, spelled_in, unmarked
 from rlhf_compare.data.conversation import Turn
 from rlhf_compare.data.formats import Example
+from rlhf_compare.data.hashing import hash_64
 from rlhf_compare.data.reasons import RowDropError
 
 
@@ -128,4 +128,4 @@ def render_question(question: str, task: TaskConfig, tokenizer: Any) -> str:
 def _unit_hash(text: str) -> float:
     """A number in [0, 1) that depends on the text alone: the same rows carry the prefix whatever
     the order, the seed or the machine."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+    return hash_64(text) / 2**64

@@ -1,7 +1,6 @@
 """Reference log-probabilities on disk: computed once, shared by every run on the same pairs."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from rlhf_compare.runs.files import replacing
 from rlhf_compare.runs.fingerprints import content_of
 
 COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")
@@ -63,10 +63,9 @@ class ReferenceCache:
     def save(self, path: Path, logps: CachedLogps) -> None:
         """Write whole or not at all: another run may read at the same time."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         tensors = dict(zip(COLUMNS, (logps.chosen, logps.rejected), strict=True))
-        save_file(tensors, temporary, metadata={"seconds": repr(logps.seconds)})
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata={"seconds": repr(logps.seconds)})
 
 
 def with_logps(pairs: Dataset, logps: CachedLogps) -> Dataset:

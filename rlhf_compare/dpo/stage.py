@@ -14,9 +14,9 @@ from rlhf_compare.dpo.trial import try_step
 from rlhf_compare.models.merging import save_trained
 from rlhf_compare.models.policy import fuse_activations, load_policy
 from rlhf_compare.models.tokenizer import load_tokenizer
-from rlhf_compare.runs.arguments import NEVER, StageSection, build_arguments, refused_as
+from rlhf_compare.runs.arguments import NO_INTERVAL, StageSection, build_arguments, refused_as
+from rlhf_compare.runs.context import StageContext
 from rlhf_compare.runs.method import Method, MethodInputs
-from rlhf_compare.runs.stage import StageContext
 
 
 def dpo_arguments(
@@ -34,7 +34,7 @@ def dpo_arguments(
         "train_sampling_strategy": "group_by_length",
     }
     if evaluations:
-        ours |= {"eval_strategy": "steps", "eval_steps": NEVER}
+        ours |= {"eval_strategy": "steps", "eval_steps": NO_INTERVAL}
     return build_arguments(DPOConfig, section, name, output_dir, seed, **ours)
 
 

@@ -18,8 +18,9 @@ from rlhf_compare.models.policy import load_policy
 from rlhf_compare.models.sampler import Sampler
 from rlhf_compare.models.scoring import Scorer, load_reward
 from rlhf_compare.models.tokenizer import load_tokenizer
-from rlhf_compare.runs.directory import RunDirectory, read_json, write_json
-from rlhf_compare.runs.stage import StageContext
+from rlhf_compare.runs.context import StageContext
+from rlhf_compare.runs.directory import RunDirectory
+from rlhf_compare.runs.files import read_json, write_json
 
 _FILE = "measurement.json"
 

@@ -13,9 +13,9 @@ from rlhf_compare.models.merging import save_trained
 from rlhf_compare.models.policy import load_policy
 from rlhf_compare.models.scoring import load_reward
 from rlhf_compare.models.tokenizer import load_tokenizer
-from rlhf_compare.runs.arguments import NEVER, StageSection, build_arguments, refused_as
+from rlhf_compare.runs.arguments import NO_INTERVAL, StageSection, build_arguments, refused_as
+from rlhf_compare.runs.context import StageContext
 from rlhf_compare.runs.method import Method, MethodInputs
-from rlhf_compare.runs.stage import StageContext
 
 
 def grpo_arguments(
@@ -29,7 +29,7 @@ def grpo_arguments(
     """
     ours: dict[str, Any] = {"disable_dropout": True}
     if evaluations:
-        ours |= {"eval_strategy": "steps", "eval_steps": NEVER, "num_generations_eval": 1}
+        ours |= {"eval_strategy": "steps", "eval_steps": NO_INTERVAL, "num_generations_eval": 1}
     return build_arguments(GRPOConfig, section, name, output_dir, seed, **ours)
 
 

@@ -19,7 +19,7 @@ from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from rlhf_compare.models.tokenizer import first_line
+from rlhf_compare.errors import first_line
 from rlhf_compare.models.wrapping import causal_lm
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from rlhf_compare.errors import RecipeError
+from rlhf_compare.errors import RecipeError, first_line
 from rlhf_compare.models.adapter_trial import (
     adapter_fault,
     configuration_fault,
@@ -25,7 +25,6 @@ from rlhf_compare.models.adapter_trial import (
 )
 from rlhf_compare.models.heads import Pooling, ScalarHeadModel
 from rlhf_compare.models.policy import load_policy
-from rlhf_compare.models.tokenizer import first_line
 from rlhf_compare.models.wrapping import causal_lm
 
 POLICY, VALUE, REWARD = "policy", "value", "reward"

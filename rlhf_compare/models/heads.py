@@ -14,8 +14,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification, PreTrain
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 
-from rlhf_compare.errors import RecipeError
-from rlhf_compare.models.tokenizer import first_line
+from rlhf_compare.errors import RecipeError, first_line
 from rlhf_compare.tensors.padding import last_true, to_left
 
 _HEAD_FILE, _HEAD_CONFIG = "scalar_head.safetensors", "scalar_head.json"

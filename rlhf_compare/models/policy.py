@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreT
 from transformers.activations import NewGELUActivation
 
 from rlhf_compare.data.turns import turn_ends
-from rlhf_compare.errors import RecipeError
+from rlhf_compare.errors import RecipeError, first_line
 from rlhf_compare.models.config import ModelConfig
 from rlhf_compare.models.fit import (
     fit_generation_config,
@@ -19,7 +19,6 @@ from rlhf_compare.models.fit import (
     state_ends,
 )
 from rlhf_compare.models.stepping import reads_left_padding
-from rlhf_compare.models.tokenizer import first_line
 from rlhf_compare.models.wrapping import causal_lm
 from rlhf_compare.tensors.padding import attention_inputs, to_the_left
 

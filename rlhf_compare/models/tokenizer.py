@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from rlhf_compare.data.sources import hash_files
-from rlhf_compare.errors import RecipeError
+from rlhf_compare.errors import RecipeError, first_line
 from rlhf_compare.models.config import ModelConfig
 
 EOS = "<|endoftext|>"
@@ -74,8 +74,3 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     )
     tokenizer.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=EOS, pad_token=EOS)
-
-
-def first_line(error: BaseException) -> str:
-    """The part of a library's message that fits a line."""
-    return str(error).strip().split("\n")[0][:200]

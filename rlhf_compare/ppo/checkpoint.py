@@ -10,7 +10,7 @@ from torch import Tensor
 from rlhf_compare.errors import StageFailedError
 from rlhf_compare.models.merging import write_adapter
 from rlhf_compare.ppo.models import PolicyAndValue
-from rlhf_compare.runs.directory import read_json, write_json
+from rlhf_compare.runs.files import read_json, write_json
 
 _STATE, _BESIDE, _REFERENCE = "ppo_state.json", "critic.safetensors", "reference.safetensors"
 

@@ -15,9 +15,9 @@ from rlhf_compare.ppo.config import PPOConfig, PPOSection
 from rlhf_compare.ppo.setup import require_one_rollout
 from rlhf_compare.ppo.trainer import PPOTrainer
 from rlhf_compare.ppo.trial import try_step
-from rlhf_compare.runs.arguments import NEVER, StageSection, build_arguments, refused_as
+from rlhf_compare.runs.arguments import NO_INTERVAL, StageSection, build_arguments, refused_as
+from rlhf_compare.runs.context import StageContext
 from rlhf_compare.runs.method import Method, MethodInputs
-from rlhf_compare.runs.stage import StageContext
 
 
 def ppo_arguments(
@@ -29,7 +29,7 @@ def ppo_arguments(
         evaluations: in the whole run.
         name: of the section, for messages.
     """
-    ours = {"eval_strategy": "steps", "eval_steps": NEVER} if evaluations else {}
+    ours = {"eval_strategy": "steps", "eval_steps": NO_INTERVAL} if evaluations else {}
     return build_arguments(PPOConfig, section, name, output_dir, seed, **ours)
 
 

@@ -11,8 +11,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 
+from rlhf_compare.errors import first_line
 from rlhf_compare.models.adapters import lora_config
-from rlhf_compare.models.tokenizer import first_line
 from rlhf_compare.preflight.models import on_meta, policy_config
 from rlhf_compare.recipe import Recipe
 

@@ -12,8 +12,8 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from rlhf_compare.errors import first_line
 from rlhf_compare.models.positions import position_limit_of_config
-from rlhf_compare.models.tokenizer import first_line
 from rlhf_compare.recipe import Recipe
 
 # keys of a config.json that say how it was written, not what the model is; and names that

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments, get_scheduler
 from transformers.utils import is_liger_kernel_available
 
-from rlhf_compare.models.tokenizer import first_line
+from rlhf_compare.errors import first_line
 from rlhf_compare.runs.arguments import StageSection
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from peft import LoraConfig
 
 from rlhf_compare.data.quiet import no_bars
+from rlhf_compare.errors import first_line
 from rlhf_compare.models.adapters import lora_config
-from rlhf_compare.models.tokenizer import first_line
 from rlhf_compare.runs.resuming import random_state, set_random_state
 
 TryStep = Callable[[Any, LoraConfig | None], None]

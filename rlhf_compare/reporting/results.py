@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from rlhf_compare.errors import UserError
 from rlhf_compare.reporting.escaping import visible
-from rlhf_compare.reporting.files import replace_text
 from rlhf_compare.reporting.numbers import NO_DIFFERENCE
 from rlhf_compare.reporting.schema import Results
+from rlhf_compare.runs.files import replace_text
 
 _LONGEST_MESSAGE = 240  # characters: the validator repeats the whole value, which may be a page
 

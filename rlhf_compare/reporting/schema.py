@@ -12,45 +12,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    StringConstraints,
-    WithJsonSchema,
-    create_model,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from rlhf_compare.metrics import METRICS, PROBED, Metric
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"expected text, got {type(value).__name__}")
-    return value
-
-
-def _different(seeds: list[int]) -> list[int]:
-    if len(set(seeds)) < len(seeds):
-        raise ValueError(f"a seed stands twice in {seeds}")
-    return seeds
-
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
-DottedPath = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(\.[a-z0-9_-]+)*$")]
-Count = Annotated[int, Field(ge=0)]
-# what people and models wrote may hold half a character, which pydantic's own text refuses
-Text = Annotated[str, PlainValidator(_text), WithJsonSchema({"type": "string"})]
-Seconds = Annotated[float, Field(ge=0)]
-
-
-class Part(BaseModel):
-    """No unknown key, no conversion, no NaN."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+from rlhf_compare.reporting.provenance_schema import Provenance
+from rlhf_compare.reporting.schema_types import Count, DottedPath, Name, Part, Seconds, Text
 
 
 class Estimate(Part):
@@ -77,79 +43,6 @@ class Share(Estimate):
     """An estimate of a probability; single precision may round a hair above 1."""
 
     mean: Annotated[float, Field(ge=0, le=1.000001)]
-
-
-class Device(Part):
-    """What the seconds were measured on, and by which clock."""
-
-    kind: Literal["cpu", "cuda"]
-    name: Text
-    clock: Literal["wall", "cuda_events"]
-
-
-class SourceReading(Part):
-    """How one source was read: from which columns, and which were left; words: as a sentence."""
-
-    name: Text
-    format: Text
-    columns: dict[Text, list[Text]]
-    not_read: list[Text]
-    words: Text
-
-
-class Ledger(Part):
-    """Where the rows of the data went; named: where the first rows of each reason stand."""
-
-    read: Count
-    kept: Count
-    dropped: dict[Text, Count]
-    named: dict[Text, list[Text]]
-    train_rows: Count
-    eval_rows: Count
-    eval_prompts: Count
-    feeds: dict[str, Count]
-    responses: dict[str, Count]
-    pairs: Count
-    ties: Count
-    sources: list[SourceReading] = []
-
-
-class Maker(Part):
-    """The code of one process. code: a digest of each part of the package that can change what the
-    stage computes; None = not recorded."""
-
-    commit: Text | None
-    dirty: bool | None
-    code: dict[Text, Text] | None
-    versions: dict[Text, Text]
-
-
-class StageCode(Maker):
-    """What code made a stage, against the code that wrote the results. continued_by: other code
-    that went on with the stage after an interruption."""
-
-    continued_by: list[Maker]
-    made_by_other_code: bool
-    made_with_other_libraries: bool
-
-
-class Provenance(Part):
-    """Where the numbers come from; created: an ISO 8601 time; stages: by their directories' names.
-    commit and versions are those of the SFT stage, dirty is of any stage. lost_to_interruptions:
-    seconds by stage, in no cost."""
-
-    commit: Text | None
-    dirty: bool | None
-    stages: dict[Text, StageCode] = {}
-    lost_to_interruptions: dict[Text, Seconds] = {}
-    created: Text
-    command: Text
-    versions: dict[Text, Text]
-    device: Device
-    seeds: Annotated[list[int], Field(min_length=1), AfterValidator(_different)]
-    data_sha256: Text
-    ledger: Ledger
-    parameters: Count
 
 
 class StageCost(Part):
@@ -212,7 +105,7 @@ class _MethodParts(Part):
     cost: Cost
     training: list[TrainingRun]
     runs: Runs
-    caveats: list[Text] = []
+    caveats: list[Text] = Field(default_factory=list)
 
 
 def _type_of(metric: Metric) -> Any:
@@ -318,9 +211,9 @@ class Results(Part):
     provenance: Provenance
     methods: Annotated[dict[Name, MethodResult], Field(min_length=1)]  # type: ignore[valid-type]
     comparisons: list[Comparison]
-    reward_models: list[RewardModel] = []
+    reward_models: list[RewardModel] = Field([])
     samples: list[Sample]
-    failures: list[Failure] = []
+    failures: list[Failure] = Field([])
 
 
 def as_json() -> str:

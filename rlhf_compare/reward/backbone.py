@@ -7,13 +7,13 @@ from typing import Any
 from peft import LoraConfig
 from transformers import AutoConfig, AutoModel
 
-from rlhf_compare.errors import RecipeError
+from rlhf_compare.errors import RecipeError, first_line
 from rlhf_compare.models.adapters import new_reward_adapter
 from rlhf_compare.models.fit import fit_tokenizer, float32_where_trained
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.policy import load_policy, open_model
 from rlhf_compare.models.positions import text_limit
-from rlhf_compare.models.tokenizer import first_line, load_tokenizer
+from rlhf_compare.models.tokenizer import load_tokenizer
 from rlhf_compare.reward.config import RewardModelConfig
 
 

@@ -1,6 +1,5 @@
 """Ranked responses on their way to the trainer: which prompts, which tokens, which batch."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -9,6 +8,7 @@ from datasets import Dataset
 from torch import Tensor
 
 from rlhf_compare.data.encoding import encode_prompt, encode_response, prompt_for_another
+from rlhf_compare.data.hashing import hash_64
 from rlhf_compare.data.splits import normalise
 from rlhf_compare.errors import DataError
 from rlhf_compare.tensors.padding import pad_sequences
@@ -39,8 +39,7 @@ def set_aside(rows: Dataset, share: float) -> tuple[Dataset, Dataset]:
 
 def _by_hash(rows: Dataset, salt: str, between: tuple[float, float]) -> Dataset:
     def inside(prompt: str) -> bool:
-        digest = hashlib.sha256(f"{salt}:{normalise(prompt)}".encode()).digest()
-        return between[0] <= int.from_bytes(digest[:8], "big") / 2**64 < between[1]
+        return between[0] <= hash_64(f"{salt}:{normalise(prompt)}") / 2**64 < between[1]
 
     return rows.filter(inside, input_columns="prompt")
 
@@ -106,10 +105,8 @@ class RankedCollator:
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         """``input_ids``, ``attention_mask`` (N, T), ``groups`` and ``ranks`` (N,)."""
         sequences, groups, ranks = [], [], []
-        place = f"{self.seed} {self._epoch} {self._batch}".encode()
-        draws = torch.Generator().manual_seed(
-            int.from_bytes(hashlib.sha256(place).digest()[:8], "big") >> 1
-        )
+        place = f"{self.seed} {self._epoch} {self._batch}"
+        draws = torch.Generator().manual_seed(hash_64(place) >> 1)
         self._batch += 1
         for group, row in enumerate(rows):
             for index in self._drawn(len(row["response_ids"]), draws):

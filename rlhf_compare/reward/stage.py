@@ -19,8 +19,9 @@ from rlhf_compare.reward.examination import examine
 from rlhf_compare.reward.ranked import Half, half_of, reencode, set_aside
 from rlhf_compare.reward.trainer import EarlyStop, RankingTrainer
 from rlhf_compare.runs.arguments import StageSection, build_arguments
-from rlhf_compare.runs.directory import RunDirectory, read_json, write_json
-from rlhf_compare.runs.stage import StageContext
+from rlhf_compare.runs.context import StageContext
+from rlhf_compare.runs.directory import RunDirectory
+from rlhf_compare.runs.files import read_json, write_json
 
 _DIAGNOSIS, _TRAINING = "doctor.json", "training.json"
 

@@ -1,1 +1,1 @@
-"""What every stage needs and no stage is: its directory, arguments, meter, guards, tracking."""
+"""Code shared by all stages: run directories, arguments, timing, checkpoints, logging."""

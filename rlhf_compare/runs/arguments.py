@@ -10,11 +10,11 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 from pydantic.fields import FieldInfo
 
-from rlhf_compare.errors import RecipeError
+from rlhf_compare.errors import RecipeError, first_line
 
 T = TypeVar("T")
 
-# Set by the pipeline, so a recipe may not: where to find what replaces each.
+# The pipeline sets these fields, so a recipe may not; the text says what to use instead.
 OWNED = {
     "output_dir": "the run directory is runs/<recipe>/<stage>",
     "seed": "use SEEDS or --seeds",
@@ -32,7 +32,7 @@ OWNED = {
     "resume_from_checkpoint": "a finished stage is not run again",
 }
 
-NEVER = 2**31  # an interval of steps that no run reaches: somebody else says when
+NO_INTERVAL = 2**31  # steps; turns off the Trainer's own schedule: EvaluateEvenly says when
 
 # bounds of the fields that the libraries own
 _POSITIVE = {
@@ -158,7 +158,7 @@ def refused_as(stage: str, build: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return build(*args, **kwargs)
         except ValueError as error:
-            raise RecipeError(f"{stage}: {str(error).strip().splitlines()[0]}") from error
+            raise RecipeError(f"{stage}: {first_line(error)}") from error
 
     return built
 
@@ -198,4 +198,4 @@ def build_arguments(
     try:
         return config_class(**values)
     except (ValueError, TypeError, KeyError, ImportError) as error:
-        raise RecipeError(f"{stage}: {str(error).strip().splitlines()[0]}") from error
+        raise RecipeError(f"{stage}: {first_line(error)}") from error

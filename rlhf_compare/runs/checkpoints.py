@@ -13,7 +13,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from rlhf_compare.runs.directory import read_json, write_json
+from rlhf_compare.runs.files import read_json, write_json
 from rlhf_compare.runs.fingerprints import digest_file
 from rlhf_compare.runs.storage import is_storage_fault, size_of, storage_fault, sync
 

@@ -22,7 +22,7 @@ _NOT_COUNTED = {
     "reporting", "preflight", "recipe_text", "cli.py", "plan.py", "results.py", "bars.py"
 }  # fmt: skip
 # Each has a stage.py, and the other stages run on it: rows, and the probe during training.
-_SHARED = {"data", "evaluation", "runs"}
+_SHARED = {"data", "evaluation"}
 
 
 def code_of(section: str, package: Path = PACKAGE) -> dict[str, str]:

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rlhf_compare.errors import UserError
+from rlhf_compare.runs.files import is_half_written, read_json, write_json
 from rlhf_compare.runs.locks import LOCK, drop, move
 from rlhf_compare.runs.storage import storage_fault
 
@@ -22,21 +22,6 @@ _BESIDE = {_DONE, LOCK, "resume", "wandb_run.json", ERROR, JOURNAL}
 def content_hash(value: Any) -> str:
     """SHA-256 of a JSON value, keys sorted."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file so that it is either whole or not there."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
-        json.dump(value, stream, indent=1, sort_keys=True)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
-
-
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -101,6 +86,7 @@ class RunDirectory:
             if name.parts[0] not in _BESIDE
             and not name.parts[0].startswith("checkpoint-")
             and path.is_file()
+            and not is_half_written(path)
         }
 
     def start(self, record: dict[str, Any]) -> None:
@@ -134,8 +120,9 @@ class RunDirectory:
         """
         if (self.path / _STARTED).is_file() or not self.path.exists():
             return
-        half_begun = {LOCK, f"{_STARTED}.tmp"}
-        if not self.path.is_dir() or any(e.name not in half_begun for e in self.path.iterdir()):
+        if not self.path.is_dir() or any(
+            entry.name != LOCK and not is_half_written(entry) for entry in self.path.iterdir()
+        ):
             raise UserError(f"{self.path}: not a run directory of ours, so left alone; move it")
 
     @property

@@ -2,7 +2,13 @@
 
 import traceback
 
-from rlhf_compare.errors import StageFailedError, StageStoppedError, StorageError, UserError
+from rlhf_compare.errors import (
+    StageFailedError,
+    StageStoppedError,
+    StorageError,
+    UserError,
+    first_line,
+)
 from rlhf_compare.runs.directory import ERROR, RunDirectory
 from rlhf_compare.runs.storage import is_storage_fault, storage_fault
 
@@ -27,7 +33,10 @@ def failure_of(error: Exception, label: str, directory: RunDirectory, shared: bo
         file.write_text(text, encoding="utf-8")
     except OSError as refused:
         return storage_fault(refused, file, f"{label} failed and could not say why: {error}")
-    what = str(error) if isinstance(error, UserError) else _one_line(error)
+    what = str(error)
+    if not isinstance(error, UserError):
+        line, kind = first_line(error), type(error).__name__
+        what = kind if line == kind else f"{kind}: {line}"
     failure = StageFailedError(f"{what}; the traceback is in {file}")
     failure.stage = label
     if isinstance(error, UserError):
@@ -43,8 +52,3 @@ def why_not(method: str, seed: int, error: StageFailedError) -> str:
     if error.stage == f"evaluate-{method}-{seed}":
         return f"it was trained, but {error.stage} failed: {error}"
     return f"{error.stage} failed first, and {method} needs it: {error}"
-
-
-def _one_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

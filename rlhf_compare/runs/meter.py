@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import torch
 
-from rlhf_compare.runs.directory import read_json, write_json
+from rlhf_compare.runs.files import read_json, write_json
 
 _SAMPLE_SECONDS, _JOURNAL_SECONDS = 0.05, 2.0
 _EVALUATE = "evaluate"

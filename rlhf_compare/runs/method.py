@@ -16,7 +16,7 @@ from peft import LoraConfig
 from rlhf_compare.data.config import Feed, PairRule
 from rlhf_compare.models.sampler import Sampler, load_model_sampler
 from rlhf_compare.runs.arguments import StageSection
-from rlhf_compare.runs.stage import Probe, StageContext
+from rlhf_compare.runs.context import Probe, StageContext
 
 Needs = Literal["sft", "reward"]
 

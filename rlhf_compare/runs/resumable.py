@@ -24,12 +24,12 @@ else:  # the Trainer class comes after this one in the order of bases
 _SINKS = (MetricsLog, ProgressBar)  # the tracker ends with the stage
 _ADAM = 3  # a weight and what Adam keeps of it
 
-# what the Trainer and TRL's trainers add up between two log rows, or never save
+# sums between two log rows, and counters, that the Trainer and TRL's trainers do not save
 _COUNTERS = ("_total_loss_scalar", "_globalstep_last_logged", "_total_train_tokens")
 
 
 class _Moments(TrainerCallback):
-    """Tells the trainer of moments that it has no method for."""
+    """Calls the trainer at events for which the Trainer has callbacks and no methods."""
 
     def __init__(self, trainer: Any) -> None:
         self._trainer = trainer

@@ -1,9 +1,9 @@
-"""Everything that a training run is, into a checkpoint and back: the run that goes on from it ends
-in the weights of the run that was never stopped.
+"""Saves the whole state of a training run in a checkpoint, and restores it: a run that is resumed
+ends with the same weights as a run that was never stopped.
 
-The Trainer keeps optimizer, schedule, random numbers and its own state. What it forgets is here:
-sums since the last log row, counters, the draw of an epoch's order, what callbacks remember, what
-the meter has counted, and how long the logs were.
+The Trainer saves optimizer, schedule, random numbers and its own state. This module saves what the
+Trainer does not: sums since the last log row, counters, the random state at the start of the epoch,
+the memory of callbacks, the meter's counts, and the lengths of the logs.
 """
 
 import os
@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rlhf_compare.errors import StageFailedError
-from rlhf_compare.runs.directory import read_json, write_json
+from rlhf_compare.runs.files import read_json, write_json
 
 _WEIGHTS, _MEMORY, _STATE, _BEST = "weights.safetensors", "memory.safetensors", "stage.json", "best"
 _TRAINER_STATE = "trainer_state.json"

@@ -15,14 +15,15 @@ from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.errors import StageFailedError
 from rlhf_compare.runs.checkpoints import FOLDER, SECONDS, Checkpoints, step_of
 from rlhf_compare.runs.config import TrackingConfig
+from rlhf_compare.runs.context import StageContext
 from rlhf_compare.runs.differences import describe
-from rlhf_compare.runs.directory import ERROR, JOURNAL, RunDirectory, write_json
+from rlhf_compare.runs.directory import ERROR, JOURNAL, RunDirectory
 from rlhf_compare.runs.failures import failure_of
+from rlhf_compare.runs.files import write_json
 from rlhf_compare.runs.identity import Stage, Wanted, with_origin
 from rlhf_compare.runs.locks import claim, drop, move, share
 from rlhf_compare.runs.meter import DeviceMeter, seconds_held
 from rlhf_compare.runs.provenance import difference, made_otherwise, makers, provenance
-from rlhf_compare.runs.stage import StageContext
 from rlhf_compare.runs.storage import storage_fault
 from rlhf_compare.runs.wandb_account import describe_tracking
 
@@ -229,7 +230,7 @@ class StageRunner:
             seed=wanted.identity["seed"],
             directory=directory,
             data=DataDirectory(self.root / "data"),
-            cache=self.root.parent / ".cache",  # a name that no recipe can have
+            cache=self.root.parent / ".cache",  # recipe names cannot start with a dot
             tracking=self._tracking,
             recipe=self._recipe,
             meter=meter,
@@ -237,7 +238,7 @@ class StageRunner:
             say=self.say,
         )
         try:
-            with context:  # the tracker ends last, when all that the stage made is on disk
+            with context:  # the tracker ends last: the stage's files are on the disk by then
                 with meter.stage():
                     run(context)
                 write_json(directory.path / "cost.json", meter.as_dict())

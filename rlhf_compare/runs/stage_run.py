@@ -9,7 +9,7 @@ from transformers import TrainingArguments
 
 from rlhf_compare.runs.arguments import effective_settings
 from rlhf_compare.runs.code import section_of
-from rlhf_compare.runs.directory import read_json, write_json
+from rlhf_compare.runs.files import read_json, write_json
 from rlhf_compare.runs.provenance import commit
 
 _RECORD = "wandb_run.json"  # beside the stage's files: a resumed stage goes on with its run

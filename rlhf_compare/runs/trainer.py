@@ -11,9 +11,9 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from rlhf_compare.errors import StageFailedError
 from rlhf_compare.models.fit import float32_where_trained, in_one_precision
 from rlhf_compare.runs.checkpoints import Checkpoints
+from rlhf_compare.runs.context import Probe
 from rlhf_compare.runs.meter import DeviceMeter
 from rlhf_compare.runs.resumable import ResumableTrainer
-from rlhf_compare.runs.stage import Probe
 
 
 class StageTrainer(ResumableTrainer):

@@ -111,7 +111,7 @@ def quiet_wandb() -> Any:
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # read at the first import
     import wandb  # here, so that a run without it never loads it
 
-    loud = "WANDB_SILENT" in os.environ  # or quiet: whoever says so is left alone
+    loud = "WANDB_SILENT" in os.environ  # or silent: the user's own choice stays
     wandb.setup() if loud else wandb.setup(wandb.Settings(silent=True))
     return wandb
 

@@ -1,4 +1,4 @@
-"""What the environment says of ONE run, in a process that makes several.
+"""Environment variables that name one W&B run, in a process that makes several runs.
 
 ``wandb agent`` and users set ``WANDB_RUN_ID`` and the like for the process; W&B would give them to
 every run that it starts, and all stages would write into one.
@@ -19,7 +19,7 @@ _SWEEP = "WANDB_SWEEP_ID"
 
 @dataclass
 class ForeignRun:
-    """The run that somebody else named for this process, and its sweep.
+    """The run that the environment names for this process, and its sweep.
 
     Attributes:
         options: for ``wandb.init``, of the one stage that becomes this run.
@@ -40,7 +40,7 @@ class ForeignRun:
         return any(key in self.options for key in ("id", "resume_from", "fork_from"))
 
     def config(self) -> dict[str, str]:
-        """What every stage's run says of it, so that a sweep's runs can be found together."""
+        """Config entries for every stage's run, so that the runs of a sweep can be found."""
         named = {"foreign_run_id": self.id, "sweep_id": self.sweep_id}
         return {key: value for key, value in named.items() if value}
 

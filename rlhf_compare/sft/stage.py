@@ -9,8 +9,8 @@ from rlhf_compare.models.merging import save_trained
 from rlhf_compare.models.policy import build_policy
 from rlhf_compare.models.tokenizer import load_tokenizer
 from rlhf_compare.runs.arguments import StageSection, build_arguments
-from rlhf_compare.runs.directory import write_json
-from rlhf_compare.runs.stage import StageContext
+from rlhf_compare.runs.context import StageContext
+from rlhf_compare.runs.files import write_json
 from rlhf_compare.sft.trainer import MeteredSFTTrainer
 
 

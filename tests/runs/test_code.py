@@ -18,8 +18,8 @@ from rlhf_compare.results import collect_results
 from rlhf_compare.runs import code, provenance
 from rlhf_compare.runs.code import PACKAGE, code_of, section_of
 from rlhf_compare.runs.config import TrackingConfig
+from rlhf_compare.runs.context import StageContext
 from rlhf_compare.runs.runner import Stage, StageRunner
-from rlhf_compare.runs.stage import StageContext
 
 STAGES = ("data", "sft", "reward", "ppo", "dpo", "evaluation")
 SetCode = Callable[..., None]

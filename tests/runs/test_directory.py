@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rlhf_compare.errors import StorageError, UserError
-from rlhf_compare.runs import directory as run_directory
+from rlhf_compare.runs import files
 from rlhf_compare.runs.directory import RunDirectory, content_hash
 
 
@@ -92,7 +92,7 @@ def test_a_start_that_breaks_off_leaves_a_directory_that_can_be_started(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_directory.os, "replace", full)
+        patch.setattr(files.os, "replace", full)
         with pytest.raises(StorageError, match="the disk is full"):
             directory.start({"stage": "sft"})
     directory.start({"stage": "sft"})

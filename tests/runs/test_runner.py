@@ -24,9 +24,9 @@ from rlhf_compare.reporting.results import validate
 from rlhf_compare.results import collect_results
 from rlhf_compare.runs import fingerprints
 from rlhf_compare.runs.config import TrackingConfig
+from rlhf_compare.runs.context import StageContext
 from rlhf_compare.runs.locks import drop
 from rlhf_compare.runs.runner import StageRunner
-from rlhf_compare.runs.stage import StageContext
 
 Run = Callable[..., list[str]]
 

@@ -16,8 +16,8 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 from rlhf_compare.errors import RecipeError, StageFailedError
 from rlhf_compare.runs import wandb_run
 from rlhf_compare.runs.config import TrackingConfig
+from rlhf_compare.runs.context import StageContext
 from rlhf_compare.runs.runner import StageRunner
-from rlhf_compare.runs.stage import StageContext
 from rlhf_compare.runs.stage_run import StageRun
 from rlhf_compare.runs.wandb_account import (
     check_tracking,

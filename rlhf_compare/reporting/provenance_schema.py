@@ -1,0 +1,86 @@
+"""The part of results.json that says where the numbers come from."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from rlhf_compare.reporting.schema_types import Count, Part, Seconds, Text
+
+
+def _different(seeds: list[int]) -> list[int]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"a seed stands twice in {seeds}")
+    return seeds
+
+
+class Device(Part):
+    """What the seconds were measured on, and by which clock."""
+
+    kind: Literal["cpu", "cuda"]
+    name: Text
+    clock: Literal["wall", "cuda_events"]
+
+
+class SourceReading(Part):
+    """How one source was read: from which columns, and which were left; words: as a sentence."""
+
+    name: Text
+    format: Text
+    columns: dict[Text, list[Text]]
+    not_read: list[Text]
+    words: Text
+
+
+class Ledger(Part):
+    """Where the rows of the data went; named: where the first rows of each reason stand."""
+
+    read: Count
+    kept: Count
+    dropped: dict[Text, Count]
+    named: dict[Text, list[Text]]
+    train_rows: Count
+    eval_rows: Count
+    eval_prompts: Count
+    feeds: dict[str, Count]
+    responses: dict[str, Count]
+    pairs: Count
+    ties: Count
+    sources: list[SourceReading] = Field([])
+
+
+class Maker(Part):
+    """The code of one process. code: a digest of each part of the package that can change what the
+    stage computes; None = not recorded."""
+
+    commit: Text | None
+    dirty: bool | None
+    code: dict[Text, Text] | None
+    versions: dict[Text, Text]
+
+
+class StageCode(Maker):
+    """What code made a stage, against the code that wrote the results. continued_by: other code
+    that went on with the stage after an interruption."""
+
+    continued_by: list[Maker]
+    made_by_other_code: bool
+    made_with_other_libraries: bool
+
+
+class Provenance(Part):
+    """Where the numbers come from; created: an ISO 8601 time; stages: by their directories' names.
+    commit and versions are those of the SFT stage, dirty is of any stage. lost_to_interruptions:
+    seconds by stage, in no cost."""
+
+    commit: Text | None
+    dirty: bool | None
+    stages: dict[Text, StageCode] = Field({})
+    lost_to_interruptions: dict[Text, Seconds] = Field({})
+    created: Text
+    command: Text
+    versions: dict[Text, Text]
+    device: Device
+    seeds: Annotated[list[int], Field(min_length=1), AfterValidator(_different)]
+    data_sha256: Text
+    ledger: Ledger
+    parameters: Count
