@@ -196,7 +196,7 @@ def test_a_missing_recipe_lists_those_there_are(
         load_recipe(Path("recipes/other.yaml"))
     assert str(error.value) == (
         "recipe recipes/other.yaml: No such file or directory; recipes here: recipes/mine.yaml; "
-        "by name: alpaca_reward, gpt2_hh, hh_small, tiny"
+        "by name: alpaca_reward, gpt2_hh, hh_small, tiny, tiny_more"
     )
 
 

@@ -6,14 +6,21 @@ import trl
 
 from rlhf_compare.runs.arguments import section_of
 
-# tools, several rewards, printed answers, templates and other samplers than transformers' own
+# beginnings of fields that nothing here reads -> why
 _UNUSED = {
-    "chat_template_kwargs", "log_completions", "log_completions_hub_repo", "log_multimodal",
-    "log_unique_prompts", "max_tool_calling_iterations", "multi_objective_aggregation",
-    "num_completions_to_print", "reward_weights", "transformers_continuous_batching_config",
-    "use_transformers_continuous_batching", "use_transformers_paged",
-}  # fmt: skip
-_UNUSED |= {f.name for f in fields(trl.GRPOConfig) if f.name.startswith(("vllm_", "use_vllm"))}
+    "use_vllm": "responses are sampled by transformers' generate",
+    "vllm_": "responses are sampled by transformers' generate",
+    "use_transformers_": "responses are sampled by transformers' generate",
+    "transformers_": "responses are sampled by transformers' generate",
+    "chat_template_kwargs": "prompts arrive encoded, see task.template",
+    "max_tool_calling_iterations": "there are no tools",
+    "multi_objective_aggregation": "there is one reward",
+    "reward_weights": "there is one reward; beta weighs the KL against it",
+    "log_completions": "the report shows answers",
+    "log_multimodal": "the report shows answers",
+    "log_unique_prompts": "the report shows answers",
+    "num_completions_to_print": "the report shows answers",
+}
 
 
 @dataclass
@@ -28,10 +35,17 @@ class GRPOConfig(trl.GRPOConfig):
             "ge": 0,
         },
     )
-
     max_completion_length: int = field(
         default=256, metadata={"help": "tokens of a response at most", "gt": 0}
     )
 
+    def __post_init__(self) -> None:
+        for part in fields(trl.GRPOConfig):
+            why = next((w for start, w in _UNUSED.items() if part.name.startswith(start)), None)
+            value = getattr(self, part.name)
+            if why is not None and value != part.default:
+                raise ValueError(f"{part.name}: {value!r} is refused: {why}; leave it out")
+        super().__post_init__()
 
-GRPOSection = section_of(GRPOConfig, "GRPOSection", without=_UNUSED)
+
+GRPOSection = section_of(GRPOConfig, "GRPOSection")

@@ -139,6 +139,17 @@ def test_it_scores_with_the_reward_model_of_its_seed(results: dict[str, Any], ro
     assert mean[1] > mean[0]
 
 
+def test_a_reward_model_may_be_an_adapter_on_the_sft_model(recipe_file: Path, root: Path) -> None:
+    lora = "model.lora={r: 4, target_modules: [c_attn]}"
+    recipe = load_recipe(recipe_file, ["name=lora", lora])
+    pipeline = Pipeline(recipe, root / "runs", say=lambda _: None)
+    pipeline.check()
+    results = collect_results(pipeline, pipeline.compare(recipe.methods, (0,)), "test")
+    validate(results)
+    sft, best = (results["methods"][name]["reward"]["proxy"] for name in ("sft", "best_of_n"))
+    assert best["mean"] > sft["mean"]
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

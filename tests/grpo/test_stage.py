@@ -88,8 +88,11 @@ def test_a_refusal_of_trl_comes_before_the_run(recipe_file: Path, tmp_path: Path
         ("grpo.max_completion_length=null", r"grpo\.max_completion_length: .*got None"),
         ("grpo.max_completion_length=250", r"grpo\.max_completion_length = 346 is more than"),
         ("grpo.beta=-0.1", r"grpo\.beta: .*greater than or equal to 0"),
-        ("grpo.use_vllm=true", r"grpo\.use_vllm: unknown key"),
-        ("grpo.reward_weights=[2]", r"grpo\.reward_weights: unknown key"),
+        ("grpo.use_vllm=true", r"grpo: use_vllm: True is refused: .*; leave it out"),
+        (
+            "grpo.reward_weights=[2]",
+            r"grpo: reward_weights: \[2\.0\] is refused: there is one reward",
+        ),
         ("grpo.loss_type=none_such", r"grpo: .*none_such"),
     ],
 )
