@@ -48,6 +48,23 @@ def test_the_number_of_a_choice_is_no_answer() -> None:
     assert "answer names a choice" in refused(lettered)
 
 
+def test_a_list_that_is_shorter_than_the_answer_holds_no_choices() -> None:
+    rows: list[Row] = [
+        {"question": f"What is {i} + 3?", "answer": i + 3, "evidence": ["One book."]}
+        for i in range(N)
+    ]
+    assert answers(rows) == [str(i + 3) for i in range(N)]
+
+
+@pytest.mark.parametrize("write", [float, str])
+def test_the_number_of_a_choice_in_any_spelling_is_no_answer(write: type) -> None:
+    rows: list[Row] = [
+        {"question": f"What is {i}?", "choices": ["one", "two", "three"], "answer": write(i % 3)}
+        for i in range(N)
+    ]
+    assert "answer names a choice" in refused(rows)
+
+
 def test_an_answer_that_is_neither_text_nor_number_is_not_left_out_in_silence() -> None:
     rows: list[Row] = [{"question": f"Is {i} odd?", "answer": i % 2 == 1} for i in range(N)]
     assert "answer looks like a response" in refused(rows)

@@ -124,3 +124,23 @@ def test_rated_messages_are_ranked_responses() -> None:
     for example in examples(rows):
         assert isinstance(example, Example)
         assert (example.responses, example.scores) == (("Text 0.", "Text 1."), (1.0, 4.0))
+
+
+@pytest.mark.parametrize("values", [(1, 2), ("A", "B"), (0, 1), ("first", "second")])
+def test_a_verdict_of_any_name_is_read_so_too(values: tuple[object, object]) -> None:
+    rows: list[Row] = [
+        {"prompt": question(i), "responses": [f"Yes, {i}.", f"No, {i}."], "rated": values[i % 2]}
+        for i in range(N)
+    ]
+    for i, example in enumerate(examples(rows, better="rated")):
+        assert isinstance(example, Example)
+        assert example.scores == ((0.0, 1.0) if i % 2 else (1.0, 0.0))
+
+
+def test_a_named_verdict_that_may_mean_either_is_asked_about() -> None:
+    assert "better" in refused(pair_rows(AB, "rated", True, False), better="rated")
+    rows: list[Row] = [
+        {"prompt": question(i), "responses": [f"Yes, {i}.", f"No, {i}."], "rated": "perhaps"}
+        for i in range(N)
+    ]
+    assert "rated names none of the responses" in refused(rows, better="rated")
