@@ -16,7 +16,7 @@ TEXTS = {
     "feeds": List(_STRING),
 }
 KEYS = ("key", "prompt_key", "loose_key", "content")
-FATE = Features(
+PARSED = Features(
     {
         **dict.fromkeys(("reason", "detail", "excerpt"), _STRING),
         **TEXTS,

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rlhf_compare.data.reasons import FAULT_LIMIT, REASONS
-from rlhf_compare.data.splits import place_of
+from rlhf_compare.data.splits import split_hash
 
 PairRule = Literal["best_worst", "all", "adjacent"]
 # What rows hold that something can learn from: answers to imitate, responses of which some are
@@ -202,7 +202,7 @@ class TaskConfig(Section):
         """The template of a prompt: the text alone decides, whatever the order or the machine."""
         templates = self.templates
         return (
-            templates[place_of(question) % len(templates)] if len(templates) > 1 else templates[0]
+            templates[split_hash(question) % len(templates)] if len(templates) > 1 else templates[0]
         )
 
     def render(self, question: str) -> str:

@@ -8,13 +8,13 @@ from rlhf_compare.data.config import FEEDS
 from rlhf_compare.data.reasons import FAULT_LIMIT, FAULTS, REASONS, WAYS_OUT
 from rlhf_compare.errors import DataError
 
-EXAMPLES, NAMED = 3, 20  # of each reason: rows shown with their text, rows named by their place
+EXAMPLES, NAMED = 3, 20  # of each reason: rows shown with their text, rows that are named
 _NEARLY_ALL = 0.9  # of the rows failing in one way: that is the format, not the rows
 _SHOWN = 100  # characters of a row in a message
 
 
 @dataclass(frozen=True)
-class Place:
+class DroppedRow:
     """A row that was dropped: where it stands, what is wrong with it, how it begins."""
 
     where: str  # for instance "line 7"; with several sources "rows.jsonl, line 7"
@@ -37,7 +37,7 @@ class Ledger:
     responses: dict[str, int] = field(default_factory=lambda: {"read": 0, "kept": 0, "too_long": 0})
     pairs: int = 0  # of two responses to one prompt that were scored differently
     ties: int = 0  # of two that were scored alike: they rank nothing
-    places: dict[str, list[Place]] = field(default_factory=dict)
+    first_dropped: dict[str, list[DroppedRow]] = field(default_factory=dict)
     # of each source: its name, format, columns (role -> names), not_read, and all that in words
     sources: list[dict[str, Any]] = field(default_factory=list)
 
@@ -45,15 +45,15 @@ class Ledger:
     def kept(self) -> int:
         return self.read - sum(self.dropped.values())
 
-    def drop(self, reason: str, count: int, places: Iterable[Place]) -> None:
-        """Enter ``count`` rows dropped for a reason, the first of them with their places."""
+    def drop(self, reason: str, count: int, rows: Iterable[DroppedRow]) -> None:
+        """Enter ``count`` rows dropped for a reason, the first of them by name."""
         assert reason in REASONS, f"unknown reason {reason}"
         if count == 0:
             return
         entered = {**self.dropped, reason: self.dropped.get(reason, 0) + count}
         self.dropped = {name: entered[name] for name in REASONS if name in entered}
-        known = self.places.setdefault(reason, [])
-        known.extend(places)
+        known = self.first_dropped.setdefault(reason, [])
+        known.extend(rows)
         del known[NAMED:]
 
     def check_limits(self, limits: dict[str, float], source: str) -> None:
@@ -87,8 +87,8 @@ class Ledger:
         reason, count = max(lost.items(), key=lambda pair: pair[1])
         if reason not in FAULTS or count < _NEARLY_ALL * self.read:
             return
-        place = self.places[reason][0]
-        row = " ".join(place.excerpt.split())
+        first = self.first_dropped[reason][0]
+        row = " ".join(first.excerpt.split())
         shown = f"; the row: {row[:_SHOWN]}{' ...' if len(row) > _SHOWN else ''}" if row else ""
         raise DataError(
             f"{source}: {count} of {self.read} rows fail in one way, {reason} "
@@ -99,8 +99,8 @@ class Ledger:
         )
 
     def _first(self, reason: str) -> str:
-        place = self.places[reason][0]
-        return f"in {place.where}: {place.detail or REASONS[reason]}"
+        first = self.first_dropped[reason][0]
+        return f"in {first.where}: {first.detail or REASONS[reason]}"
 
     def as_dict(self) -> dict[str, Any]:
         """For the results: counts, and where the first rows of each reason stand."""
@@ -116,7 +116,9 @@ class Ledger:
             "pairs": self.pairs,
             "ties": self.ties,
             "sources": self.sources,
-            "named": {r: [p.where for p in self.places.get(r, [])] for r in self.dropped},
+            "named": {
+                r: [row.where for row in self.first_dropped.get(r, [])] for r in self.dropped
+            },
         }
 
     def reasons(self) -> list[dict[str, Any]]:
@@ -127,8 +129,8 @@ class Ledger:
                 "words": REASONS[reason],
                 "fault": reason in FAULTS,
                 "count": count,
-                "named": [place.where for place in self.places[reason]],
-                "examples": [vars(place) for place in self.places[reason][:EXAMPLES]],
+                "named": [row.where for row in self.first_dropped[reason]],
+                "examples": [vars(row) for row in self.first_dropped[reason][:EXAMPLES]],
             }
             for reason, count in self.dropped.items()
         ]

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from rlhf_compare.data.config import DataConfig
+from rlhf_compare.data.first_pass import where
 from rlhf_compare.data.ledger import Ledger
 from rlhf_compare.data.lengths import Lengths
-from rlhf_compare.data.reading import where
 from rlhf_compare.data.reasons import FAULT_LIMIT, FAULTS, REASONS
 from rlhf_compare.data.selection import RowIndex, reason_codes, reason_of
 from rlhf_compare.data.sources import Source

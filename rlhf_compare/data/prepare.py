@@ -1,6 +1,6 @@
 """From sources to encoded rows on two sides, chunk by chunk, so that no text stays in memory:
 
-raw rows -> fates -> (duplicates, sides, weights) -> (tokenizer) -> token ids -> lengths -> ledger
+raw rows -> parsed -> (duplicates, sides, weights) -> (tokenizer) -> token ids -> lengths -> ledger
 """
 
 import tempfile
@@ -18,13 +18,13 @@ from rlhf_compare.data.chunks import ENCODED, FITTED, LENGTHS, map_rows
 from rlhf_compare.data.config import DataConfig, TaskConfig
 from rlhf_compare.data.control import Tokenizer, unmarked
 from rlhf_compare.data.encoding import EncodeRows
-from rlhf_compare.data.fate import key_of
-from rlhf_compare.data.ledger import NAMED, Ledger, Place
+from rlhf_compare.data.first_pass import Chunks, read_rows, where
+from rlhf_compare.data.ledger import NAMED, DroppedRow, Ledger
 from rlhf_compare.data.lengths import Lengths
 from rlhf_compare.data.near_duplicates import by_letters, by_minhash, require_library
 from rlhf_compare.data.outcome import require_both_sides, require_usable_sources
+from rlhf_compare.data.parse import key_of
 from rlhf_compare.data.quiet import no_bars
-from rlhf_compare.data.reading import Chunks, read_rows, where
 from rlhf_compare.data.selection import (
     RowIndex,
     choose_sides,
@@ -179,8 +179,8 @@ class _Preparation:
         """Enter rows that were dropped for what other rows say."""
         for reason in reasons:
             rows = index.rows_of(reason)
-            places = [Place(self._where(index, row)) for row in rows[:NAMED]]
-            self.ledger.drop(reason, len(rows), places)
+            dropped = [DroppedRow(self._where(index, row)) for row in rows[:NAMED]]
+            self.ledger.drop(reason, len(rows), dropped)
 
     # --- encoding
 
@@ -188,8 +188,8 @@ class _Preparation:
         """Prompts and responses of the training side, up to a bound, apart as they are encoded: a
         tokenizer trained on them joined would learn words that encoding never sees."""
         left = _TOKENIZER_CHARACTERS
-        for chunk, places in self.chunks.kept(index):
-            train = chunk.select(np.flatnonzero(~index.held_out[places]))
+        for chunk, indices in self.chunks.kept(index):
+            train = chunk.select(np.flatnonzero(~index.held_out[indices]))
             for row in train.select_columns(["prompt", "responses", "demonstration"]):
                 for text in (row["prompt"], *(row["responses"] or [row["demonstration"]])):
                     yield unmarked(text)
@@ -201,30 +201,30 @@ class _Preparation:
         """Write the encoded rows of both sides, one part a chunk."""
         encode = EncodeRows(self.tokenizer, self.data, self.task)
         with _bar("encoding", int(index.kept.sum())) as bar:
-            for part, (chunk, places) in enumerate(self.chunks.kept(index)):
+            for part, (chunk, indices) in enumerate(self.chunks.kept(index)):
                 path = self.work / f"encoded-{part:05}.arrow"
                 encoded = map_rows(chunk, encode, FITTED, self.data.num_proc, path)
                 reasons = np.array(encoded["reason"][:])
                 self.spelled += int(np.array(encoded["spelled"][:])[reasons == ""].sum())
                 for reason in sorted(set(reasons) - {""}):
-                    index.drop(places[reasons == reason], reason)
-                    self._enter_drop(index, places, reasons, reason, encoded)
+                    index.drop(indices[reasons == reason], reason)
+                    self._enter_drop(index, indices, reasons, reason, encoded)
                 self.lengths.add(*(encoded.data[name].to_numpy() for name in LENGTHS))
-                self._write(encoded, index.held_out[places], reasons == "", chunk, part)
+                self._write(encoded, index.held_out[indices], reasons == "", chunk, part)
                 bar.update(len(chunk))
                 path.unlink(missing_ok=True)
 
     def _enter_drop(
-        self, index: RowIndex, places: np.ndarray, reasons: np.ndarray, reason: str, rows: Dataset
+        self, index: RowIndex, indices: np.ndarray, reasons: np.ndarray, reason: str, rows: Dataset
     ) -> None:
         chosen = np.flatnonzero(reasons == reason)
         entered = []
-        for place, row in zip(places[chosen[:NAMED]], rows.select(chosen[:NAMED]), strict=True):
-            where = self._where(index, place)
+        for position, row in zip(indices[chosen[:NAMED]], rows.select(chosen[:NAMED]), strict=True):
+            where = self._where(index, position)
             detail = (
                 f"prompt {row['prompt_tokens']}, longest response {row['longest_tokens']} tokens"
             )
-            entered.append(Place(where, detail, unmarked(row["prompt"])[:160]))
+            entered.append(DroppedRow(where, detail, unmarked(row["prompt"])[:160]))
         self.ledger.drop(reason, len(chosen), entered)
 
     def _write(
@@ -277,12 +277,12 @@ class _Preparation:
         _, first = np.unique(index.prompt_key[kept], return_index=True)
         wanted = np.zeros(len(index), bool)
         wanted[kept[first]] = True
-        for chunk, places in self.chunks.kept(index):
-            rows = np.flatnonzero(wanted[places])
+        for chunk, indices in self.chunks.kept(index):
+            rows = np.flatnonzero(wanted[indices])
             prompts = chunk.select(rows).select_columns(["prompt"])
-            yield from zip(prompts["prompt"], index.held_out[places[rows]].tolist(), strict=True)
+            yield from zip(prompts["prompt"], index.held_out[indices[rows]].tolist(), strict=True)
 
 
 def _bar(what: str, total: int | None = None) -> Bar:
-    """A bar, once it is worth one."""
+    """Progress bar, shown after 3 s."""
     return bar(what, total, "row", delay=3.0, leave=False)

@@ -1,4 +1,4 @@
-"""Why a row is dropped. A fault is the row's; a rule is the recipe's."""
+"""Why a row is dropped. FAULTS: the row is malformed. RULES: the recipe excludes it."""
 
 FAULT_LIMIT = "faults"  # the name of all faults together, in data.max_dropped_share
 

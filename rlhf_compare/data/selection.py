@@ -1,4 +1,4 @@
-"""What no row can decide alone: duplicates, sides, leaks, weights. Numbers only, no texts."""
+"""Decisions that need all rows: duplicates, train or eval side, leaks, weights. Numbers only."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -21,8 +21,8 @@ class RowIndex:
     """One entry a row read, in order: what is known of it without its texts. About 45 bytes a row.
 
     source      which of the recipe's sources; number: its line or row there
-    key, prompt_key, loose_key, content    hashes, see ``row_fate``
-    code        place of the reason in ``_CODES``; 0 = kept
+    key, prompt_key, loose_key, content    hashes, see ``parse_row_or_reason``
+    code        index of the reason in ``_CODES``; 0 = kept
     held_out    whether it is on the evaluation side
     """
 

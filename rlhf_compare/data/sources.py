@@ -23,9 +23,9 @@ from datasets import logging as datasets_logging
 
 from rlhf_compare.data.beginnings import is_parquet, refuse_other_kinds
 from rlhf_compare.data.config import DataConfig, SourceConfig
-from rlhf_compare.data.fate import parse_json
 from rlhf_compare.data.formats import Layout, LayoutError, Row, recognise
 from rlhf_compare.data.lines import SUFFIXES, TABLES, kind_of, read_lines, unit_of
+from rlhf_compare.data.parse import parse_json
 from rlhf_compare.data.quiet import no_bars
 from rlhf_compare.data.reasons import REASONS, RowDropError
 from rlhf_compare.data.shards import check_columns, shards_of

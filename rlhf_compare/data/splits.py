@@ -10,14 +10,14 @@ def normalise(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-def place_of(key: str) -> int:
+def split_hash(key: str) -> int:
     """Where the hash of a group (a topic, or a normalised prompt) falls, in [0, 2^64)."""
     return hash_64(f"split:{normalise(key)}")
 
 
-def is_held_out(places: Any, eval_share: float) -> Any:
-    """Which groups are held out, by an array of their places; or whether one is, by its place.
+def is_held_out(hashes: Any, eval_share: float) -> Any:
+    """Which groups are held out, by an array of their hashes; or whether one is, by its hash.
 
     Hashed, not drawn: adding rows moves no other row, and duplicates stay together.
     """
-    return places / 2.0**64 < eval_share
+    return hashes / 2.0**64 < eval_share

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rlhf_compare.data.ledger import EXAMPLES, NAMED, Ledger, Place
+from rlhf_compare.data.ledger import EXAMPLES, NAMED, DroppedRow, Ledger
 from rlhf_compare.data.reasons import FAULTS, REASONS, RULES
 from rlhf_compare.errors import DataError
 
@@ -10,13 +10,13 @@ from rlhf_compare.errors import DataError
 def ledger(read: int, **dropped: int) -> Ledger:
     made = Ledger(read=read)
     for reason, count in dropped.items():
-        made.drop(reason, count, [Place(f"line {i + 1}", f"fault {i}") for i in range(count)])
+        made.drop(reason, count, [DroppedRow(f"line {i + 1}", f"fault {i}") for i in range(count)])
     return made
 
 
 def test_counts_add_up() -> None:
     made = ledger(6, too_long=1, empty_chosen=2)
-    made.drop("too_long", 1, [Place("line 9")])
+    made.drop("too_long", 1, [DroppedRow("line 9")])
     assert (made.read, made.kept) == (6, 2)
     assert made.dropped == {"empty_chosen": 2, "too_long": 2}
     assert made.as_dict()["named"] == {
@@ -68,7 +68,7 @@ def test_limits() -> None:
 def test_where_nearly_all_rows_fail_in_one_way_the_format_is_spoken_of() -> None:
     made = Ledger(read=100)
     excerpt = '{"chosen": {"from": "gpt", "value": "' + "long " * 40
-    made.drop("not_text", 95, [Place("line 1", "field 'chosen' is dict", excerpt)])
+    made.drop("not_text", 95, [DroppedRow("line 1", "field 'chosen' is dict", excerpt)])
     made.sources = [{"name": "rows.jsonl", "words": "read as preference pairs from chosen"}]
     with pytest.raises(DataError) as error:
         made.check_limits({"faults": 0.05}, "rows.jsonl")

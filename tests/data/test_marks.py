@@ -20,7 +20,7 @@ def rows(mark: str, good: object, bad: object) -> list[Row]:
     ]
 
 
-def fates(given: list[Row], format_name: str = "auto") -> list[str]:
+def parsed(given: list[Row], format_name: str = "auto") -> list[str]:
     layout = recognise(given, format_name)
     found = []
     for row in given:
@@ -61,7 +61,7 @@ def fates(given: list[Row], format_name: str = "auto") -> list[str]:
 )
 def test_a_bad_completion_is_no_demonstration(mark: str, good: object, bad: object) -> None:
     wanted = ["marked_bad" if i % 2 else f"Text {i}." for i in range(N)]
-    assert fates(rows(mark, good, bad)) == wanted
+    assert parsed(rows(mark, good, bad)) == wanted
 
 
 @pytest.mark.parametrize("key", ["weight", "train", "loss"])
@@ -70,7 +70,7 @@ def test_a_message_that_is_not_to_be_learned_is_no_demonstration(key: str) -> No
         answer = {"role": "assistant", "content": "Text.", key: mark}
         return {"messages": [{"role": "user", "content": "Is it?"}, answer]}
 
-    assert fates([talk(1), talk(0), talk(None), talk(False)]) == [
+    assert parsed([talk(1), talk(0), talk(None), talk(False)]) == [
         "Text.", "marked_bad", "Text.", "marked_bad",
     ]  # fmt: skip
 
@@ -79,7 +79,7 @@ def test_a_grade_beside_each_response_is_asked_about() -> None:
     graded = [{**row, "score": i} for i, row in enumerate(rows("id", "a", "b"))]
     with pytest.raises(LayoutError, match=r"score may say how good .*data.format=demonstrations"):
         recognise(graded)
-    assert fates(graded, "demonstrations")[1] == "Text 1."
+    assert parsed(graded, "demonstrations")[1] == "Text 1."
     # a grade of something else, and a count, are no grade of the response
     for name in ("instruct_reward", "num_tokens", "turns"):
         other = [{**row, name: i} for i, row in enumerate(rows("id", "a", "b"))]

@@ -171,7 +171,7 @@ def test_a_conversation_that_the_chat_template_refuses_is_dropped(tmp_path: Path
     data = DataConfig(source="file", path=str(path))
     ledger = prepare(data, TaskConfig(chat_template=True), lambda _: tokenizer).ledger
     assert ledger.dropped == {"template_refused": 1}
-    assert ledger.places["template_refused"][0].detail == "no system turn"
+    assert ledger.first_dropped["template_refused"][0].detail == "no system turn"
 
 
 def real(ids: Tensor, mask: Tensor) -> Ids:

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from rlhf_compare.data import sources
 from rlhf_compare.data.config import DataConfig, TaskConfig
 from rlhf_compare.data.prepare import PreparedData, prepare
-from rlhf_compare.data.splits import is_held_out, normalise, place_of
+from rlhf_compare.data.splits import is_held_out, normalise, split_hash
 from rlhf_compare.data.stage import data_report
 from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.data.views import pairs_view, prompt_view, ranked_pairs, ranked_view
@@ -43,7 +43,7 @@ def questions(n: int) -> list[dict[str, object]]:
 
 
 def held_out(key: object) -> bool:
-    return bool(is_held_out(place_of(str(key)), 0.2))
+    return bool(is_held_out(split_hash(str(key)), 0.2))
 
 
 def both_sides(prepared: PreparedData) -> list[dict[str, object]]:
@@ -231,7 +231,9 @@ def test_the_same_rows_whatever_the_chunks(
     other = prepare(config, TaskConfig(), lambda _: byte_tokenizer)
     assert other.train.to_list() == whole.train.to_list()
     assert other.eval.to_list() == whole.eval.to_list()
-    first, second = ({**vars(p.ledger), "places": None, "sources": None} for p in (whole, other))
+    first, second = (
+        {**vars(p.ledger), "first_dropped": None, "sources": None} for p in (whole, other)
+    )
     assert first == second
     line, number = len(rows), other.ledger.as_dict()["named"]
     unit = "row" if change == "columns" else "line"

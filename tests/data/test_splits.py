@@ -7,17 +7,17 @@ import pytest
 
 from rlhf_compare.data.config import DataConfig
 from rlhf_compare.data.selection import RowIndex, choose_sides
-from rlhf_compare.data.splits import is_held_out, normalise, place_of
+from rlhf_compare.data.splits import is_held_out, normalise, split_hash
 
 
 def held(key: str, share: float) -> bool:
-    return bool(is_held_out(place_of(key), share))
+    return bool(is_held_out(split_hash(key), share))
 
 
 def test_case_and_white_space_make_no_other_prompt() -> None:
     assert normalise("  What\tIS \n rain? ") == "what is rain?"
     for share in (0.1, 0.3, 0.5, 0.7, 0.9):
-        assert held("What is rain?", share) == is_held_out(place_of("  what is\nRAIN? "), share)
+        assert held("What is rain?", share) == is_held_out(split_hash("  what is\nRAIN? "), share)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_the_hash_never_changes(key: str, place: float) -> None:
 )
 def test_preparing_draws_the_sides_so(share: float, held_out: tuple[str, ...]) -> None:
     groups = ("photosynthesis", "What is rain?", "machine learning")
-    keys = np.array([place_of(group) for group in groups], np.uint64)
+    keys = np.array([split_hash(group) for group in groups], np.uint64)
     zeros, ones = np.zeros(3, np.uint8), np.arange(3, dtype=np.uint64)
     index = RowIndex(zeros, ones, keys, ones, ones, ones, zeros.copy())
     choose_sides(index, DataConfig(eval_share=share), ())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rlhf_compare.data.config import DataConfig, TaskConfig
-from rlhf_compare.data.fate import Rules, row_fate
+from rlhf_compare.data.parse import ParseSettings, parse_row_or_reason
 from rlhf_compare.data.sources import open_sources
 from rlhf_compare.data.tables import table_rows
 from rlhf_compare.errors import DataError
@@ -23,8 +23,8 @@ def read(path: Path, text: str) -> list[str]:
     data = DataConfig(source="file", path=str(path))
     source = open_sources(data)[0]
     task = TaskConfig(name="preference", template="{question}")
-    rules = Rules.of(data, data, source.layout, task, None)
-    rows = [row_fate(row["raw"], rules) for chunk in source.chunks() for row in chunk]
+    settings = ParseSettings.of(data, data, source.layout, task, None)
+    rows = [parse_row_or_reason(row["raw"], settings) for chunk in source.chunks() for row in chunk]
     return [row["reason"] or f"{row['prompt']} {row['responses'][0]}" for row in rows]
 
 

@@ -1,5 +1,7 @@
 """What a layout must not do: lose a question, or leave a response unread without a word."""
 
+from collections.abc import Sequence
+
 from rlhf_compare.data.conversation import is_transcript
 from rlhf_compare.data.formats.columns import Column, says_the_same, share
 from rlhf_compare.data.formats.completions import check_grades
@@ -18,7 +20,9 @@ from rlhf_compare.data.formats.names import (
 )
 from rlhf_compare.data.formats.nested import sides_inside
 from rlhf_compare.data.formats.questions import opens_with_question
+from rlhf_compare.data.formats.rankings import number
 from rlhf_compare.data.formats.responses import is_numeric
+from rlhf_compare.data.formats.values import decode, number_as_text
 
 _MOST = 0.9
 
@@ -148,11 +152,12 @@ def _refuse_letters(draft: Draft) -> None:
     """An answer that is a letter or the number of a choice; nobody learns from it without the
     choices."""
     texts = [c for c in draft.free if c.has_text and not is_meta(c.name)]
-    answers = [str(v).strip(" ().:") for c in draft.of("completion") for v in c.values if v != ""]
-    answers = [answer for answer in answers if answer != "None"]
+    values = [value for column in draft.of("completion") for value in column.values]
+    there = [number_as_text(value) for value in values if value is not None and value != ""]
+    answers = [str(value).strip(" ().:") for value in there]
     letters = all(len(a) == 1 and a.upper() in "ABCDEFGH" for a in answers)
     numbers = all(len(a) == 1 and a.isdigit() for a in answers)
-    listed = [c for c in draft.free if c.content in ("texts", "nested")]
+    listed = [c for c in draft.free if c.content in ("texts", "nested") and _counts(values, c)]
     listed += [c for c in texts if set(words(c.name)) & {"choice", "choices", "options", "option"}]
     lettered = [c for c in texts if len(c.name) == 1]
     choices = [c.name for c in (texts if letters else [*listed, *lettered])]
@@ -163,6 +168,15 @@ def _refuse_letters(draft: Draft) -> None:
             "unread; write the choices into the prompt and the text of the answer into "
             f"{name}, or leave them unread with data.format=demonstrations"
         )
+
+
+def _counts(values: Sequence[object], column: Column) -> bool:
+    """Whether every number may be that of an element of the list beside it, from 0 or from 1."""
+    lists = [decode(v) if isinstance(v, str) else v for v in column.values]
+    return all(
+        value is None or not isinstance(one, list) or 0 <= value <= len(one)
+        for value, one in zip(map(number, values), lists, strict=False)
+    )
 
 
 def _refuse_scored_one_by_one(draft: Draft) -> None:

@@ -191,7 +191,7 @@ def _list_ranking(draft: Draft, column: Column) -> dict[str, object] | None:
     if "scores" in draft.roles:
         return {"ranking": "scores"}
     if "better" in draft.roles:
-        return {"ranking": "verdict"}
+        return find_place_in_list(draft, column)
     records = column.content in ("records", "messages")
     if records and _records_have(column, (*SCORE_KEYS, *RANK_KEYS)):
         return {"ranking": "records"}

@@ -113,7 +113,7 @@ def find_strength(draft: Draft, marks: Sequence[str]) -> Ranking | None:
     """Give ``better`` to a signed number: below 0 the first of two is better."""
     given = draft.of("better")
     found = given or [c for c in draft.free if is_verdict(c.name) and is_signed(c)]
-    if len(marks) != 2 or not found:
+    if len(marks) != 2 or not found or all(number(value) is None for value in found[0].values):
         return None
     draft.pick("better", found)
     return {"ranking": "strength"}
@@ -160,6 +160,14 @@ def find_place_in_list(draft: Draft, column: Column) -> Ranking | None:
     Raises:
         LayoutError: a label may mean either of two.
     """
+    for verdict in draft.of("better")[:1]:
+        called = _names_in_list(verdict, column)
+        if not called:
+            raise LayoutError(
+                f"{verdict.name} names none of the responses in {column.name}; write the number of "
+                "the better one there, from 0, or its letter"
+            )
+        return {"ranking": "verdict", "marks": tuple(called)}
     for verdict in draft.free:
         called = names_in_list(verdict, column)
         if called:
@@ -172,12 +180,18 @@ def find_place_in_list(draft: Draft, column: Column) -> Ranking | None:
 
 def names_in_list(verdict: Column, column: Column) -> Sequence[str] | None:
     """What a verdict column calls each response of a list; None where it names none."""
+    label = is_pair_label(verdict.name)
+    if not (label or is_verdict(verdict.name)):
+        return None
+    if label and _count(column) == 2 and {_word(value) for value in _there(verdict)} <= {"0", "1"}:
+        return None
+    return _names_in_list(verdict, column)
+
+
+def _names_in_list(verdict: Column, column: Column) -> Sequence[str] | None:
     values, count = _there(verdict), _count(column)
     said = {_word(value) for value in values}
-    label = is_pair_label(verdict.name)
-    if not (label or is_verdict(verdict.name)) or not values or count < 2:
-        return None
-    if label and count == 2 and said <= {"0", "1"}:
+    if not values or count < 2:
         return None
     # a number counts from 0 where a 0 is there, from 1 where the last one is
     first = 0 if "0" in said else 1 if str(count) in said else None

@@ -1,4 +1,4 @@
-"""Every row has exactly one fate, whatever is in it."""
+"""Every row is kept or dropped for one reason, whatever is in it."""
 
 import copy
 import json
@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from rlhf_compare.data.config import FEEDS, DataConfig, TaskConfig
-from rlhf_compare.data.fate import Rules, row_fate
 from rlhf_compare.data.formats import Layout
+from rlhf_compare.data.parse import ParseSettings, parse_row_or_reason
 from rlhf_compare.data.prepare import prepare
 from rlhf_compare.data.reasons import REASONS
 from rlhf_compare.models.tokenizer import train_tokenizer
@@ -75,14 +75,14 @@ EVERYWHERE = {"invalid_json", "invalid_utf8", "not_an_object", "missing_field", 
 SOMEWHERE = {"", "roles_out_of_order", "no_assistant_turn", "empty_prompt", "bad_scores"}
 
 
-def test_a_thousand_mutations_have_one_fate_each() -> None:
+def test_a_thousand_mutations_are_kept_or_dropped_for_one_reason() -> None:
     """The same ones each time, and enough of them to meet the commonest faults of every format."""
     seen: dict[str, set[str]] = {format_name: set() for format_name in GOOD}
 
     @settings(max_examples=1_000, derandomize=True, **LARGE)
     @given(st.data())
     def check(data: st.DataObject) -> None:
-        format_name, reason = has_one_fate(data)
+        format_name, reason = kept_or_dropped(data)
         seen[format_name].add(reason)
 
     check()
@@ -93,11 +93,11 @@ def test_a_thousand_mutations_have_one_fate_each() -> None:
 @pytest.mark.slow
 @settings(max_examples=10_000, **LARGE)
 @given(st.data())
-def test_ten_thousand_mutations_have_one_fate_each(data: st.DataObject) -> None:
-    has_one_fate(data)
+def test_ten_thousand_mutations_are_kept_or_dropped_for_one_reason(data: st.DataObject) -> None:
+    kept_or_dropped(data)
 
 
-def has_one_fate(data: st.DataObject) -> tuple[str, str]:
+def kept_or_dropped(data: st.DataObject) -> tuple[str, str]:
     """The format of a mutated row, and the reason for which it is dropped (empty = kept)."""
     format_name = data.draw(st.sampled_from(sorted(GOOD)))
     row = mutate(GOOD[format_name], data.draw)
@@ -106,25 +106,34 @@ def has_one_fate(data: st.DataObject) -> tuple[str, str]:
         place = data.draw(st.integers(0, len(raw)))
         raw = raw[:place] + data.draw(st.binary(max_size=3)) + raw[place + 1 :]
     task = data.draw(st.sampled_from([PREFERENCE, TaskConfig()]))
-    fate = row_fate(raw, Rules(Layout(format_name), ALL, data.draw(st.booleans()), task))
+    parsed = parse_row_or_reason(
+        raw, ParseSettings(Layout(format_name), ALL, data.draw(st.booleans()), task)
+    )
     good = json.dumps(GOOD["hh"]).encode()
-    assert set(fate) == set(row_fate(good, Rules(Layout("hh"), ALL, True, task)))
-    if fate["reason"]:
-        assert fate["reason"] in REASONS and not fate["feeds"] and not fate["responses"]
+    assert set(parsed) == set(
+        parse_row_or_reason(good, ParseSettings(Layout("hh"), ALL, True, task))
+    )
+    if parsed["reason"]:
+        assert parsed["reason"] in REASONS and not parsed["feeds"] and not parsed["responses"]
     else:
-        assert fate["prompt"].strip() and fate["feeds"]
-        assert len(fate["responses"]) == len(fate["scores"]) != 1
-        assert all(text.strip() for text in fate["responses"])
+        assert parsed["prompt"].strip() and parsed["feeds"]
+        assert len(parsed["responses"]) == len(parsed["scores"]) != 1
+        assert all(text.strip() for text in parsed["responses"])
     for name in ("detail", "excerpt", "prompt"):
-        fate[name].encode()  # can be written to a file
-        assert "\0" not in fate[name]
-    return format_name, str(fate["reason"])
+        parsed[name].encode()  # can be written to a file
+        assert "\0" not in parsed[name]
+    return format_name, str(parsed["reason"])
 
 
 @pytest.mark.parametrize("format_name", sorted(GOOD))
 def test_good_rows_are_kept(format_name: str) -> None:
     raw = json.dumps(GOOD[format_name]).encode()
-    assert row_fate(raw, Rules(Layout(format_name), ALL, False, PREFERENCE))["reason"] == ""
+    assert (
+        parse_row_or_reason(raw, ParseSettings(Layout(format_name), ALL, False, PREFERENCE))[
+            "reason"
+        ]
+        == ""
+    )
 
 
 # --- a planted file with every reason code
@@ -205,7 +214,7 @@ def test_rows_of_a_prefix_task_that_are_already_prefixed(tmp_path: Path) -> None
 @settings(max_examples=8, **LARGE)
 @given(st.data())
 def test_files_of_mutated_rows_add_up(tmp_path_factory: Any, data: st.DataObject) -> None:
-    """The whole path: reading, fates, duplicates, sides, lengths, ledger."""
+    """The whole path: reading, parsed, duplicates, sides, lengths, ledger."""
     format_name = data.draw(st.sampled_from(sorted(GOOD)))
     lines = [json.dumps({**GOOD["ranked"], "prompt": f"p{i}"}).encode() for i in range(30)]
     bad = [json.dumps(mutate(GOOD[format_name], data.draw)).encode() for _ in range(20)]

@@ -1,4 +1,4 @@
-"""From a raw row to its fate: the one function between a source and everything that trains.
+"""From a raw row to the columns that everything else reads, or to the reason why it is dropped.
 
 Pure and total: whatever the row, it is kept or dropped for a named reason, and nothing is raised.
 """
@@ -12,7 +12,7 @@ from rlhf_compare.data.config import DataConfig, SourceConfig, TaskConfig
 from rlhf_compare.data.formats import Example, Layout, Row, parse_row
 from rlhf_compare.data.hashing import hash_64
 from rlhf_compare.data.reasons import RowDropError
-from rlhf_compare.data.splits import normalise, place_of
+from rlhf_compare.data.splits import normalise, split_hash
 from rlhf_compare.data.tables import CELLS_OFF
 from rlhf_compare.data.tasks import rank, render_prompt
 
@@ -20,8 +20,8 @@ _EXCERPT = 160  # characters of a dropped row that the report shows
 
 
 @dataclass(frozen=True)
-class Rules:
-    """What decides a row's fate beside the row."""
+class ParseSettings:
+    """What decides, beside the row, how it is parsed and what it is used for."""
 
     layout: Layout
     feeds: tuple[str, ...]
@@ -32,26 +32,26 @@ class Rules:
     @classmethod
     def of(
         cls, data: DataConfig, source: SourceConfig, layout: Layout, task: TaskConfig, tok: Any
-    ) -> "Rules":
+    ) -> "ParseSettings":
         multi_turn = data.multi_turn == "last"
         return cls(layout, source.feeds, multi_turn, task, tok if task.chat_template else None)
 
 
-def row_fate(raw: bytes | Row, rules: Rules) -> dict[str, Any]:
+def parse_row_or_reason(raw: bytes | Row, settings: ParseSettings) -> dict[str, Any]:
     """The columns of a row that is kept, or of one that is dropped.
 
     reason      a key of ``REASONS``; empty = kept
     detail      what is wrong with this row; excerpt: its beginning (both empty where kept)
     prompt, responses, scores, demonstration, feeds    as in ``Ranked``
-    key         place of the group in the split; rows with one key never part
+    key         hash of the group, which decides its side; rows with one key never part
     prompt_key  hash of the normalised prompt; loose_key: of its letters and digits alone
     content     hash of all that was read; equal = duplicate
     """
     try:
-        example = parse_row(parse_json(raw), rules.layout, rules.keep_multi_turn)
-        prompt = render_prompt(example.turns, rules.task, rules.tokenizer)
-        ranked = rank(example, rules.task, prompt)
-        feeds = [kind for kind in ranked.feeds if kind in rules.feeds]
+        example = parse_row(parse_json(raw), settings.layout, settings.keep_multi_turn)
+        prompt = render_prompt(example.turns, settings.task, settings.tokenizer)
+        ranked = rank(example, settings.task, prompt)
+        feeds = [kind for kind in ranked.feeds if kind in settings.feeds]
         if not feeds:
             enough = ", ".join(ranked.feeds)
             raise RowDropError("feeds_nothing", f"is enough for {enough}")
@@ -66,7 +66,7 @@ def row_fate(raw: bytes | Row, rules: Rules) -> dict[str, Any]:
         "scores": list(ranked.scores),
         "demonstration": ranked.demonstration,
         "feeds": feeds,
-        "key": place_of(_group_of(example)),
+        "key": split_hash(_group_of(example)),
         "prompt_key": key_of(prompt),
         "loose_key": hash_64("".join(filter(str.isalnum, normalise(prompt)))),
         "content": hash_64(repr((example.turns, example.responses, example.scores, feeds))),
