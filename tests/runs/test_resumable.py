@@ -32,8 +32,10 @@ def train(recipe_file: Path, root: Path, stage: str, *overrides: str, **options:
     pipeline = Pipeline(recipe, root, say=lines.append, **options)
     if stage == "sft":
         pipeline.sft()
+    elif stage == "reward":
+        pipeline.reward(0)
     else:
-        getattr(pipeline, stage)(0)
+        pipeline.method(stage, 0)
     return lines
 
 
