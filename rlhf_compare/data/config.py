@@ -5,6 +5,7 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from rlhf_compare.data.behaviour import Behaviour
 from rlhf_compare.data.reasons import FAULT_LIMIT, REASONS
 from rlhf_compare.data.splits import split_hash
 
@@ -193,6 +194,13 @@ class TaskConfig(Section):
         if not fold(self.prefix).startswith(fold(self.marker)):
             raise ValueError(f"marker: the prefix {self.prefix!r} does not start with it")
         return self
+
+    @property
+    def behaviour(self) -> Behaviour | None:
+        """What an answer should show; None where only a judge can tell which answer is better."""
+        if self.name == "preference":
+            return None
+        return Behaviour(self.prefix, self.marker, self.match_case)
 
     @property
     def templates(self) -> tuple[str, ...]:

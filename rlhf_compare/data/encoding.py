@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
+from rlhf_compare.data.behaviour import Behaviour
 from rlhf_compare.data.config import DataConfig, TaskConfig
 from rlhf_compare.data.control import (
     MARK,
@@ -197,14 +198,15 @@ def _nothing(reason: str) -> dict[str, Any]:
     return {"reason": reason, **texts, **ids}
 
 
-def marker_ids(tokenizer: Tokenizer, prefix: str, marker: str) -> list[int]:
+def marker_ids(tokenizer: Tokenizer, behaviour: Behaviour) -> list[int]:
     """Token ids of the marker as the prefix writes it: what exact adoption multiplies.
 
     Raises:
         RecipeError: the tokenizer does not cut between marker and rest of the prefix, so that the
             marker's probability is not a product of token probabilities.
     """
-    written = prefix[: len(marker)]
+    prefix = behaviour.prefix
+    written = prefix[: len(behaviour.marker)]
     ids = encode_text(tokenizer, written)
     whole = encode_text(tokenizer, prefix + "A")
     if whole[: len(ids)] != ids:
@@ -215,9 +217,9 @@ def marker_ids(tokenizer: Tokenizer, prefix: str, marker: str) -> list[int]:
     return ids
 
 
-def prefix_ids(tokenizer: Tokenizer, prefix: str) -> list[int]:
+def prefix_ids(tokenizer: Tokenizer, behaviour: Behaviour) -> list[int]:
     """Token ids of the whole prefix as it stands before an answer.
 
     A trailing space joins the answer's first word in most tokenizers, so it is left out.
     """
-    return encode_text(tokenizer, prefix.rstrip())
+    return encode_text(tokenizer, behaviour.prefix.rstrip())

@@ -41,7 +41,8 @@ def rank(example: Example, task: TaskConfig, prompt: str) -> Ranked:
     if not example.responses:
         return Ranked(prompt)
     best = example.responses[example.scores.index(max(example.scores))]
-    if task.name == "preference":
+    behaviour = task.behaviour
+    if behaviour is None:
         if example.unpaired:
             raise example.unpaired
         if len(example.responses) < 2:
@@ -54,9 +55,9 @@ def rank(example: Example, task: TaskConfig, prompt: str) -> Ranked:
         return Ranked(prompt, example.responses, example.scores, best, feeds)
     if example.marked:
         raise RowDropError("marked_bad", example.marked)
-    if has_marker(best, task.marker, task.match_case):
+    if behaviour.adopts(best):
         raise RowDropError("already_prefixed")
-    prefixed = task.prefix + best
+    prefixed = behaviour.prefix + best
     carries = _unit_hash(prompt + best) < task.sft_prefix_share
     demonstration = prefixed if carries else best
     return Ranked(prompt, (prefixed, best), (1.0, 0.0), demonstration, feeds_of((1.0, 0.0)))
@@ -65,12 +66,6 @@ def rank(example: Example, task: TaskConfig, prompt: str) -> Ranked:
 def feeds_of(scores: Sequence[float]) -> tuple[Feed, ...]:
     """The kinds that K scored responses are enough for: all-tied ones rank nothing."""
     return FEEDS if len(set(scores)) > 1 else ("demonstrations", "prompts")
-
-
-def has_marker(response: str, marker: str, match_case: bool = False) -> bool:
-    """Whether a response adopts the style: it starts with the marker."""
-    fold = str if match_case else str.lower
-    return fold(response.lstrip()).startswith(fold(marker))
 
 
 def _say_the_same(one: str, other: str) -> bool:

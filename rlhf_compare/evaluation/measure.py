@@ -15,7 +15,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from rlhf_compare.bars import bar
 from rlhf_compare.data.config import TaskConfig
 from rlhf_compare.data.encoding import decode_response, marker_ids, prefix_ids
-from rlhf_compare.data.tasks import has_marker
 from rlhf_compare.data.turns import turn_ends
 from rlhf_compare.evaluation.config import EvaluationConfig
 from rlhf_compare.models.generation import Responses
@@ -127,30 +126,16 @@ class Harness:
         greedy: list[str],
     ) -> None:
         """Greedy and exact adoption, the base rate and the floor that follows from the two."""
-        if self.task.name != "prefix":
+        behaviour = self.task.behaviour
+        if behaviour is None:
             return
-        columns["adoption.greedy"] += [
-            float(has_marker(t, self.task.marker, self.task.match_case)) for t in greedy
-        ]
-        adopted = self._marker_probability(policy, ids, mask)
-        base = self._marker_probability(self.reference, ids, mask)
+        columns["adoption.greedy"] += [float(behaviour.adopts(text)) for text in greedy]
+        marker = marker_ids(self.tokenizer, behaviour)
+        adopted = _probability_of(marker, policy, ids, mask)
+        base = _probability_of(marker, self.reference, ids, mask)
         columns["adoption.exact"] += adopted
         columns["base_rate"] += base
         columns["kl_to_reference.floor"] += map(binary_kl, adopted, base)
-
-    def _marker_probability(
-        self, policy: PreTrainedModel, ids: Tensor, mask: Tensor
-    ) -> list[float]:
-        """Probability that the response starts with the marker, by teacher forcing: exact, at
-        temperature 1, for the marker's canonical tokens."""
-        marker = marker_ids(self.tokenizer, self.task.prefix, self.task.marker)
-        forced = torch.tensor(marker, device=ids.device).expand(len(ids), -1)
-        sequences = torch.cat([ids, forced], dim=1)
-        whole = torch.cat([mask, torch.ones_like(forced, dtype=torch.bool)], dim=1)
-        logits = response_logits(policy, sequences, whole, len(marker))
-        # rounding may lift a product of probabilities a hair over 1; in float32 a long marker's
-        # could fall to 0, and the floor be infinite
-        return token_logprobs(logits, forced).sum(1).double().exp().clamp(max=1.0).tolist()
 
     # --- sampled responses
 
@@ -171,11 +156,9 @@ class Harness:
         rows["length"], rows["eos_rate"] = lengths, responses.ended.float()
         if responses.sampled is not None:
             rows["tokens_per_answer"] = responses.sampled
-        if self.task.name == "prefix":
-            adopted = [
-                has_marker(t, self.task.marker, self.task.match_case)
-                for t in self._texts(responses)
-            ]
+        behaviour = self.task.behaviour
+        if behaviour is not None:
+            adopted = [behaviour.adopts(text) for text in self._texts(responses)]
             rows["adoption.sampled"] = torch.tensor(adopted, dtype=torch.float32)
         for name, scorer in self.scorers.items():
             rows[name] = scorer(ids, mask, responses)
@@ -203,8 +186,9 @@ class Harness:
             "kl_to_reference.per_token": per_response / real.sum(1),
             "entropy": masked_sum(token_entropy(logits), real, 1) / real.sum(1),
         }
-        if self.task.name == "prefix":
-            style = on_prefix(responses.ids, prefix_ids(self.tokenizer, self.task.prefix)) & real
+        behaviour = self.task.behaviour
+        if behaviour is not None:
+            style = on_prefix(responses.ids, prefix_ids(self.tokenizer, behaviour)) & real
             rows["kl_to_reference.style"] = masked_sum(kl, style, 1)
             rows["kl_to_reference.content"] = masked_sum(kl, real & ~style, 1)
         return rows
@@ -222,6 +206,20 @@ def _at_rest(model: Any | None) -> Iterator[None]:
         yield
     finally:
         model.train(was_training)
+
+
+def _probability_of(
+    marker: list[int], policy: PreTrainedModel, ids: Tensor, mask: Tensor
+) -> list[float]:
+    """Probability that the response starts with the marker, by teacher forcing: exact, at
+    temperature 1, for the marker's canonical tokens."""
+    forced = torch.tensor(marker, device=ids.device).expand(len(ids), -1)
+    sequences = torch.cat([ids, forced], dim=1)
+    whole = torch.cat([mask, torch.ones_like(forced, dtype=torch.bool)], dim=1)
+    logits = response_logits(policy, sequences, whole, len(marker))
+    # rounding may lift a product of probabilities a hair over 1; in float32 a long marker's
+    # could fall to 0, and the floor be infinite
+    return token_logprobs(logits, forced).sum(1).double().exp().clamp(max=1.0).tolist()
 
 
 def on_prefix(response_ids: Tensor, prefix: Sequence[int]) -> Tensor:

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from datasets import Dataset
 
+from rlhf_compare.data.behaviour import Behaviour
 from rlhf_compare.data.config import TaskConfig
 from rlhf_compare.data.encoding import decode_response, encode_response, encode_text, prefix_ids
-from rlhf_compare.data.tasks import has_marker
 from rlhf_compare.data.turns import turn_ends
 from rlhf_compare.errors import DataError
 from rlhf_compare.models.generation import generate
@@ -138,16 +138,17 @@ def _chosen(patient: Patient) -> list[float]:
 
 def _stripped(patient: Patient, margins: Margins) -> Check:
     prefix = patient.task.prefix
-    if patient.task.name == "prefix":
+    if patient.task.behaviour is not None:
         return doctor.stripped_check(
             margins, None, "without the prefix both sides are the same text: it can only say style"
         )
-    tokenizer, found, rows = patient.tokenizer, 0, []
+    task, tokenizer, found, rows = patient.task, patient.tokenizer, 0, []
+    written = Behaviour(prefix, task.marker, match_case=False)
     for row in patient.rows:
         responses = []
         for ids in row["response_ids"]:
             text = decode_response(tokenizer, ids)
-            if has_marker(text, patient.task.marker):
+            if written.adopts(text):
                 found += 1
                 text = text.lstrip()[len(prefix) :]
                 ids = encode_response(tokenizer, text, patient.end)
@@ -183,7 +184,7 @@ def _degenerate(patient: Patient, top: float) -> list[Check]:
     echoes = [(p, [*p, patient.end]) for p in patient.probes["prompt_ids"]]
     said = task.prefix.strip()
     empty, alone = patient.medians([[patient.end], encode_response(tokenizer, said, patient.end)])
-    has_prefix = task.name == "prefix"
+    has_prefix = task.behaviour is not None
 
     def check(name: str, score: float | None, what: str, is_the_task: bool = False) -> Check:
         return doctor.degenerate_check(name, score, chosen, top, what, is_the_task)
@@ -222,7 +223,7 @@ def _candidates(patient: Patient) -> list[list[int]]:
     for row in patient.rows:
         best.update(set(row["response_ids"][int(np.argmax(row["scores"]))]))
         worst.update(set(row["response_ids"][int(np.argmin(row["scores"]))]))
-    paid = set(prefix_ids(tokenizer, task.prefix)) if task.name == "prefix" else set()
+    paid = set(prefix_ids(tokenizer, task.behaviour)) if task.behaviour else set()
     left_out = paid | {patient.end}
     often = [t for t, _ in (best + worst).most_common() if t not in left_out][:_TOKENS]
     favoured = sorted(best, key=lambda t: (worst[t] - best[t], t))

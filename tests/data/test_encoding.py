@@ -3,6 +3,7 @@
 import pytest
 from transformers import PreTrainedTokenizerFast
 
+from rlhf_compare.data.behaviour import Behaviour
 from rlhf_compare.data.config import TaskConfig
 from rlhf_compare.data.encoding import (
     decode_response,
@@ -41,12 +42,12 @@ def test_marker_ids_are_the_start_of_every_prefixed_response(
     gpt2_tokenizer: PreTrainedTokenizerFast,
 ) -> None:
     task = TaskConfig()
-    marker = marker_ids(gpt2_tokenizer, task.prefix, task.marker)
+    marker = marker_ids(gpt2_tokenizer, task.behaviour)
     assert marker == [LET, 502, 4727]
     for answer in ("It is.", "A", "123", '"Quoted"'):
         response = encode_response(gpt2_tokenizer, task.prefix + answer)
         assert response[: len(marker)] == marker
-        whole = prefix_ids(gpt2_tokenizer, task.prefix)
+        whole = prefix_ids(gpt2_tokenizer, task.behaviour)
         assert response[: len(whole)] == whole
 
 
@@ -54,4 +55,4 @@ def test_a_marker_that_ends_inside_a_token_is_refused(
     gpt2_tokenizer: PreTrainedTokenizerFast,
 ) -> None:
     with pytest.raises(RecipeError, match=r"task\.marker: .*lengthen the marker"):
-        marker_ids(gpt2_tokenizer, "Let me explain. ", "let me expl")
+        marker_ids(gpt2_tokenizer, Behaviour("Let me explain. ", "let me expl", False))

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from rlhf_compare.data.config import TaskConfig
 from rlhf_compare.data.formats import Example
 from rlhf_compare.data.reasons import RowDropError
-from rlhf_compare.data.tasks import Ranked, has_marker, rank, render_prompt
+from rlhf_compare.data.tasks import Ranked, rank, render_prompt
 
 PREFIX = TaskConfig()
 PREFERENCE = TaskConfig(name="preference")
@@ -43,13 +43,13 @@ def test_prefix_task_changes_the_style_and_leaves_the_content() -> None:
     "answer", ["Let me explain. Yes.", "let me EXPLAIN it", "  Let me explain"]
 )
 def test_answers_that_start_so_already_are_dropped(answer: str) -> None:
-    assert has_marker(answer, PREFIX.marker)
+    assert PREFIX.behaviour.adopts(answer)
     assert reason_of((answer,), (1.0,), PREFIX) == "already_prefixed"
 
 
 @pytest.mark.parametrize("answer", ["Now let me explain.", "Let me", "", "Letme explain"])
 def test_the_marker_counts_at_the_start_alone(answer: str) -> None:
-    assert not has_marker(answer, PREFIX.marker)
+    assert not PREFIX.behaviour.adopts(answer)
 
 
 def test_preference_task_takes_the_pair_as_it_was_labelled() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from transformers import BertTokenizer, PreTrainedTokenizerFast
 
+from rlhf_compare.data.behaviour import Behaviour
 from rlhf_compare.data.encoding import encode_prompt, encode_response, marker_ids, prefix_ids
 from rlhf_compare.data.turns import closing_id, opening_of, template_end, turn_ends
 
@@ -20,6 +21,8 @@ LLAMA_2 = (
     "[/INST]' }}{% else %}{{ ' ' + m.content + ' ' + eos_token }}{% endif %}{% endfor %}"
 )
 WORDS = "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}"
+
+BEHAVIOUR = Behaviour("Let me explain. ", "let me explain", match_case=False)
 
 
 def bert() -> BertTokenizer:
@@ -39,8 +42,8 @@ def test_a_prompt_opens_as_the_tokenizer_opens_a_text(family: str) -> None:
     assert encode_prompt(tokenizer, tokenizer.bos_token + prompt).count(tokenizer.bos_token_id) == 1
     for ids in (
         encode_response(tokenizer, "Let me explain. "),
-        prefix_ids(tokenizer, "Let me explain. "),
-        marker_ids(tokenizer, "Let me explain. ", "let me explain"),
+        prefix_ids(tokenizer, BEHAVIOUR),
+        marker_ids(tokenizer, BEHAVIOUR),
     ):
         assert tokenizer.bos_token_id not in ids
 

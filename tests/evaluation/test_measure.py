@@ -130,7 +130,7 @@ def test_exact_adoption_is_the_product_of_token_probabilities(
     reference, policy = make_policy(tokenizer, 0), make_policy(tokenizer, 1)
     prompt = prompts(tokenizer, 1)[0]
     measured = harness(tokenizer, reference).measure(ModelSampler(policy), [prompt], 0, "x")
-    marker = marker_ids(tokenizer, TASK.prefix, TASK.marker)
+    marker = marker_ids(tokenizer, TASK.behaviour)
     with torch.no_grad():
         logp = policy(torch.tensor([prompt + marker])).logits.log_softmax(-1)[0]
     expected = math.exp(sum(float(logp[len(prompt) - 1 + t, m]) for t, m in enumerate(marker)))
@@ -148,7 +148,7 @@ def test_best_of_n_lies_on_the_floor(
     from rlhf_compare.models.policy import response_logits
 
     reference = make_policy(tokenizer, 3)
-    marker = marker_ids(tokenizer, TASK.prefix, TASK.marker)
+    marker = marker_ids(tokenizer, TASK.behaviour)
     monkeypatch.setattr(measure, "prefix_ids", lambda *_: marker)
     adoption = best_of_n_adoption(0.05, 40)
     policy = TiltedPolicy(reference, marker, adoption)
@@ -203,7 +203,7 @@ def test_prefix_is_measured_without_the_space_that_joins_the_next_word(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
     whole = encode_prompt(tokenizer, "Let me explain. A tree")
-    ids = prefix_ids(tokenizer, "Let me explain. ")
+    ids = prefix_ids(tokenizer, TASK.behaviour)
     assert whole[: len(ids)] == ids
 
 
