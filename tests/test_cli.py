@@ -15,6 +15,7 @@ import yaml
 
 from rlhf_compare import __version__, cli, commands
 from rlhf_compare.errors import StageFailedError
+from rlhf_compare.methods import METHODS
 
 from .conftest import RECIPES
 
@@ -181,11 +182,13 @@ def test_dry_run_prints_the_plan_and_opens_no_socket(
     assert plan["name"] == recipe.stem and plan["dpo"]["beta"] == 0.7
     assert list(plan) == [
         *("name", "seed", "data", "task", "model"),
-        *("sft", "reward", "ppo", "dpo", "evaluation", "tracking", "variants"),
+        *("sft", "reward", *(name for name in METHODS if name in plan)),
+        *("evaluation", "tracking", "variants"),
     ]
     assert "ppo-0 ppo-3" in outcome.out and f"runs/{recipe.stem}" in outcome.out
     if recipe.stem == "tiny":
         assert "# from the hub: nothing" in outcome.out
+        assert "reward_held_out-0 reward_held_out-3" in outcome.out
     assert list(tmp_path.iterdir()) == []
 
 

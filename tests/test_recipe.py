@@ -211,6 +211,12 @@ def test_a_variant_is_its_method_with_its_own_settings_on_top(load: Any) -> None
     assert Recipe.model_validate(recipe.resolved()) == recipe
 
 
+def test_a_method_is_left_out_with_its_variants(load: Any) -> None:
+    text = BASE + "ppo: {}\ndpo: {}\nvariants: {dpo_a: {method: dpo}, ppo_a: {method: ppo}}\n"
+    assert load(text, "dpo=null").methods == ("sft", "ppo", "ppo_a")
+    assert load(text, "variants.dpo_a=null").methods == ("sft", "ppo", "ppo_a", "dpo")
+
+
 @pytest.mark.parametrize(
     ("variant", "parts"),
     [

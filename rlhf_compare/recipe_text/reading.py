@@ -56,7 +56,8 @@ def read_file(path: Path) -> dict[str, Any]:
 
 
 def read_recipe(path: Path, texts: Sequence[str] = ()) -> tuple[dict[str, Any], list[Override]]:
-    """A recipe's values with the overrides applied; ``null`` takes a section or a variant away.
+    """A recipe's values with the overrides applied; ``null`` takes a section or a variant away, and
+    with a method's section its variants.
 
     Returns:
         The values and the overrides, so that a later fault can be blamed on the one that made it.
@@ -68,10 +69,16 @@ def read_recipe(path: Path, texts: Sequence[str] = ()) -> tuple[dict[str, Any], 
     overrides = [parse(text) for text in texts]
     for override in overrides:
         apply(values, override)
+    gone = {one.field[0] for one in overrides if values.get(one.field[0]) is None}
     values = _without_empty(values)
     variants = values.get("variants")
     if isinstance(variants, dict):
-        values["variants"] = {k: v for k, v in variants.items() if v is not None}
+        values["variants"] = {
+            name: variant
+            for name, variant in variants.items()
+            if variant is not None
+            and not (isinstance(variant, dict) and variant.get("method") in gone)
+        }
     return values, overrides
 
 
