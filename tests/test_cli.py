@@ -180,9 +180,10 @@ def test_dry_run_prints_the_plan_and_opens_no_socket(
     assert (outcome.code, outcome.err) == (0, "")
     plan = yaml.safe_load(outcome.out)
     assert plan["name"] == recipe.stem and plan["dpo"]["beta"] == 0.7
+    named = {"ppo", "dpo", *yaml.safe_load(recipe.read_text(encoding="utf-8"))}
     assert list(plan) == [
-        *("name", "seed", "data", "task", "model"),
-        *("sft", "reward", *(name for name in METHODS if name in plan)),
+        *("name", "seed", "data", "task", "model", "sft", "reward"),
+        *(name for name in METHODS if name in named),
         *("evaluation", "tracking", "variants"),
     ]
     assert "ppo-0 ppo-3" in outcome.out and f"runs/{recipe.stem}" in outcome.out
