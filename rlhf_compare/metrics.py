@@ -229,6 +229,5 @@ METRICS: tuple[Metric, ...] = (
 )  # fmt: skip
 
 BY_PATH = {metric.path: metric for metric in METRICS}
-MEASURED = tuple(metric for metric in METRICS if metric.source == "prompts")
 COMPARED = tuple(metric for metric in METRICS if metric.compared)
 PROBED = tuple(metric for metric in METRICS if metric.probe)

@@ -27,9 +27,9 @@ from rlhf_compare.reporting.drawing import (
     measured,
     note,
 )
-from rlhf_compare.reporting.examination import calibration
 from rlhf_compare.reporting.method_schema import DeviceSeconds, StageCost
 from rlhf_compare.reporting.numbers import display_name, format_value
+from rlhf_compare.reporting.reward_checks import calibration
 from rlhf_compare.reporting.schema import Results
 from rlhf_compare.reporting.tables import PHASES
 from rlhf_compare.reporting.training_figures import adoption_was_probed, likelihoods, training_paths

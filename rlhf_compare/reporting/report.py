@@ -19,11 +19,11 @@ from rlhf_compare.reporting.caveats import caveats
 from rlhf_compare.reporting.comparisons import contenders
 from rlhf_compare.reporting.doctor import overruled
 from rlhf_compare.reporting.escaping import Markdown, escape_markdown, fence, visible_value
-from rlhf_compare.reporting.examination import doctor_table
 from rlhf_compare.reporting.figures import DRAWINGS, Drawing, draw_figures
 from rlhf_compare.reporting.inline import inline_svg
 from rlhf_compare.reporting.numbers import DOES_NOT_APPLY, NOT_MEASURED, display_name
 from rlhf_compare.reporting.results import as_data, write_results
+from rlhf_compare.reporting.reward_checks import doctor_table
 from rlhf_compare.reporting.schema import Results, Sample
 from rlhf_compare.reporting.verdict import verdict
 from rlhf_compare.runs.files import replace_text, sync_folder

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from rlhf_compare.reporting.applicable import left_out_note
 from rlhf_compare.reporting.escaping import visible
-from rlhf_compare.reporting.examination import doctor_table
 from rlhf_compare.reporting.numbers import Cell, display_name
+from rlhf_compare.reporting.reward_checks import doctor_table
 from rlhf_compare.reporting.schema import Results, RewardModel
 from rlhf_compare.reporting.tables import chosen_methods, side_by_side
 from rlhf_compare.reporting.verdict import verdict

@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 
 from rlhf_compare.reporting.caveats import caveats
-from rlhf_compare.reporting.examination import calibration, doctor_table
 from rlhf_compare.reporting.figures import draw_figures
 from rlhf_compare.reporting.report import write_report
 from rlhf_compare.reporting.results import ResultsError, parse_results
+from rlhf_compare.reporting.reward_checks import calibration, doctor_table
 from rlhf_compare.reporting.schema import Results
 from rlhf_compare.reporting.terminal import print_doctor
 from rlhf_compare.reporting.verdict import verdict
