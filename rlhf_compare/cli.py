@@ -132,7 +132,7 @@ def data(
     tokenizer = load_tokenizer(prepared.tokenizer)
     show_examples(prepared.train(), tokenizer, console, seed=pipeline.recipe.seed)
     directory = reports / pipeline.recipe.name / "data"
-    figures = draw_lengths(report, directory)
+    figures = draw_lengths(report["lengths"], directory)
     write_json(directory / "data_report.json", report)
     say(f"lengths: {figures[0]}; all counts: {directory / 'data_report.json'}")
 
@@ -168,12 +168,11 @@ def reward(
     if dry_run:
         print_plan(pipeline, ["data", "sft", *(f"reward-{seed}" for seed in wanted)])
         return
+    from rlhf_compare.collect import reward_model
     from rlhf_compare.reporting.terminal import print_doctor
-    from rlhf_compare.reward.stage import read_diagnosis
 
     for seed in wanted:
-        diagnosis = read_diagnosis(pipeline.reward(seed).directory)
-        print_doctor(diagnosis.as_dict()["checks"], seed, console=console)
+        print_doctor(reward_model(pipeline.reward(seed), seed), console)
 
 
 @app.command()

@@ -112,15 +112,14 @@ def _measure_and_report(
     pipeline: Any, methods: Sequence[str], seeds: Sequence[int], reports: Path | None
 ) -> None:
     """Run, print the table, and write the report where one is asked for."""
+    from rlhf_compare.collect import collect_results
     from rlhf_compare.reporting.report import write_report
-    from rlhf_compare.reporting.results import validate
     from rlhf_compare.reporting.terminal import print_table
-    from rlhf_compare.results import collect_results
 
     needs = {stage for name in methods for stage in pipeline.recipe.path(name)}
     evaluations = pipeline.compare(methods, seeds, with_reward="reward" in needs)
-    results = collect_results(pipeline, evaluations, shlex.join(["rlhf-compare", *sys.argv[1:]]))
-    validate(results)
+    command = shlex.join(["rlhf-compare", *sys.argv[1:]])
+    results = collect_results(pipeline.finished(evaluations), command)
     print_table(results, console=console)
     if reports is not None:
         page = write_report(results, reports / pipeline.recipe.name)

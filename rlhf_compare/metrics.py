@@ -5,7 +5,6 @@ list, so a number means the same wherever it is printed. A new metric is a row h
 that measures it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,10 +16,9 @@ Better = Literal["higher", "lower", ""]
 class Metric:
     """One row of the side-by-side table.
 
-    path       dotted path into a method of the results, or the name of a derived value
+    path       dotted path into a method of the results
     better     which direction is wanted; empty where neither is
     reading    one line with the formula, in Markdown
-    derive     computes the value from a method; None = it stands at the path
     counted    a count of yes and no: its interval is one for shares
     compared   methods are compared by it, with a paired interval
     probe      its name in the log of a training run; empty = it is not asked for while training
@@ -38,7 +36,6 @@ class Metric:
     better: Better
     style: Style
     reading: str
-    derive: Callable[[dict[str, Any]], float | None] | None = None
     counted: bool = False
     compared: bool = False
     probe: str = ""
@@ -75,14 +72,6 @@ _GROUPS = {
     "cost": "cost",
     "tokens_per_answer": "cost",
 }
-
-
-def seconds_after_sft(method: dict[str, Any]) -> float | None:
-    """Device seconds of every stage but SFT, which all paths share."""
-    device_seconds = method["cost"]["device_seconds"]
-    if device_seconds is None:
-        return None
-    return float(sum(s["total"] for name, s in device_seconds["stages"].items() if name != "sft"))
 
 
 def _metric(
@@ -210,7 +199,6 @@ METRICS: tuple[Metric, ...] = (
     _metric(
         f"{_C}.after_sft", "device time after SFT", "seconds", "lower", "seconds",
         "the same without the SFT stage, which both paths share.",
-        derive=seconds_after_sft,
     ),
     _metric(
         "cost.peak_memory_bytes", "peak memory", "MiB", "lower", "mebibytes",
@@ -241,6 +229,5 @@ METRICS: tuple[Metric, ...] = (
 )  # fmt: skip
 
 BY_PATH = {metric.path: metric for metric in METRICS}
-MEASURED = tuple(metric for metric in METRICS if metric.source == "prompts")
 COMPARED = tuple(metric for metric in METRICS if metric.compared)
 PROBED = tuple(metric for metric in METRICS if metric.probe)

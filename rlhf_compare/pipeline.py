@@ -8,7 +8,7 @@ a stage's inputs are its sections of the recipe and the hashes of the stages it 
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from rlhf_compare.data.views import require_rows
 from rlhf_compare.errors import StageFailedError
 from rlhf_compare.evaluation.probe import Probe
 from rlhf_compare.evaluation.stage import evaluate_policy, evaluation_prompts, rows_on
+from rlhf_compare.finished import Finished
 from rlhf_compare.inputs import (
     data_inputs,
     evaluation_inputs,
@@ -288,11 +289,12 @@ class Pipeline:
             raise StageFailedError(f"{method} failed under every seed: {self.reasons[method]}")
         return done
 
-    def finished(self, label: str) -> Stage | None:
-        """A stage that this pipeline ran or found done, by its directory's name."""
-        return self._runner.finished(label)
-
-    @property
-    def stages(self) -> dict[str, Stage]:
-        """All that this pipeline ran or found done, by their directories' names."""
-        return self._runner.stages
+    def finished(self, evaluations: Mapping[str, Mapping[int, Stage]]) -> Finished:
+        """What :meth:`compare` left, with the stages that its evaluations stand on."""
+        return Finished(
+            recipe=self.recipe,
+            evaluations=evaluations,
+            stages=self._runner.stages,
+            failed=self.failed,
+            reasons=self.reasons,
+        )

@@ -13,12 +13,13 @@ from transformers import (
     BertTokenizer,
 )
 
+from rlhf_compare.collect import collect_results
 from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.errors import RecipeError, StageFailedError
 from rlhf_compare.pipeline import Pipeline
 from rlhf_compare.recipe import load_recipe
-from rlhf_compare.reporting.results import validate
-from rlhf_compare.results import collect_results
+from rlhf_compare.reporting.results import as_data
+from rlhf_compare.runs.identity import Stage
 
 RECIPE = """
 name: micro
@@ -62,12 +63,17 @@ def recipe_file(root: Path) -> Path:
     return path
 
 
+def collected(pipeline: Pipeline, evaluations: dict[str, dict[int, Stage]]) -> dict[str, Any]:
+    """What results.json holds; collecting checks its form."""
+    return as_data(collect_results(pipeline.finished(evaluations), "test"))
+
+
 def run(recipe_file: Path, root: Path, *overrides: str) -> tuple[dict[str, Any], list[str]]:
     lines: list[str] = []
     pipeline = Pipeline(load_recipe(recipe_file, overrides), root / "runs", say=lines.append)
     pipeline.check()
     evaluations = pipeline.compare(("sft", "ppo", "dpo"), (0, 1))
-    return collect_results(pipeline, evaluations, "test"), lines
+    return collected(pipeline, evaluations), lines
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +83,6 @@ def first(recipe_file: Path, root: Path) -> tuple[dict[str, Any], list[str]]:
 
 def test_results_are_valid_and_hold_all_methods(first: tuple[dict[str, Any], list[str]]) -> None:
     results, _ = first
-    validate(results)
     assert list(results["methods"]) == ["sft", "ppo", "dpo"]
     for name, method in results["methods"].items():
         assert method["runs"]["completed"] == 2, name
@@ -194,8 +199,7 @@ def test_ppo_and_evaluation_ask_an_encoder_with_its_own_tokenizer_for_texts(
     BertModel(config).save_pretrained(encoder)
     overrides = [f"reward.backbone={encoder}", "reward.pooling=first", "reward.held_out=false"]
     pipeline = Pipeline(load_recipe(recipe_file, overrides), root / "own", say=lambda line: None)
-    results = collect_results(pipeline, pipeline.compare(("sft", "ppo"), (0,)), "test")
-    validate(results)
+    results = collected(pipeline, pipeline.compare(("sft", "ppo"), (0,)))
     proxy = results["methods"]["ppo"]["reward"]["proxy"]
     assert proxy is not None and results["methods"]["ppo"]["reward"]["held_out"] is None
 
@@ -270,8 +274,7 @@ def test_lora_trains_adapters_on_the_same_sft_model(
     recipe = load_recipe(recipe_file, ["model.lora={r: 4, lora_alpha: 8}", *rates])
     pipeline = Pipeline(recipe, root / "lora", say=lines.append)
     pipeline.check()
-    results = collect_results(pipeline, pipeline.compare(("sft", "ppo", "dpo"), (0,)), "test")
-    validate(results)
+    results = collected(pipeline, pipeline.compare(("sft", "ppo", "dpo"), (0,)))
     for method in ("ppo", "dpo"):
         assert results["methods"][method]["kl_to_reference"]["exact"]["mean"] > 0.0
         model = root / "lora" / "micro" / f"{method}-0" / "model"
@@ -301,8 +304,7 @@ def test_a_variant_is_one_more_column_on_the_same_reference(recipe_file: Path, r
     pipeline = Pipeline(recipe, root / "variants", say=lambda _: None)
     pipeline.check()
     done = pipeline.compare(("sft", "dpo", "dpo_gentle"), (0,), with_reward=False)
-    results = collect_results(pipeline, done, "test")
-    validate(results)
+    results = collected(pipeline, done)
     plain, gentle = (results["methods"][name] for name in ("dpo", "dpo_gentle"))
     assert list(gentle["cost"]["device_seconds"]["stages"]) == ["sft", "dpo_gentle"]
     assert 0.0 < plain["cost"]["padding_share"] < 0.5
@@ -324,5 +326,5 @@ def test_without_a_probe_nothing_is_held_back(recipe_file: Path, root: Path) -> 
     recipe = load_recipe(recipe_file, ["evaluation.during_training=0"])
     pipeline = Pipeline(recipe, root / "unprobed", say=lambda _: None)
     done = pipeline.compare(("sft", "dpo"), (0,), with_reward=False)
-    results = collect_results(pipeline, done, "test")
+    results = collected(pipeline, done)
     assert results["methods"]["dpo"]["training"] == [{"seed": 0, "points": []}]

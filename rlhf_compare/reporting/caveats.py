@@ -1,17 +1,22 @@
 """What limits the page: computed from the same results, so that it cannot be left out."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Literal
 
 from rlhf_compare.reporting.applicable import left_out
 from rlhf_compare.reporting.comparisons import SFT, contenders, difference
 from rlhf_compare.reporting.doctor import overruled
-from rlhf_compare.reporting.numbers import display_name, mean_of, value_of
-from rlhf_compare.reporting.tables import unaccounted
+from rlhf_compare.reporting.numbers import display_name
+from rlhf_compare.reporting.provenance_schema import Maker, StageCode
+from rlhf_compare.reporting.schema import Results
 from rlhf_compare.reporting.verdict import ADOPTION, DRIFT, base_rate
 from rlhf_compare.theory import binary_kl
 
+Stages = Mapping[str, StageCode]
+Kind = Literal["code", "versions"]
 
-def caveats(results: dict[str, Any]) -> list[str]:
+
+def caveats(results: Results) -> list[str]:
     """One plain sentence or two for each limit of these numbers."""
     return [
         *_seeds(results),
@@ -28,8 +33,8 @@ def caveats(results: dict[str, Any]) -> list[str]:
     ]
 
 
-def _seeds(results: dict[str, Any]) -> list[str]:
-    seeds = results["provenance"]["seeds"]
+def _seeds(results: Results) -> list[str]:
+    seeds = results.provenance.seeds
     if len(seeds) == 1:
         return [
             f"One seed ({seeds[0]}): the intervals cover the choice of prompts and nothing else, "
@@ -39,65 +44,65 @@ def _seeds(results: dict[str, Any]) -> list[str]:
     return [f"{len(seeds)} seeds ({listed}): a spread over so few runs is itself uncertain."]
 
 
-def _failures(results: dict[str, Any]) -> list[str]:
+def _failures(results: Results) -> list[str]:
     notes = []
-    for failure in results.get("failures", []):
-        missing = failure["method"] not in results["methods"]
+    for failure in results.failures:
+        missing = failure.method not in results.methods
         notes.append(
-            f"{display_name(failure['method'])} failed under seed"
-            f"{'s' if len(failure['seeds']) > 1 else ''} {', '.join(map(str, failure['seeds']))}"
-            f"{' and is not in the tables' if missing else ''}: {failure['reason']}"
+            f"{display_name(failure.method)} failed under seed"
+            f"{'s' if len(failure.seeds) > 1 else ''} {', '.join(map(str, failure.seeds))}"
+            f"{' and is not in the tables' if missing else ''}: {failure.reason}"
         )
     return notes
 
 
-def _timing(results: dict[str, Any]) -> list[str]:
-    wall = results["provenance"]["device"]["clock"] == "wall"
+def _timing(results: Results) -> list[str]:
+    wall = results.provenance.device.clock == "wall"
     notes = [
         "Device seconds are wall-clock seconds here: whatever else the machine did is in them, "
         "and they have no interval."
         if wall
         else "Device seconds have no interval: they are what these runs took."
     ]
-    lost = results["provenance"].get("lost_to_interruptions", {})
+    lost = results.provenance.lost_to_interruptions
     if lost:
         listed = ", ".join(f"{label} {seconds:,.0f} s" for label, seconds in lost.items())
         notes.append(
             f"Work of {sum(lost.values()):,.0f} s was lost when processes were killed ({listed}): "
             "it was done again, and the costs hold it once."
         )
-    for name, method in results["methods"].items():
-        spent = method["cost"]["device_seconds"]
-        if spent is None or not spent["stages"]:
+    for name, method in results.methods.items():
+        spent = method.cost.device_seconds
+        if spent is None or not spent.stages:
             continue
-        stages = sum(stage["total"] for stage in spent["stages"].values())
-        if abs(stages - spent["path_total"]) > 0.01 * spent["path_total"]:
+        stages = sum(stage.total for stage in spent.stages.values())
+        if abs(stages - spent.path_total) > 0.01 * spent.path_total:
             notes.append(
                 f"{display_name(name)}'s stages add up to {stages:,.1f} s, its path to "
-                f"{spent['path_total']:,.1f} s: some time is charged twice or not at all."
+                f"{spent.path_total:,.1f} s: some time is charged twice or not at all."
             )
     return notes
 
 
-def _provenance(results: dict[str, Any]) -> list[str]:
-    facts, notes = results["provenance"], []
-    if facts["commit"] is None and not facts.get("stages"):
+def _provenance(results: Results) -> list[str]:
+    facts, notes = results.provenance, []
+    if facts.commit is None and not facts.stages:
         notes.append("The commit was not recorded, so the code cannot be told from these results.")
-    elif facts["commit"] is None:
+    elif facts.commit is None:
         notes.append(
             "The commit was not recorded: the digests in results.json alone tell the code."
         )
-    elif facts["dirty"]:
+    elif facts.dirty:
         notes.append("The tree had changed since its commit, which alone may not repeat this.")
-    missing = unaccounted(facts["ledger"])
+    missing = facts.ledger.unaccounted
     if missing:
         notes.append(f"The ledger does not add up: {missing:,} rows are unaccounted for.")
     return notes
 
 
-def _code(results: dict[str, Any]) -> list[str]:
+def _code(results: Results) -> list[str]:
     """Stages that were made by different code, or by other code than the present."""
-    stages, notes = results["provenance"].get("stages", {}), []
+    stages, notes = results.provenance.stages, []
     differing = _differing(stages, "code")
     if differing:
         notes.append(
@@ -111,11 +116,11 @@ def _code(results: dict[str, Any]) -> list[str]:
             f"The stages were not all made with the same libraries ({', '.join(packages)} "
             f"differ): {_by_maker(stages, 'versions', packages)}."
         )
-    unknown = [label for label, stage in stages.items() if stage["code"] is None]
+    unknown = [label for label, stage in stages.items() if stage.code is None]
     other = [
         label
         for label, stage in stages.items()
-        if stage["made_by_other_code"] and label not in unknown
+        if stage.made_by_other_code and label not in unknown
     ]
     if other:
         notes.append(
@@ -127,95 +132,98 @@ def _code(results: dict[str, Any]) -> list[str]:
     return notes
 
 
-def _makers(stages: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def _makers(stages: Stages) -> list[tuple[str, Maker]]:
     """Every process that had part in a stage, with the stage's label."""
     return [
-        (label, maker)
-        for label, stage in stages.items()
-        for maker in (stage, *stage["continued_by"])
+        (label, maker) for label, stage in stages.items() for maker in (stage, *stage.continued_by)
     ]
 
 
-def _differing(stages: dict[str, Any], kind: str) -> list[str]:
+def _states(maker: Maker, kind: Kind) -> Mapping[str, str]:
+    """Of each part of the code, or of each library; empty where they were not recorded."""
+    return (maker.code if kind == "code" else maker.versions) or {}
+
+
+def _differing(stages: Stages, kind: Kind) -> list[str]:
     """Parts of the code, or libraries, of which the stages ran on more than one state."""
     states: dict[str, set[str]] = {}
     for _, maker in _makers(stages):
-        for name, state in (maker[kind] or {}).items():
+        for name, state in _states(maker, kind).items():
             states.setdefault(name, set()).add(state)
     return sorted(name for name, found in states.items() if len(found) > 1)
 
 
-def _by_maker(stages: dict[str, Any], kind: str, names: list[str]) -> str:
+def _by_maker(stages: Stages, kind: Kind, names: list[str]) -> str:
     """``sft, dpo-0 by commit abc1234; ppo-0 by commit def5678 with changes``."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for label, maker in _makers(stages):
-        states = maker[kind] or {}
+        states = _states(maker, kind)
         if not states.keys() & set(names):
             continue
         if kind == "versions":
             words = "with " + ", ".join(f"{name} {states.get(name)}" for name in names)
         else:
-            commit = f"commit {maker['commit'][:7]}" if maker["commit"] else "no commit"
-            words = f"by {commit}{' with changes' if maker['dirty'] else ''}"
+            commit = f"commit {maker.commit[:7]}" if maker.commit else "no commit"
+            words = f"by {commit}{' with changes' if maker.dirty else ''}"
         state = (words, *(states.get(name, "") for name in names))
         groups.setdefault(state, []).append(label)
     return "; ".join(f"{', '.join(labels)} {state[0]}" for state, labels in groups.items())
 
 
-def _settings(results: dict[str, Any]) -> list[str]:
+def _settings(results: Results) -> list[str]:
     """What each method says of its own settings."""
     return [
         f"{display_name(name)} {sentence}"
         for name in contenders(results)
-        for sentence in results["methods"][name].get("caveats", ())
+        for sentence in results.methods[name].caveats
     ]
 
 
-def _failed_reward_model(results: dict[str, Any]) -> list[str]:
+def _failed_reward_model(results: Results) -> list[str]:
     found = overruled(results)
     return [f"{found} What those methods optimised may not be what was asked for."] if found else []
 
 
-def _over_optimised(results: dict[str, Any]) -> list[str]:
+def _over_optimised(results: Results) -> list[str]:
     """Proxy reward up, held-out reward down, both beyond noise: the proxy was fooled."""
     notes = []
     for name in contenders(results):
         proxy = difference(results, "reward.proxy", name, SFT)
         held_out = difference(results, "reward.held_out", name, SFT)
-        if proxy and held_out and proxy["low"] > 0 > held_out["high"]:
+        if proxy and held_out and proxy.low > 0 > held_out.high:
             notes.append(
-                f"{display_name(name)} raised the proxy reward by {proxy['mean']:.3g} while the "
-                f"held-out reward fell by {-held_out['mean']:.3g}, both beyond their paired 95 % "
+                f"{display_name(name)} raised the proxy reward by {proxy.mean:.3g} while the "
+                f"held-out reward fell by {-held_out.mean:.3g}, both beyond their paired 95 % "
                 "intervals: a sign of over-optimisation."
             )
     return notes
 
 
-def _efficiency_above_one(results: dict[str, Any]) -> list[str]:
+def _efficiency_above_one(results: Results) -> list[str]:
     notes = []
     for name in contenders(results):
-        found = value_of(results["methods"][name], "kl_to_reference.efficiency")
-        if found is not None and found["mean"] > 1.0:
+        found = results.methods[name].estimate("kl_to_reference.efficiency")
+        if found is not None and found.mean > 1.0:
             why = "its interval reaches below 1, so this may be sampling noise"
-            if found["low"] is None or found["low"] > 1.0:
+            if found.low is None or found.low > 1.0:
                 why = "no interval reaches below 1, so a meter may be at fault"
             notes.append(
-                f"{display_name(name)}'s efficiency of {found['mean']:.3f} is above the bound of "
+                f"{display_name(name)}'s efficiency of {found.mean:.3f} is above the bound of "
                 f"1: {why}."
             )
     return notes
 
 
-def _below_the_floor(results: dict[str, Any]) -> list[str]:
+def _below_the_floor(results: Results) -> list[str]:
     """A whole interval of KL under the floor at the mean base rate: theory rules it out."""
     p0, notes = base_rate(results), []
     for name in contenders(results):
-        rate = mean_of(results["methods"][name], ADOPTION)
-        drift = value_of(results["methods"][name], DRIFT)
+        rate = results.methods[name].value(ADOPTION)
+        drift = results.methods[name].estimate(DRIFT)
         if p0 is None or rate is None or drift is None:
             continue
         least = binary_kl(min(rate, 1.0), min(p0, 1.0))  # single precision may pass 1 by a hair
-        most = drift["mean"] if drift["high"] is None else drift["high"]
+        most = drift.mean if drift.high is None else drift.high
         if most < least:
             notes.append(
                 f"{display_name(name)}'s KL of at most {most:.3g} nats is below the {least:.3g} "
@@ -224,6 +232,6 @@ def _below_the_floor(results: dict[str, Any]) -> list[str]:
     return notes
 
 
-def _unmeasured(results: dict[str, Any]) -> list[str]:
+def _unmeasured(results: Results) -> list[str]:
     labels = [metric.label for metric in left_out(results)[0]]
     return [f"Not measured for any method: {'; '.join(labels)}."] if labels else []

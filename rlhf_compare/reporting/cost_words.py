@@ -1,10 +1,10 @@
 """Device seconds of two paths, in words."""
 
-from typing import Any
-
-from rlhf_compare.reporting.numbers import display_name, mean_of
+from rlhf_compare.reporting.numbers import display_name
+from rlhf_compare.reporting.schema import Results
 
 COST = "cost.device_seconds.path_total"
+COST_AFTER_SFT = "cost.device_seconds.after_sft"
 
 
 def times(numerator: float, denominator: float) -> str:
@@ -13,10 +13,10 @@ def times(numerator: float, denominator: float) -> str:
     return f"{ratio:,.0f} times" if ratio >= 100 else f"{ratio:.1f} times"
 
 
-def path_costs(results: dict[str, Any], pair: tuple[str, str]) -> tuple[str, str, str] | None:
+def path_costs(results: Results, pair: tuple[str, str]) -> tuple[str, str, str] | None:
     """The dearer path, the cheaper one, and a clause on the two, without a full stop; None where
     either was not measured or is 0."""
-    seconds = {name: mean_of(results["methods"][name], COST) or 0.0 for name in pair}
+    seconds = {name: results.methods[name].value(COST) or 0.0 for name in pair}
     dear, cheap = sorted(pair, key=lambda name: -seconds[name])
     if seconds[cheap] <= 0.0:
         return None

@@ -1,7 +1,8 @@
 """How long the data are, drawn from ``data_report.json``."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import matplotlib
 import numpy as np
@@ -17,17 +18,26 @@ _TITLES = {
 _BINS = 40
 
 
-def draw_lengths(report: dict[str, Any], directory: Path) -> list[Path]:
+class Lengths(TypedDict):
+    """Rows by number of tokens; quantiles: ``p50``, ``max`` and others, in tokens."""
+
+    counts: list[int]
+    limit: int
+    over_limit: int
+    quantiles: dict[str, int]
+
+
+def draw_lengths(lengths: Mapping[str, Lengths], directory: Path) -> list[Path]:
     """Write ``lengths.png`` and ``lengths.svg``: rows by number of tokens, with the limits.
 
     Args:
-        report: the contents of ``data_report.json``.
+        lengths: ``lengths`` of ``data_report.json``: of prompts and of whole sequences.
     """
     directory.mkdir(parents=True, exist_ok=True)
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, name in zip(figure.subplots(1, 2), _TITLES, strict=True):
-        _histogram(axes, report["lengths"][name], _TITLES[name])
+        _histogram(axes, lengths[name], _TITLES[name])
     files = [directory / f"lengths.{kind}" for kind in ("png", "svg")]
     # text stays text, and the same data give the same file
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "rlhf-compare"}):
@@ -36,7 +46,7 @@ def draw_lengths(report: dict[str, Any], directory: Path) -> list[Path]:
     return files
 
 
-def _histogram(axes: Axes, lengths: dict[str, Any], title: str) -> None:
+def _histogram(axes: Axes, lengths: Lengths, title: str) -> None:
     counts, limit = np.array(lengths["counts"] or [0]), lengths["limit"]
     width = max(1, -(-max(len(counts), 2) // _BINS))
     padded = np.pad(counts, (0, -len(counts) % width))

@@ -1,32 +1,27 @@
 """Reward models that failed the doctor and were trained against all the same."""
 
-from typing import Any
-
 from rlhf_compare.reporting.comparisons import contenders
-from rlhf_compare.reporting.numbers import display_name, value_of
+from rlhf_compare.reporting.numbers import display_name
 from rlhf_compare.reporting.recipe_facts import section
+from rlhf_compare.reporting.schema import Results
 
 
-def failed_checks(results: dict[str, Any]) -> dict[str, list[int]]:
+def failed_checks(results: Results) -> dict[str, list[int]]:
     """Names of the checks that failed, each with the seeds whose reward model failed it."""
     found: dict[str, list[int]] = {}
-    for model in results.get("reward_models") or []:
-        for check in model["checks"]:
-            if check["verdict"] == "fail":
-                found.setdefault(check["name"], []).append(model["seed"])
+    for model in results.reward_models:
+        for check in model.checks:
+            if check.verdict == "fail":
+                found.setdefault(check.name, []).append(model.seed)
     return found
 
 
-def trained_against_reward(results: dict[str, Any]) -> list[str]:
+def trained_against_reward(results: Results) -> list[str]:
     """The methods whose path holds a reward model."""
-    return [
-        name
-        for name in contenders(results)
-        if "reward" in (value_of(results["methods"][name], "cost.device_seconds.stages") or {})
-    ]
+    return [name for name in contenders(results) if "reward" in results.methods[name].cost.stages]
 
 
-def overruled(results: dict[str, Any]) -> str | None:
+def overruled(results: Results) -> str | None:
     """One sentence where a method was trained against a reward model that failed; else None."""
     failed, trained = failed_checks(results), trained_against_reward(results)
     if not failed or not trained:

@@ -7,7 +7,6 @@ in the schema, so no text here can hold a `$` that matplotlib would read as math
 
 import textwrap
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +14,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from rlhf_compare.reporting.comparisons import SFT, contenders
-from rlhf_compare.reporting.numbers import display_name, mean_of, value_of
+from rlhf_compare.reporting.method_schema import Estimate
+from rlhf_compare.reporting.numbers import display_name
+from rlhf_compare.reporting.schema import Results
 from rlhf_compare.reporting.verdict import ADOPTION
 from rlhf_compare.theory import binary_kl
 
@@ -64,38 +65,38 @@ def _plain(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def look(results: dict[str, Any], name: str) -> tuple[str, str]:
+def look(results: Results, name: str) -> tuple[str, str]:
     """Colour and marker of a method, by its position among those that are compared."""
     if name == SFT:
         return _OF_SFT
     return _LOOKS[contenders(results).index(name) % len(_LOOKS)]
 
 
-def measured(results: dict[str, Any], names: Sequence[str], *paths: str) -> list[str]:
+def measured(results: Results, names: Sequence[str], *paths: str) -> list[str]:
     """Those of `names` for which every one of `paths` was measured."""
-    methods = results["methods"]
-    return [n for n in names if all(value_of(methods[n], path) is not None for path in paths)]
+    methods = results.methods
+    return [n for n in names if all(methods[n].measured(path) is not None for path in paths)]
 
 
-def error_bar(value: Any) -> tuple[list[float], list[float]] | None:
+def error_bar(value: Estimate | float | None) -> tuple[list[float], list[float]] | None:
     """Lengths below and above the mean; None for a number or estimate that has no interval."""
-    if not isinstance(value, dict) or value["low"] is None:
+    if not isinstance(value, Estimate) or value.interval is None:
         return None
-    mean = value["mean"]
-    return [max(mean - value["low"], 0.0)], [max(value["high"] - mean, 0.0)]
+    low, high = value.interval
+    return [max(value.mean - low, 0.0)], [max(high - value.mean, 0.0)]
 
 
-def mark(axes: Axes, results: dict[str, Any], name: str, x_path: str) -> tuple[float, float]:
+def mark(axes: Axes, results: Results, name: str, x_path: str) -> tuple[float, float]:
     """Draw one method at (value at `x_path`, exact adoption) with both intervals; return where."""
-    method = results["methods"][name]
+    method = results.methods[name]
     colour, marker = look(results, name)
-    x, y = mean_of(method, x_path), mean_of(method, ADOPTION)
+    x, y = method.value(x_path), method.value(ADOPTION)
     assert x is not None and y is not None, "callers choose methods by measured()"
     axes.errorbar(
         [x],
         [y],
-        xerr=error_bar(value_of(method, x_path)),
-        yerr=error_bar(value_of(method, ADOPTION)),
+        xerr=error_bar(method.measured(x_path)),
+        yerr=error_bar(method.measured(ADOPTION)),
         fmt=marker,
         color=colour,
         markersize=7,

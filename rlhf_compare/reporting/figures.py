@@ -6,7 +6,6 @@ Titles are takeaways computed from the numbers, never written in advance.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -28,8 +27,10 @@ from rlhf_compare.reporting.drawing import (
     measured,
     note,
 )
-from rlhf_compare.reporting.examination import calibration
-from rlhf_compare.reporting.numbers import display_name, format_value, mean_of, value_of
+from rlhf_compare.reporting.method_schema import DeviceSeconds, StageCost
+from rlhf_compare.reporting.numbers import display_name, format_value
+from rlhf_compare.reporting.reward_checks import calibration
+from rlhf_compare.reporting.schema import Results
 from rlhf_compare.reporting.tables import PHASES
 from rlhf_compare.reporting.training_figures import adoption_was_probed, likelihoods, training_paths
 from rlhf_compare.reporting.verdict import ADOPTION, DRIFT, base_rate, percent
@@ -37,13 +38,13 @@ from rlhf_compare.reporting.verdict import ADOPTION, DRIFT, base_rate, percent
 _NO_PHASE = "in no phase"
 
 
-def adoption_against_seconds(results: dict[str, Any]) -> Figure | None:
+def adoption_against_seconds(results: Results) -> Figure | None:
     """How far each path moved the behaviour for its device seconds, all of them charged."""
     names = measured(results, contenders(results), ADOPTION, COST)
     if not names:
         return None
     figure, axes = canvas()
-    if measured(results, [n for n in results["methods"] if n == "sft"], ADOPTION, COST):
+    if measured(results, [n for n in results.methods if n == "sft"], ADOPTION, COST):
         start = mark(axes, results, "sft", COST)
         note(axes, f"start: SFT, p0 = {format_value(start[1], 'share')}", start)
     reached = []
@@ -57,7 +58,7 @@ def adoption_against_seconds(results: dict[str, Any]) -> Figure | None:
     return finish(figure, axes, "Adoption reached: " + ", ".join(reached))
 
 
-def adoption_against_kl(results: dict[str, Any]) -> Figure | None:
+def adoption_against_kl(results: Results) -> Figure | None:
     """How much drift each method paid for its adoption, beside the least that theory allows."""
     names = measured(results, contenders(results), ADOPTION, DRIFT)
     p0 = base_rate(results)
@@ -71,7 +72,7 @@ def adoption_against_kl(results: dict[str, Any]) -> Figure | None:
     tick_label: str | None = "a method's own floor"
     for name in names:
         _, rate = mark(axes, results, name, DRIFT)
-        floor = mean_of(results["methods"][name], "kl_to_reference.floor")
+        floor = results.methods[name].value("kl_to_reference.floor")
         if floor is not None:
             (tick,) = axes.plot([floor], [rate], "|", ms=11, mew=2.2, label=tick_label, zorder=5)
             tick.set_color(look(results, name)[0])
@@ -82,43 +83,46 @@ def adoption_against_kl(results: dict[str, Any]) -> Figure | None:
     return finish(figure, axes, _drift_takeaway(results, names))
 
 
-def _drift_takeaway(results: dict[str, Any], names: list[str]) -> str:
-    shares = [mean_of(results["methods"][n], "kl_to_reference.efficiency") for n in names]
+def _drift_takeaway(results: Results, names: list[str]) -> str:
+    shares = [results.methods[n].value("kl_to_reference.efficiency") for n in names]
     known = [(n, share) for n, share in zip(names, shares, strict=True) if share is not None]
     if known:
         parts = [f"{percent(share)} of {display_name(name)}'s" for name, share in known]
         return f"The least KL possible is {', '.join(parts)}"
-    drifts = [(n, format_value(mean_of(results["methods"][n], DRIFT), "number")) for n in names]
+    drifts = [(n, format_value(results.methods[n].value(DRIFT), "number")) for n in names]
     return "KL in nats: " + ", ".join(f"{display_name(n)} {drift}" for n, drift in drifts)
 
 
-def seconds_by_stage(results: dict[str, Any]) -> Figure | None:
+def seconds_by_stage(results: Results) -> Figure | None:
     """Where each path's device seconds went: one bar a stage, each starting where the last ended.
 
     One bar a path would squeeze a short stage between two long ones until no label fits.
     """
-    paths = measured(results, contenders(results) or list(results["methods"]), COST)
-    costs = {name: results["methods"][name]["cost"]["device_seconds"] for name in paths}
-    costs = {name: cost for name, cost in costs.items() if cost["stages"]}
+    paths = measured(results, contenders(results) or list(results.methods), COST)
+    costs: dict[str, DeviceSeconds] = {}
+    for name in paths:
+        spent = results.methods[name].cost.device_seconds
+        if spent is not None and spent.stages:
+            costs[name] = spent
     if not costs:
         return None
-    bars = sum(len(cost["stages"]) for cost in costs.values())
+    bars = sum(len(cost.stages) for cost in costs.values())
     figure, axes = canvas(height=1.7 + 0.36 * bars + 0.2 * len(costs))
-    longest = max(cost["path_total"] for cost in costs.values()) or 1.0
+    longest = max(cost.path_total for cost in costs.values()) or 1.0
     y, ticks = 0.0, {}
     for path, cost in costs.items():
         start = 0.0
-        for stage, spent in cost["stages"].items():
-            end = _bar(axes, y, start, spent)
-            start += spent["total"]
-            text = f"{format_value(spent['total'], 'seconds')} s"
-            if stage == list(cost["stages"])[-1]:
-                text += f", path {format_value(cost['path_total'], 'seconds')} s"
+        for stage, taken in cost.stages.items():
+            end = _bar(axes, y, start, taken)
+            start += taken.total
+            text = f"{format_value(taken.total, 'seconds')} s"
+            if stage == list(cost.stages)[-1]:
+                text += f", path {format_value(cost.path_total, 'seconds')} s"
             axes.text(max(end, start) + 0.01 * longest, y, text, va="center", fontsize=9)
             ticks[f"{display_name(path)} path: {display_name(stage)}"] = y
             y += 1.0
         y += 0.6
-    seen = {phase for c in costs.values() for s in c["stages"].values() for phase in _parts(s)}
+    seen = {phase for c in costs.values() for s in c.stages.values() for phase in _parts(s)}
     for phase in [p for p in (*PHASES, *sorted(seen.difference(PHASES))) if p in seen]:
         axes.barh([0.0], [0.0], color=_phase_colour(phase), label=phase)  # for the legend alone
     axes.set_yticks(list(ticks.values()), list(ticks))
@@ -129,18 +133,18 @@ def seconds_by_stage(results: dict[str, Any]) -> Figure | None:
     return finish(figure, axes, _cost_takeaway(results, list(costs)), columns=5, width=52)
 
 
-def _parts(spent: dict[str, Any]) -> dict[str, float]:
+def _parts(spent: StageCost) -> dict[str, float]:
     """Seconds by phase; what no phase claims is drawn too, or bars would fall short of totals."""
-    rest = spent["total"] - sum(spent["phases"].values())
-    unclaimed = {_NO_PHASE: rest} if rest > 0.01 * spent["total"] else {}
-    return {**spent["phases"], **unclaimed}
+    rest = spent.total - sum(spent.phases.values())
+    unclaimed = {_NO_PHASE: rest} if rest > 0.01 * spent.total else {}
+    return {**spent.phases, **unclaimed}
 
 
 def _phase_colour(phase: str) -> str:
     return PHASE_COLOURS.get(phase, GREY)
 
 
-def _bar(axes: Axes, y: float, start: float, spent: dict[str, Any]) -> float:
+def _bar(axes: Axes, y: float, start: float, spent: StageCost) -> float:
     """Draw one stage's phases end to end from `start`; return where the bar ends, in seconds."""
     for phase, seconds in _parts(spent).items():
         axes.barh([y], [seconds], left=start, height=0.72, color=_phase_colour(phase))
@@ -148,8 +152,8 @@ def _bar(axes: Axes, y: float, start: float, spent: dict[str, Any]) -> float:
     return start
 
 
-def _cost_takeaway(results: dict[str, Any], paths: list[str]) -> str:
-    totals = {name: mean_of(results["methods"][name], COST) or 0.0 for name in paths}
+def _cost_takeaway(results: Results, paths: list[str]) -> str:
+    totals = {name: results.methods[name].value(COST) or 0.0 for name in paths}
     pair = main_pair(results)
     found = path_costs(results, pair) if pair and all(name in totals for name in pair) else None
     if found is not None:
@@ -158,15 +162,14 @@ def _cost_takeaway(results: dict[str, Any], paths: list[str]) -> str:
     return "Device time of the whole path: " + ", ".join(parts)
 
 
-def _has_intervals(results: dict[str, Any]) -> bool:
+def _has_intervals(results: Results) -> bool:
     """Whether any marker of adoption has a bar."""
-    values = (value_of(results["methods"][n], ADOPTION) for n in contenders(results))
-    return any(value is not None and value["low"] is not None for value in values)
+    values = (results.methods[n].estimate(ADOPTION) for n in contenders(results))
+    return any(value is not None and value.interval is not None for value in values)
 
 
-def _has_floors(results: dict[str, Any]) -> bool:
-    floors = (results["methods"][n]["kl_to_reference"]["floor"] for n in contenders(results))
-    return any(floor is not None for floor in floors)
+def _has_floors(results: Results) -> bool:
+    return bool(measured(results, contenders(results), "kl_to_reference.floor"))
 
 
 @dataclass(frozen=True)
@@ -177,13 +180,13 @@ class Drawing:
     caption explains nothing that is not there.
     """
 
-    draw: Callable[[dict[str, Any]], Figure | None]
+    draw: Callable[[Results], Figure | None]
     name: str
     heading: str
     caption: str
-    details: tuple[tuple[Callable[[dict[str, Any]], bool], str], ...] = ()
+    details: tuple[tuple[Callable[[Results], bool], str], ...] = ()
 
-    def caption_of(self, results: dict[str, Any]) -> str:
+    def caption_of(self, results: Results) -> str:
         """How to read what these results drew."""
         return " ".join([self.caption, *(text for holds, text in self.details if holds(results))])
 
@@ -250,7 +253,7 @@ DRAWINGS = (
 )
 
 
-def draw_figures(results: dict[str, Any], directory: Path) -> list[Drawing]:
+def draw_figures(results: Results, directory: Path) -> list[Drawing]:
     """Save what can be drawn as PNG and SVG into `directory`; return it in reading order."""
     drawn = []
     for drawing in DRAWINGS:

@@ -1,15 +1,15 @@
 """Whether a method learned the behaviour at all, before it is compared with another one."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from rlhf_compare.reporting.comparisons import SFT, difference
-from rlhf_compare.reporting.numbers import value_of
+from rlhf_compare.reporting.schema import Results
 
 Level = Literal["learned", "not learned", "not shown", "unknown"]
 LEAST_GAIN = 0.01  # of adoption: one answer in a hundred; a reward has no scale, so any gain counts
 
 
-def level(results: dict[str, Any], name: str, path: str) -> Level:
+def level(results: Results, name: str, path: str) -> Level:
     """Read from the interval of the gain over SFT in the metric at `path`.
 
     Returns:
@@ -26,14 +26,14 @@ def level(results: dict[str, Any], name: str, path: str) -> Level:
     return "not learned" if high <= least else "not shown"
 
 
-def _gain(results: dict[str, Any], name: str, path: str) -> tuple[float, float] | None:
+def _gain(results: Results, name: str, path: str) -> tuple[float, float] | None:
     """The paired interval where there is one, else what the two intervals allow at most."""
     paired = difference(results, path, name, SFT)
     if paired is not None:
-        return paired["low"], paired["high"]
-    methods = results["methods"]
-    start = value_of(methods[SFT], path) if SFT in methods else None
-    end = value_of(methods[name], path)
-    if start is None or end is None or start["low"] is None or end["low"] is None:
+        return paired.low, paired.high
+    methods = results.methods
+    start = methods[SFT].estimate(path) if SFT in methods else None
+    end = methods[name].estimate(path)
+    if start is None or end is None or start.interval is None or end.interval is None:
         return None
-    return end["low"] - start["high"], end["high"] - start["low"]
+    return end.interval[0] - start.interval[1], end.interval[1] - start.interval[0]

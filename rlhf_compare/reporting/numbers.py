@@ -1,12 +1,11 @@
-"""Values of the results as text: looked up by path, rounded, with their interval."""
+"""Values of the results as text: rounded, with their interval."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from rlhf_compare.metrics import BY_PATH, Metric, Style
+from rlhf_compare.metrics import Style
+from rlhf_compare.reporting.method_schema import Estimate
 
 NOT_MEASURED = "not measured"
-NO_DIFFERENCE = "no difference shown"
 DOES_NOT_APPLY = "does not apply"
 _SHORT_WORDS = ("best",)  # no acronyms, though short
 
@@ -31,23 +30,6 @@ def display_name(method: str) -> str:
     first, *rest = method.split("_")
     acronym = len(first) <= 4 and first not in _SHORT_WORDS
     return " ".join([first.upper() if acronym else first, *rest])
-
-
-def value_of(method: dict[str, Any], path: str) -> Any:
-    """The value at a dotted path, or None as soon as the path meets a null; None for a metric that
-    the results are too old to have."""
-    value: Any = method
-    for key in path.split("."):
-        if value is None:
-            return None
-        value = value.get(key) if path in BY_PATH else value[key]
-    return value
-
-
-def mean_of(method: dict[str, Any], path: str) -> float | None:
-    """The mean of the estimate at `path`, or None where it was not measured."""
-    value = value_of(method, path)
-    return None if value is None else float(value["mean"] if isinstance(value, dict) else value)
 
 
 def _digits(scale: float) -> int:
@@ -75,19 +57,13 @@ def format_numbers(values: list[float], style: Style) -> list[str]:
     return [t.lstrip("-") if not t.strip("-0.") else t for t in texts]  # no "-0.000"
 
 
-def format_value(value: Any, style: Style) -> Cell:
+def format_value(value: Estimate | float | None, style: Style) -> Cell:
     """An estimate, a plain number or None as a table cell."""
     if value is None:
         return Cell(NOT_MEASURED)
-    if not isinstance(value, dict):
+    if not isinstance(value, Estimate):
         return Cell(format_numbers([value], style)[0])
-    if value["low"] is None:
-        return Cell(format_numbers([value["mean"]], style)[0])
-    mean, low, high = format_numbers([value["mean"], value["low"], value["high"]], style)
+    if value.interval is None:
+        return Cell(format_numbers([value.mean], style)[0])
+    mean, low, high = format_numbers([value.mean, *value.interval], style)
     return Cell(mean, f"[{low}, {high}]")
-
-
-def cell_of(method: dict[str, Any], metric: Metric) -> Cell:
-    """The cell of one method in this metric's row."""
-    value = metric.derive(method) if metric.derive else value_of(method, metric.path)
-    return format_value(value, metric.style)

@@ -1,5 +1,6 @@
 """The part of results.json that says where the numbers come from."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -11,6 +12,14 @@ def _different(seeds: list[int]) -> list[int]:
     if len(set(seeds)) < len(seeds):
         raise ValueError(f"a seed stands twice in {seeds}")
     return seeds
+
+
+def _iso_time(created: str) -> str:
+    try:
+        datetime.fromisoformat(created)
+    except ValueError:
+        raise ValueError(f"{created!r} is not an ISO 8601 time") from None
+    return created
 
 
 class Device(Part):
@@ -47,6 +56,11 @@ class Ledger(Part):
     ties: Count
     sources: list[SourceReading] = Field([])
 
+    @property
+    def unaccounted(self) -> int:
+        """Rows read that were neither kept nor dropped for a stated reason."""
+        return self.read - self.kept - sum(self.dropped.values())
+
 
 class Maker(Part):
     """The code of one process. code: a digest of each part of the package that can change what the
@@ -76,7 +90,7 @@ class Provenance(Part):
     dirty: bool | None
     stages: dict[Text, StageCode] = Field({})
     lost_to_interruptions: dict[Text, Seconds] = Field({})
-    created: Text
+    created: Annotated[Text, AfterValidator(_iso_time)]
     command: Text
     versions: dict[Text, Text]
     device: Device

@@ -5,48 +5,45 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from rlhf_compare.metrics import METRICS
+from rlhf_compare.metrics import METRICS, Metric
 from rlhf_compare.reporting import tables
 from rlhf_compare.reporting.answers import Shown, shown
 from rlhf_compare.reporting.caveats import caveats
 from rlhf_compare.reporting.comparisons import contenders
 from rlhf_compare.reporting.doctor import overruled
 from rlhf_compare.reporting.escaping import Markdown, escape_markdown, fence, visible_value
-from rlhf_compare.reporting.examination import doctor_table
 from rlhf_compare.reporting.figures import DRAWINGS, Drawing, draw_figures
 from rlhf_compare.reporting.inline import inline_svg
 from rlhf_compare.reporting.numbers import DOES_NOT_APPLY, NOT_MEASURED, display_name
-from rlhf_compare.reporting.results import validate, write_results
+from rlhf_compare.reporting.results import as_data, write_results
+from rlhf_compare.reporting.reward_checks import doctor_table
+from rlhf_compare.reporting.schema import Results, Sample
 from rlhf_compare.reporting.verdict import verdict
 from rlhf_compare.runs.files import replace_text, sync_folder
 
 PAGE, MARKDOWN, RESULTS, FIGURE_FOLDER = "index.html", "report.md", "results.json", "figures"
 
 
-def write_report(results: dict[str, Any], directory: Path) -> Path:
+def write_report(results: Results, directory: Path) -> Path:
     """Write the report of `results` into `directory` and return the path of its index.html.
 
     Everything is made in a temporary folder beside its place first, so an error leaves what was
     there untouched. Then each file is renamed into place, the pages last: a crash in between
     leaves every file whole, the old one or the new one.
-
-    Raises:
-        ResultsError: `results` break their contract; nothing is written.
     """
-    validate(results)
-    directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=".report-", dir=directory))
     try:
         (staging / FIGURE_FOLDER).mkdir()
         drawings = draw_figures(results, staging / FIGURE_FOLDER)
-        page = _context(results, drawings, staging / FIGURE_FOLDER)
+        page = _page(results, drawings, staging / FIGURE_FOLDER)
         write_results(results, staging / RESULTS)
         replace_text(staging / MARKDOWN, render_markdown(page))
         replace_text(staging / PAGE, render_html(page))
@@ -73,20 +70,20 @@ def _publish(staging: Path, directory: Path) -> None:
                 (target / name).unlink(missing_ok=True)
 
 
-def render_markdown(page: dict[str, Any]) -> str:
+def render_markdown(page: "Page") -> str:
     """report.md: every value is escaped on its way in unless it is marked as Markdown."""
     environment = _environment(escape=False, finalize=_finalize_markdown)
     environment.filters["table"] = _markdown_table
     environment.filters["fence"] = fence
     environment.filters["shown"] = _markdown_box
-    return environment.get_template("report.md.j2").render(page)
+    return environment.get_template("report.md.j2").render(vars(page))
 
 
-def render_html(page: dict[str, Any]) -> str:
+def render_html(page: "Page") -> str:
     """index.html: one file that loads nothing, autoescaped, hidden characters shown, no script by
     its own security policy."""
     environment = _environment(escape=True, finalize=visible_value)
-    return environment.get_template("index.html.j2").render(page).lstrip()
+    return environment.get_template("index.html.j2").render(vars(page)).lstrip()
 
 
 def _environment(*, escape: bool, finalize: Callable[[Any], Any]) -> Environment:
@@ -116,52 +113,87 @@ def _markdown_table(table: tables.Table) -> Markdown:
     return Markdown(f"{text}\n\n{escape_markdown(table.note)}" if table.note else text)
 
 
-def _context(results: dict[str, Any], drawings: list[Drawing], figures: Path) -> dict[str, Any]:
-    """Everything that both pages show: the same content, two renderings."""
-    names = list(results["methods"])
-    *others, last = [display_name(name) for name in contenders(results)] or ["SFT"]
-    models = results.get("reward_models")
-    compared = f"{', '.join(others)} or {last}" if others else last
-    return {
-        "title": f"{compared}: {results['recipe']['name']}",
-        "verdict": verdict(results),
-        "names": [display_name(name) for name in names],
-        "rows": tables.side_by_side(results),
-        "metrics": tables.metrics_table(results),
-        "drawings": [_figure(results, drawing, figures) for drawing in drawings],
-        "differences": tables.differences_table(results),
-        "needs": tables.needs_table(results),
-        "samples": [
-            {
-                "prompt": shown(sample["prompt"]),
-                "held_out": sample["held_out"],
-                "answers": [(display_name(name), _answer(sample, name)) for name in names],
-            }
-            for sample in results["samples"]
-        ],
-        "doctor": doctor_table(models, overruled(results)) if models else None,
-        "cost": tables.cost_table(results),
-        "ledger": tables.ledger_table(results),
-        "caveats": caveats(results),
-        "glossary": METRICS,
-        "provenance": tables.provenance_table(results),
-        "recipe": json.dumps(results["recipe"], indent=2),
-        "not_measured": NOT_MEASURED,
-        "nothing": (NOT_MEASURED, DOES_NOT_APPLY),
-    }
-
-
-def _answer(sample: dict[str, Any], name: str) -> Shown | None:
-    """A method's answer as the page shows it; None where it gave none."""
-    return shown(sample[name]) if name in sample else None
-
-
-def _figure(results: dict[str, Any], drawing: Drawing, folder: Path) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Figure:
     """A figure for both pages: report.md links its file, index.html holds it."""
+
+    name: str
+    heading: str
+    caption: str
+    svg: Markup
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A prompt and, by the methods' displayed names, their answers; None where there is none."""
+
+    prompt: Shown
+    held_out: bool
+    answers: list[tuple[str, Shown | None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Everything that both pages show: the same content, two renderings."""
+
+    title: str
+    verdict: list[str]
+    names: list[str]
+    rows: tuple[tables.Row, ...]
+    metrics: tables.Table
+    drawings: list[Figure]
+    differences: tables.Table
+    needs: tables.Table
+    samples: list[Asked]
+    doctor: tables.Table | None
+    cost: tables.Table
+    ledger: tables.Table
+    caveats: list[str]
+    glossary: tuple[Metric, ...]
+    provenance: tables.Table
+    recipe: str
+    not_measured: str = NOT_MEASURED
+    nothing: tuple[str, str] = (NOT_MEASURED, DOES_NOT_APPLY)
+
+
+def _page(results: Results, drawings: list[Drawing], figures: Path) -> Page:
+    *others, last = [display_name(name) for name in contenders(results)] or ["SFT"]
+    models = results.reward_models
+    compared = f"{', '.join(others)} or {last}" if others else last
+    return Page(
+        title=f"{compared}: {results.recipe.name}",
+        verdict=verdict(results),
+        names=[display_name(name) for name in results.methods],
+        rows=tables.side_by_side(results),
+        metrics=tables.metrics_table(results),
+        drawings=[_figure(results, drawing, figures) for drawing in drawings],
+        differences=tables.differences_table(results),
+        needs=tables.needs_table(results),
+        samples=[_asked(sample, list(results.methods)) for sample in results.samples],
+        doctor=doctor_table(models, overruled(results)) if models else None,
+        cost=tables.cost_table(results),
+        ledger=tables.ledger_table(results),
+        caveats=caveats(results),
+        glossary=METRICS,
+        provenance=tables.provenance_table(results),
+        recipe=json.dumps(as_data(results)["recipe"], indent=2),
+    )
+
+
+def _asked(sample: Sample, names: list[str]) -> Asked:
+    answers = sample.answers
+    return Asked(
+        prompt=shown(sample.prompt),
+        held_out=sample.held_out,
+        answers=[(display_name(n), shown(answers[n]) if n in answers else None) for n in names],
+    )
+
+
+def _figure(results: Results, drawing: Drawing, folder: Path) -> Figure:
     svg = (folder / f"{drawing.name}.svg").read_text(encoding="utf-8")
-    return {
-        "name": drawing.name,
-        "heading": drawing.heading,
-        "caption": drawing.caption_of(results),
-        "svg": Markup(inline_svg(svg, drawing.name)),
-    }
+    return Figure(
+        name=drawing.name,
+        heading=drawing.heading,
+        caption=drawing.caption_of(results),
+        svg=Markup(inline_svg(svg, drawing.name)),
+    )

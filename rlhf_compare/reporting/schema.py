@@ -2,137 +2,30 @@
 
     python -m rlhf_compare.reporting.schema    writes schema.json anew; a test holds the two equal
 
-A method's metrics come from the one metric table, so that a new metric needs no line here. An
-estimate is None where nothing was measured.
+An object of these types keeps the whole contract, what spans several parts included: comparisons
+name methods and metrics that exist, and no verdict claims more than its interval shows.
 """
 
 import json
-from collections import defaultdict
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
-from rlhf_compare.metrics import METRICS, PROBED, Metric
+from rlhf_compare.metrics import BY_PATH
+from rlhf_compare.reporting.method_schema import Estimate, MethodResult
 from rlhf_compare.reporting.provenance_schema import Provenance
-from rlhf_compare.reporting.schema_types import Count, DottedPath, Name, Part, Seconds, Text
+from rlhf_compare.reporting.schema_types import Count, DottedPath, FaultError, Name, Part, Text
 
-
-class Estimate(Part):
-    """A mean with its 95 % interval; low and high are both None where there is one number and no
-    interval. n: what was averaged over (prompts or responses); seeds: training runs."""
-
-    mean: float
-    low: float | None
-    high: float | None
-    n: Annotated[int, Field(ge=1)]
-    seeds: Annotated[int, Field(ge=1)]
-
-    @model_validator(mode="after")
-    def _interval_is_one(self) -> "Estimate":
-        if self.low is None or self.high is None:
-            if self.low is not self.high:
-                raise ValueError("low and high must both be numbers or both be null")
-        elif self.low > self.high:
-            raise ValueError(f"low ({self.low}) is above high ({self.high})")
-        return self
-
-
-class Share(Estimate):
-    """An estimate of a probability; single precision may round a hair above 1."""
-
-    mean: Annotated[float, Field(ge=0, le=1.000001)]
-
-
-class StageCost(Part):
-    """Device seconds of one stage, whole and by phase."""
-
-    total: Seconds
-    phases: dict[Name, Seconds]
-
-
-class DeviceSeconds(Part):
-    """Every stage that the path needs is charged to it; evaluation never is."""
-
-    path_total: Seconds
-    stages: dict[Name, StageCost]
-
-
-class Tokens(Part):
-    """Tokens that a path trained on and sampled."""
-
-    trained: Count | None
-    generated: Count | None
-
-
-class Cost(Part):
-    """What a method's path took; padding_share: of the method's own training batches."""
-
-    device_seconds: DeviceSeconds | None
-    peak_memory_bytes: Count | None
-    padding_share: Annotated[float, Field(ge=0, le=1)] | None
-    tokens: Tokens | None
-
-
-_POINT: dict[str, Any] = dict.fromkeys(
-    ("held_out_loss", *(m.probe for m in PROBED), "logratio_chosen", "logratio_rejected"),
-    (float | None, None),
-)
-Point = create_model("Point", __base__=Part, step=(Count, ...), **_POINT)
-Point.__doc__ = (
-    "What a probe on prompts of its own saw at one step of a training run: shares, nats per "
-    "response, log-ratios to the reference on held-out pairs in nats per response."
-)
-
-
-class TrainingRun(Part):
-    """The probes of one seed."""
-
-    seed: Count
-    points: list[Point]  # type: ignore[valid-type]
-
-
-class Runs(Part):
-    """How the seeds of a method ended."""
-
-    completed: Count
-    failed: Count
-    collapsed: Count
-
-
-class _MethodParts(Part):
-    cost: Cost
-    training: list[TrainingRun]
-    runs: Runs
-    caveats: list[Text] = Field(default_factory=list)
-
-
-def _type_of(metric: Metric) -> Any:
-    return Share if metric.style == "share" and metric.ratio_of is None else Estimate
-
-
-def _metric_fields() -> dict[str, Any]:
-    """One field a metric, nested as its dotted path says."""
-    groups: dict[str, dict[str, Any]] = defaultdict(dict)
-    fields: dict[str, Any] = {}
-    for metric in METRICS:
-        if metric.source == "cost":
-            continue
-        group, _, leaf = metric.path.rpartition(".")
-        target = groups[group] if group else fields
-        target[leaf] = (
-            _type_of(metric) | None,
-            # results of an older version do not have a newer metric
-            Field(default=None, description=f"{metric.label}, {metric.unit}"),
-        )
-    for group, leaves in groups.items():
-        name = "".join(part.title() for part in group.split("_"))
-        fields[group] = (create_model(name, __base__=Part, **leaves), ...)
-    return fields
-
-
-MethodResult = create_model("MethodResult", __base__=_MethodParts, **_metric_fields())
+NO_DIFFERENCE = "no difference shown"
 
 
 class Comparison(Part):
@@ -143,6 +36,36 @@ class Comparison(Part):
     b: Name
     difference: Estimate | None
     verdict: Text
+
+    @property
+    def winner(self) -> str | None:
+        """The method that is shown to be higher; None where no difference was shown."""
+        return next((name for name in (self.a, self.b) if self.verdict == f"{name} higher"), None)
+
+    @model_validator(mode="after")
+    def _compares_two_methods_by_a_metric(self) -> Self:
+        if self.metric not in BY_PATH:
+            raise FaultError("metric", f"{self.metric!r} is no metric")
+        if self.a == self.b:
+            raise FaultError("", f"compares {self.a!r} with itself")
+        return self
+
+    @model_validator(mode="after")
+    def _verdict_follows_from_the_interval(self) -> Self:
+        """A method is higher only where the interval of a - b says so."""
+        if self.winner is None:
+            if self.verdict != NO_DIFFERENCE:
+                allowed = f"'{self.a} higher', '{self.b} higher' or {NO_DIFFERENCE!r}"
+                raise FaultError("verdict", f"{self.verdict!r} is not {allowed}")
+            return self
+        if self.difference is None:
+            raise FaultError("verdict", f"{self.verdict!r}, but no difference was measured")
+        low, high = self.difference.low, self.difference.high
+        shown = low is None or high is None or (low > 0 if self.winner == self.a else high < 0)
+        if not shown:
+            interval = f"the interval of a - b is [{low}, {high}]"
+            raise FaultError("verdict", f"{self.verdict!r}, but {interval}")
+        return self
 
 
 class Check(Part):
@@ -165,6 +88,15 @@ class Bin(BaseModel):
     accuracy: float
     pairs: Count
 
+    @property
+    def confidence(self) -> float:
+        """Mean sigmoid of the difference of scores; of the bins of the calibration alone."""
+        return self.__pydantic_extra__["confidence"]
+
+    @model_serializer(mode="wrap")
+    def _sorted(self, make: SerializerFunctionWrapHandler) -> dict[str, float]:
+        return dict(sorted(make(self).items()))  # as the reward stage writes them
+
 
 class RewardModel(Part):
     """What was found in the reward model of one seed that PPO trained against."""
@@ -173,6 +105,13 @@ class RewardModel(Part):
     checks: list[Check]
     calibration: list[Bin]
     by_margin: list[Bin]
+
+    @model_validator(mode="after")
+    def _calibration_has_confidence(self) -> Self:
+        for index, one in enumerate(self.calibration):
+            if "confidence" not in one.__pydantic_extra__:
+                raise FaultError(f"calibration[{index}].confidence", "Field required")
+        return self
 
 
 class Sample(BaseModel):
@@ -183,6 +122,11 @@ class Sample(BaseModel):
 
     prompt: Text
     held_out: bool
+
+    @property
+    def answers(self) -> dict[str, str]:
+        """By method, in the order of the file."""
+        return dict(self.__pydantic_extra__)
 
 
 class Failure(Part):
@@ -201,6 +145,11 @@ class Recipe(BaseModel):
 
     name: Text
 
+    @property
+    def sections(self) -> dict[str, Any]:
+        """Everything but the name."""
+        return dict(self.__pydantic_extra__ or {})
+
 
 class Results(Part):
     """Results of one comparison: the only thing that tables, pages, dashboards and checks read.
@@ -209,11 +158,24 @@ class Results(Part):
     schema_version: Literal[1]
     recipe: Recipe
     provenance: Provenance
-    methods: Annotated[dict[Name, MethodResult], Field(min_length=1)]  # type: ignore[valid-type]
+    methods: Annotated[dict[Name, MethodResult], Field(min_length=1)]
     comparisons: list[Comparison]
     reward_models: list[RewardModel] = Field([])
     samples: list[Sample]
     failures: list[Failure] = Field([])
+
+    @model_validator(mode="after")
+    def _names_only_its_own_methods(self) -> Self:
+        for index, row in enumerate(self.comparisons):
+            for side, name in (("a", row.a), ("b", row.b)):
+                if name not in self.methods:
+                    problem = f"no method {name!r}; there are {', '.join(self.methods)}"
+                    raise FaultError(f"comparisons[{index}].{side}", problem)
+        for index, sample in enumerate(self.samples):
+            for name in sample.answers:
+                if name not in self.methods:
+                    raise FaultError(f"samples[{index}].{name}", "an answer by no known method")
+        return self
 
 
 def as_json() -> str:

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from rlhf_compare.metrics import BY_PATH, METRICS, seconds_after_sft
+from rlhf_compare.metrics import BY_PATH, METRICS
 from rlhf_compare.reporting.applicable import cell, has_number, left_out_note
 from rlhf_compare.reporting.comparisons import contenders, ordered
-from rlhf_compare.reporting.numbers import NOT_MEASURED, Cell, display_name, format_value, value_of
+from rlhf_compare.reporting.cost_words import COST, COST_AFTER_SFT
+from rlhf_compare.reporting.method_schema import DeviceSeconds, Estimate
+from rlhf_compare.reporting.numbers import NOT_MEASURED, Cell, display_name, format_value
 from rlhf_compare.reporting.recipe_facts import section
+from rlhf_compare.reporting.schema import Results
 
 NOT_RECORDED = "not recorded"
 ABSENT = "-"  # the stage has no such phase; nothing was left unmeasured
@@ -36,7 +38,7 @@ class Row:
     starts_group: bool
 
 
-def side_by_side(results: dict[str, Any], methods: Sequence[str] | None = None) -> tuple[Row, ...]:
+def side_by_side(results: Results, methods: Sequence[str] | None = None) -> tuple[Row, ...]:
     """Every metric that any method has a number in, for `methods` (all of them by default); one
     cell a method. What is left out, :func:`left_out_note` names."""
     names = chosen_methods(results, methods)
@@ -44,11 +46,8 @@ def side_by_side(results: dict[str, Any], methods: Sequence[str] | None = None) 
     for metric in METRICS:
         if not has_number(results, metric):
             continue
-        values = [
-            None if metric.derive else value_of(results["methods"][name], metric.path)
-            for name in names
-        ]
-        counts = dict.fromkeys(str(v["n"]) for v in values if isinstance(v, dict))
+        values = [results.methods[name].measured(metric.path) for name in names]
+        counts = dict.fromkeys(str(value.n) for value in values if isinstance(value, Estimate))
         rows.append(
             Row(
                 label=metric.label,
@@ -63,18 +62,18 @@ def side_by_side(results: dict[str, Any], methods: Sequence[str] | None = None) 
     return tuple(rows)
 
 
-def chosen_methods(results: dict[str, Any], methods: Sequence[str] | None) -> list[str]:
+def chosen_methods(results: Results, methods: Sequence[str] | None) -> list[str]:
     """The names to show; one that is not in the results is an error that lists those that are."""
-    present = list(results["methods"])
+    present = list(results.methods)
     for name in methods or ():
         if name not in present:
             raise ValueError(f"no method {name!r} in these results; there are {', '.join(present)}")
     return present if methods is None else list(methods)
 
 
-def metrics_table(results: dict[str, Any]) -> Table:
+def metrics_table(results: Results) -> Table:
     """The side-by-side table with units and directions as columns."""
-    names = tuple(display_name(name) for name in results["methods"])
+    names = tuple(display_name(name) for name in results.methods)
     return Table(
         header=("", "unit", "better", *names, "n"),
         rows=tuple(
@@ -92,27 +91,26 @@ def _fixed_seconds(value: float, longest: float) -> str:
     return f"<{least:g}" if 0 < value < 0.5 * least else f"{value:,.{digits}f}"
 
 
-def cost_table(results: dict[str, Any]) -> Table:
+def cost_table(results: Results) -> Table:
     """Device seconds of each path by stage and phase, phases added up and beside the total."""
-    measured = {
-        name: method["cost"]["device_seconds"]
-        for name, method in results["methods"].items()
-        if method["cost"]["device_seconds"] is not None
-    }
-    seen = {p for d in measured.values() for s in d["stages"].values() for p in s["phases"]}
+    measured: dict[str, DeviceSeconds] = {}
+    for name, method in results.methods.items():
+        if method.cost.device_seconds is not None:
+            measured[name] = method.cost.device_seconds
+    seen = {p for d in measured.values() for s in d.stages.values() for p in s.phases}
     phases = [p for p in PHASES if p in seen] + sorted(seen.difference(PHASES))
-    longest = max((cost["path_total"] for cost in measured.values()), default=0.0)
+    longest = max((cost.path_total for cost in measured.values()), default=0.0)
     rows: list[tuple[str, ...]] = []
-    for name in results["methods"]:
+    for name in results.methods:
         if name not in measured:
             rows.append((display_name(name), "whole path", *[""] * (len(phases) + 1), NOT_MEASURED))
             continue
-        for stage, cost in measured[name]["stages"].items():
-            spent = cost["phases"]
+        for stage, cost in measured[name].stages.items():
+            spent = cost.phases
             cells = [_fixed_seconds(spent[p], longest) if p in spent else ABSENT for p in phases]
-            sums = [_fixed_seconds(t, longest) for t in (sum(spent.values()), cost["total"])]
+            sums = [_fixed_seconds(t, longest) for t in (sum(spent.values()), cost.total)]
             rows.append((display_name(name), stage, *cells, *sums))
-        total = _fixed_seconds(measured[name]["path_total"], longest)
+        total = _fixed_seconds(measured[name].path_total, longest)
         rows.append((display_name(name), "whole path", *[""] * (len(phases) + 1), total))
     return Table(
         header=("path", "stage", *phases, "phases", "total"),
@@ -122,24 +120,21 @@ def cost_table(results: dict[str, Any]) -> Table:
     )
 
 
-def needs_table(results: dict[str, Any]) -> Table:
+def needs_table(results: Results) -> Table:
     """What each path needs: the textbook's table, with measured values in place of adjectives."""
     names = contenders(results)
-    methods = [results["methods"][name] for name in names]
+    methods = [results.methods[name] for name in names]
     steps, reward, sampling, seconds, stability = [], [], [], [], []
     for method in methods:
-        device_seconds = method["cost"]["device_seconds"]
-        stages = (device_seconds or {}).get("stages", {})
-        later = {name: stage for name, stage in stages.items() if name != "sft"}
-        generated = any(stage["phases"].get("generate", 0) > 0 for stage in later.values())
+        later = {name: stage for name, stage in method.cost.stages.items() if name != "sft"}
+        generated = any(stage.phases.get("generate", 0) > 0 for stage in later.values())
         steps.append(f"{len(later)} ({', '.join(later)})" if later else NOT_MEASURED)
         reward.append(("yes" if "reward" in later else "no") if later else NOT_MEASURED)
         sampling.append(("yes" if generated else "no") if later else NOT_MEASURED)
-        after = format_value(seconds_after_sft(method), "seconds")
-        path = format_value(value_of(method, "cost.device_seconds.path_total"), "seconds")
+        after = format_value(method.value(COST_AFTER_SFT), "seconds")
+        path = format_value(method.value(COST), "seconds")
         seconds.append(f"{path} ({after} after SFT)" if path.measured else NOT_MEASURED)
-        runs = method["runs"]
-        stability.append(", ".join(f"{runs[key]} {key}" for key in runs))
+        stability.append(", ".join(f"{count} {end}" for end, count in method.runs))
     rows = (
         ("learning steps after SFT", *steps),
         ("reward model needed", *reward),
@@ -161,19 +156,22 @@ _NEEDS_NOTE = (
 )
 
 
-def differences_table(results: dict[str, Any]) -> Table:
+def differences_table(results: Results) -> Table:
     """Every comparison with its interval and verdict, the pair that was asked about first."""
     rows = []
     for row in ordered(results):
-        metric = BY_PATH.get(row["metric"])
-        a, b = display_name(row["a"]), display_name(row["b"])
-        winner = next((n for n in ("a", "b") if row["verdict"] == f"{row[n]} higher"), None)
-        difference = format_value(row["difference"], metric.style if metric else "number")
-        verdict = f"{display_name(row[winner])} higher" if winner else row["verdict"]
-        label = metric.label if metric else row["metric"]
-        unit = metric.unit if metric else ""
-        verdict = verdict if difference.measured else NOT_MEASURED
-        rows.append((label, unit, f"{a} - {b}", str(difference), verdict))
+        metric = BY_PATH[row.metric]
+        difference = format_value(row.difference, metric.style)
+        verdict = f"{display_name(row.winner)} higher" if row.winner else row.verdict
+        rows.append(
+            (
+                metric.label,
+                metric.unit,
+                f"{display_name(row.a)} - {display_name(row.b)}",
+                str(difference),
+                verdict if difference.measured else NOT_MEASURED,
+            )
+        )
     return Table(
         header=("", "unit", "difference of", "difference", "verdict"),
         rows=tuple(rows),
@@ -181,33 +179,33 @@ def differences_table(results: dict[str, Any]) -> Table:
     )
 
 
-def ledger_table(results: dict[str, Any]) -> Table:
+def ledger_table(results: Results) -> Table:
     """Where every row of the data went; the last line is what nobody accounted for."""
-    ledger = results["provenance"]["ledger"]
+    ledger = results.provenance.ledger
     dropped = [
-        (f"dropped: {why}", f"{count:,}", _first(ledger["named"].get(why, []), count))
-        for why, count in ledger["dropped"].items()
+        (f"dropped: {why}", f"{count:,}", _first(ledger.named.get(why, []), count))
+        for why, count in ledger.dropped.items()
     ]
-    feeds = [(f"rows that feed {stage}", f"{n:,}", "") for stage, n in ledger["feeds"].items()]
+    feeds = [(f"rows that feed {stage}", f"{n:,}", "") for stage, n in ledger.feeds.items()]
     judged = section(results, "reward").get("held_out") is True
-    responses = ledger["responses"]
-    sources = [(source["name"], "", source["words"]) for source in ledger.get("sources", ())]
+    responses = ledger.responses
+    sources = [(source.name, "", source.words) for source in ledger.sources]
     return Table(
         header=("rows", "count", "first of them"),
         rows=(
             *sources,
-            ("read", f"{ledger['read']:,}", ""),
+            ("read", f"{ledger.read:,}", ""),
             *dropped,
-            ("kept", f"{ledger['kept']:,}", ""),
-            ("unaccounted for", f"{unaccounted(ledger):,}", ""),
-            ("rows to train on", f"{ledger['train_rows']:,}", ""),
+            ("kept", f"{ledger.kept:,}", ""),
+            ("unaccounted for", f"{ledger.unaccounted:,}", ""),
+            ("rows to train on", f"{ledger.train_rows:,}", ""),
             *feeds,
-            ("rows held out", f"{ledger['eval_rows']:,}", ""),
-            ("prompts held out", f"{ledger['eval_prompts']:,}", ""),
+            ("rows held out", f"{ledger.eval_rows:,}", ""),
+            ("prompts held out", f"{ledger.eval_prompts:,}", ""),
             ("ranked responses", f"{responses['kept']:,}", ""),
             ("responses left out as too long", f"{responses['too_long']:,}", ""),
-            ("pairs of responses", f"{ledger['pairs']:,}", ""),
-            ("pairs that tie", f"{ledger['ties']:,}", ""),
+            ("pairs of responses", f"{ledger.pairs:,}", ""),
+            ("pairs that tie", f"{ledger.ties:,}", ""),
         ),
         note="Two reward models share the rows that feed reward: the one that PPO trains against "
         "and the held-out judge. Neither learns from all of them."
@@ -221,28 +219,23 @@ def _first(places: list[str], count: int, shown: int = 3) -> str:
     return ", ".join(places[:shown]) + (", ..." if count > shown else "")
 
 
-def unaccounted(ledger: dict[str, Any]) -> int:
-    """Rows read that were neither kept nor dropped for a stated reason."""
-    return int(ledger["read"] - ledger["kept"] - sum(ledger["dropped"].values()))
-
-
-def provenance_table(results: dict[str, Any]) -> Table:
+def provenance_table(results: Results) -> Table:
     """What would be needed to make these numbers again."""
-    facts, device = results["provenance"], results["provenance"]["device"]
-    clock = {"wall": "wall clock", "cuda_events": "CUDA events"}[device["clock"]]
+    facts, device = results.provenance, results.provenance.device
+    clock = {"wall": "wall clock", "cuda_events": "CUDA events"}[device.clock]
     tree = {True: "changed since the commit", False: "as committed", None: NOT_RECORDED}
     return Table(
         header=("", ""),
         rows=(
-            ("recipe", results["recipe"]["name"]),
-            ("command", facts["command"]),
-            ("created", facts["created"]),
-            ("commit", facts["commit"] or NOT_RECORDED),
-            ("tree", tree[facts["dirty"]]),
-            ("device", f"{device['kind']}, {device['name']}; time by {clock}"),
-            ("seeds", ", ".join(map(str, facts["seeds"]))),
-            ("parameters", f"{facts['parameters']:,}"),
-            ("data SHA-256", facts["data_sha256"] or NOT_RECORDED),
-            *((f"version of {name}", text) for name, text in facts["versions"].items()),
+            ("recipe", results.recipe.name),
+            ("command", facts.command),
+            ("created", facts.created),
+            ("commit", facts.commit or NOT_RECORDED),
+            ("tree", tree[facts.dirty]),
+            ("device", f"{device.kind}, {device.name}; time by {clock}"),
+            ("seeds", ", ".join(map(str, facts.seeds))),
+            ("parameters", f"{facts.parameters:,}"),
+            ("data SHA-256", facts.data_sha256 or NOT_RECORDED),
+            *((f"version of {name}", text) for name, text in facts.versions.items()),
         ),
     )

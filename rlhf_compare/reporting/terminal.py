@@ -1,7 +1,6 @@
 """The side-by-side table in 80 columns."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -10,8 +9,9 @@ from rich.text import Text
 
 from rlhf_compare.reporting.applicable import left_out_note
 from rlhf_compare.reporting.escaping import visible
-from rlhf_compare.reporting.examination import doctor_table
 from rlhf_compare.reporting.numbers import Cell, display_name
+from rlhf_compare.reporting.reward_checks import doctor_table
+from rlhf_compare.reporting.schema import Results, RewardModel
 from rlhf_compare.reporting.tables import chosen_methods, side_by_side
 from rlhf_compare.reporting.verdict import verdict
 
@@ -20,7 +20,7 @@ _LABEL_WIDTH, _CELL_WIDTH = 26, 17  # columns, padding included: three methods f
 
 
 def print_table(
-    results: dict[str, Any],
+    results: Results,
     methods: Sequence[str] | None = None,
     console: Console | None = None,
 ) -> None:
@@ -35,7 +35,7 @@ def print_table(
     console = console or Console()
     names = chosen_methods(results, methods)
     per_table = max(1, (console.width - _LABEL_WIDTH) // _CELL_WIDTH)
-    console.print(_text(f"{results['recipe']['name']}: {_device(results)}"), style="bold")
+    console.print(_text(f"{results.recipe.name}: {_device(results)}"), style="bold")
     for start in range(0, len(names), per_table):
         console.print(_table(results, names[start : start + per_table]))
     console.print(_text(f"Brackets hold 95 % intervals. {left_out_note(results)}"), style="dim")
@@ -44,10 +44,10 @@ def print_table(
         console.print(_text(" ".join(verdict(results))))
 
 
-def print_doctor(checks: list[dict[str, Any]], seed: int, console: Console | None = None) -> None:
+def print_doctor(model: RewardModel, console: Console | None = None) -> None:
     """Print what the doctor found in one reward model, with the same care for its texts."""
     console = console or Console()
-    found = doctor_table([{"seed": seed, "checks": checks}])
+    found = doctor_table([model])
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for title in found.header:
         table.add_column(title)
@@ -60,22 +60,21 @@ def print_doctor(checks: list[dict[str, Any]], seed: int, console: Console | Non
             Text(verdict_, style=style),
             _text(sentence),
         )
-    console.print(_text(f"reward model, seed {seed}"), style="bold")
+    console.print(_text(f"reward model, seed {model.seed}"), style="bold")
     console.print(table)
     console.print(_text(found.note), style="dim")
 
 
-def _device(results: dict[str, Any]) -> str:
-    seeds = results["provenance"]["seeds"]
-    device = results["provenance"]["device"]
-    return f"{device['name']}, {len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+def _device(results: Results) -> str:
+    seeds = results.provenance.seeds
+    return f"{results.provenance.device.name}, {len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
 
 
 def _text(line: str) -> Text:
     return Text(visible(line, line=True))
 
 
-def _table(results: dict[str, Any], names: list[str]) -> Table:
+def _table(results: Results, names: list[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     alone = len(names) == 1
     table.add_column("")

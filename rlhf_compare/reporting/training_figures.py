@@ -1,7 +1,7 @@
 """What happened while the methods trained: the way through adoption and KL, and, for methods that
 learn from pairs, what became of the two sides' likelihood."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
@@ -16,13 +16,15 @@ from rlhf_compare.reporting.drawing import (
     look,
     panels,
 )
+from rlhf_compare.reporting.method_schema import Point
 from rlhf_compare.reporting.numbers import display_name, format_value
+from rlhf_compare.reporting.schema import Results
 from rlhf_compare.reporting.verdict import base_rate
 
-Points = list[dict[str, float]]
+Points = Sequence[Point]  # of one run, in order
 
 
-def training_paths(results: dict[str, Any]) -> Figure | None:
+def training_paths(results: Results) -> Figure | None:
     """Every run's way from the SFT model through adoption and KL, over the region that no policy
     can enter."""
     needed = ("adoption_exact", "kl_exact")
@@ -37,12 +39,12 @@ def training_paths(results: dict[str, Any]) -> Figure | None:
     for name, found in runs.items():
         colour, marker = look(results, name)
         for index, points in enumerate(found):
-            x, y = ([p[key] for p in points] for key in ("kl_exact", "adoption_exact"))
+            x, y = _seen(points, "kl_exact"), _seen(points, "adoption_exact")
             label = display_name(name) if index == 0 else None
             axes.plot([0.0, *x], [p0, *y], "-", color=colour, linewidth=1.0, alpha=0.6)
             axes.plot(x, y, marker, color=colour, markersize=4, label=label, clip_on=False)
         rate, kl = (
-            format_value(sum(points[-1][key] for points in found) / len(found), "share")
+            format_value(sum(_seen(points, key)[-1] for points in found) / len(found), "share")
             for key in ("adoption_exact", "kl_exact")
         )
         ends.append(f"{display_name(name)} {rate} at {kl}")
@@ -54,7 +56,7 @@ def training_paths(results: dict[str, Any]) -> Figure | None:
     return finish(figure, axes, f"{lead}: {', '.join(ends)}")
 
 
-def likelihoods(results: dict[str, Any]) -> Figure | None:
+def likelihoods(results: Results) -> Figure | None:
     """Log-ratios of chosen and rejected, apart, and the loss and adoption beside them."""
     runs = _paired_runs(results)
     if not runs:
@@ -63,19 +65,24 @@ def likelihoods(results: dict[str, Any]) -> Figure | None:
     ends, drawn = [], [("loss", ":")]
     for name, found in runs.items():
         colour, points = look(results, name)[0], found[0]
-        steps = [p["step"] / points[-1]["step"] for p in points]
+        steps = [point.step / points[-1].step for point in points]
         for side, style in (("chosen", "-"), ("rejected", "--")):
-            values = [p[f"logratio_{side}"] for p in points]
+            values = _seen(points, f"logratio_{side}")
             left.plot(steps, values, style, color=colour, label=f"{display_name(name)}, {side}")
-        first = points[0]["held_out_loss"] or 1.0  # losses of different kinds on one scale
-        right.plot(steps, [p["held_out_loss"] / first for p in points], ":", color=colour)
+        losses = _seen(points, "held_out_loss")
+        first = losses[0] or 1.0  # losses of different kinds on one scale
+        right.plot(steps, [loss / first for loss in losses], ":", color=colour)
         for key, label, style in _PROBED:
-            seen = [(s, p[key]) for s, p in zip(steps, points, strict=True) if key in p]
-            if seen:
-                right.plot(*zip(*seen, strict=True), style, color=colour)
+            asked = [s for s, p in zip(steps, points, strict=True) if p.value(key) is not None]
+            if asked:
+                right.plot(asked, _seen(points, key), style, color=colour)
                 drawn.append((label, style))
-        last = [format_value(points[-1][f"logratio_{s}"], "number") for s in ("chosen", "rejected")]
-        ends.append(f"{display_name(name)} {last[0]} and {last[1]}")
+        last = points[-1]
+        chosen, rejected = (
+            format_value(last.value(f"logratio_{side}"), "number")
+            for side in ("chosen", "rejected")
+        )
+        ends.append(f"{display_name(name)} {chosen} and {rejected}")
     left.axhline(0.0, color=GREY, linewidth=0.8)
     left.set_ylabel("log-ratio (nats per response)")
     beside = ", adoption" if adoption_was_probed(results) else ""
@@ -95,21 +102,28 @@ _PROBED = (
 )
 
 
-def adoption_was_probed(results: dict[str, Any]) -> bool:
+def adoption_was_probed(results: Results) -> bool:
     """Whether the figure of likelihoods has a curve of adoption."""
     points = (point for found in _paired_runs(results).values() for point in found[0])
-    return any(key in point for point in points for key, _, _ in _PROBED)
+    return any(point.value(key) is not None for point in points for key, _, _ in _PROBED)
 
 
-def _paired_runs(results: dict[str, Any]) -> dict[str, list[Points]]:
+def _paired_runs(results: Results) -> dict[str, list[Points]]:
     """The runs that probed both sides of pairs, by method."""
     needed = ("logratio_chosen", "logratio_rejected", "held_out_loss")
     runs = {name: _runs(results, name, *needed) for name in contenders(results)}
     return {name: found for name, found in runs.items() if found}
 
 
-def _runs(results: dict[str, Any], name: str, *needed: str) -> list[Points]:
+def _runs(results: Results, name: str, *needed: str) -> list[Points]:
     """The points that hold every needed number, of the runs that have any."""
-    runs = (run["points"] for run in results["methods"][name]["training"])
-    complete = ([p for p in points if all(k in p for k in needed)] for points in runs)
+    complete = (
+        [point for point in run.points if all(point.value(key) is not None for key in needed)]
+        for run in results.methods[name].training
+    )
     return [points for points in complete if points]
+
+
+def _seen(points: Points, name: str) -> list[float]:
+    """What the probes saw under one name, where they looked."""
+    return [value for point in points if (value := point.value(name)) is not None]

@@ -4,22 +4,15 @@ A method is called further, lower or higher only where the results hold a compar
 interval excludes 0; everything else is reported as two numbers without a winner.
 """
 
-from typing import Any
-
-from rlhf_compare.metrics import BY_PATH, Metric, seconds_after_sft
+from rlhf_compare.metrics import BY_PATH, Metric
 from rlhf_compare.reporting.applicable import applies
 from rlhf_compare.reporting.comparisons import comparison, contenders, main_pair
-from rlhf_compare.reporting.cost_words import COST, path_costs
+from rlhf_compare.reporting.cost_words import COST, COST_AFTER_SFT, path_costs
 from rlhf_compare.reporting.doctor import overruled
 from rlhf_compare.reporting.levels import level
-from rlhf_compare.reporting.numbers import (
-    NO_DIFFERENCE,
-    cell_of,
-    display_name,
-    format_value,
-    mean_of,
-    value_of,
-)
+from rlhf_compare.reporting.method_schema import MethodResult
+from rlhf_compare.reporting.numbers import Cell, display_name, format_value
+from rlhf_compare.reporting.schema import NO_DIFFERENCE, Results
 
 ADOPTION, DRIFT = "adoption.exact", "kl_to_reference.exact"
 _EFFICIENCY = "kl_to_reference.efficiency"
@@ -34,10 +27,10 @@ _BEHAVIOUR = (
 _FAILED = ("not learned", "not shown")
 
 
-def base_rate(results: dict[str, Any]) -> float | None:
+def base_rate(results: Results) -> float | None:
     """p0: how probable the behaviour is before any preference learning."""
-    sft = results["methods"].get("sft")
-    return None if sft is None else mean_of(sft, ADOPTION)
+    sft = results.methods.get("sft")
+    return None if sft is None else sft.value(ADOPTION)
 
 
 def percent(share: float) -> str:
@@ -45,7 +38,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def verdict(results: dict[str, Any]) -> list[str]:
+def verdict(results: Results) -> list[str]:
     """Sentences, most important first; plain text, to be joined into one paragraph."""
     pair = main_pair(results)
     sentences = []
@@ -53,7 +46,7 @@ def verdict(results: dict[str, Any]) -> list[str]:
         sentences += _neither_sentences(results, pair)
     else:
         if base_rate(results) is not None:
-            start = format_value(results["methods"]["sft"]["adoption"]["exact"], "share")
+            start = _cell(results.methods["sft"], BY_PATH[ADOPTION])
             sentences.append(f"The SFT model shows the behaviour with probability {start} (p0).")
         if pair is not None:
             sentences += _pair_sentences(results, *pair)
@@ -63,26 +56,22 @@ def verdict(results: dict[str, Any]) -> list[str]:
     if not contenders(results):
         sentences.append("No preference learning was run, so there is nothing to compare yet.")
     sentences += _troubles(results)
-    if contenders(results) and len(results["provenance"]["seeds"]) == 1:
+    if contenders(results) and len(results.provenance.seeds) == 1:
         sentences.append("One seed: the intervals hold no training luck.")
     return [sentence for sentence in sentences if sentence]
 
 
-def _evidence(results: dict[str, Any], *names: str) -> str | None:
+def _evidence(results: Results, *names: str) -> str | None:
     """The best measure of the behaviour that all of these methods have."""
-    methods = results["methods"]
-    measured = (
-        path for path in _BEHAVIOUR if all(value_of(methods[n], path) is not None for n in names)
-    )
-    return next(measured, None)
+    return next((path for path in _BEHAVIOUR if _all_measured(results, path, *names)), None)
 
 
-def _neither_learned(results: dict[str, Any], pair: tuple[str, str]) -> bool:
+def _neither_learned(results: Results, pair: tuple[str, str]) -> bool:
     path = _evidence(results, *pair)
     return path is not None and all(level(results, name, path) in _FAILED for name in pair)
 
 
-def _neither_sentences(results: dict[str, Any], pair: tuple[str, str]) -> list[str]:
+def _neither_sentences(results: Results, pair: tuple[str, str]) -> list[str]:
     """Level before difference: where both failed, which of the two is higher decides nothing."""
     path = _evidence(results, *pair)
     assert path is not None, "callers ask _neither_learned() first"
@@ -91,7 +80,7 @@ def _neither_sentences(results: dict[str, Any], pair: tuple[str, str]) -> list[s
     first, second = map(display_name, pair)
     numbers = _numbers(results, path, (*pair, "sft"))
     drift = "Drift from the reference was not measured for both methods."
-    if _both_measured(results, DRIFT, *pair):
+    if _all_measured(results, DRIFT, *pair):
         drift = f"{_start(BY_PATH[DRIFT])}: {_numbers(results, DRIFT, pair)}."
     return [f"Neither {first} nor {second} {failed}: {numbers}.", drift, *_cost(results, *pair)]
 
@@ -103,9 +92,9 @@ def _verb(path: str) -> str:
     return f"raised the {BY_PATH[path].prose} above SFT's"
 
 
-def _numbers(results: dict[str, Any], path: str, names: tuple[str, ...]) -> str:
-    metric, methods = BY_PATH[path], results["methods"]
-    cells = [f"{display_name(n)} {cell_of(methods[n], metric)}" for n in names if n in methods]
+def _numbers(results: Results, path: str, names: tuple[str, ...]) -> str:
+    metric, methods = BY_PATH[path], results.methods
+    cells = [f"{display_name(n)} {_cell(methods[n], metric)}" for n in names if n in methods]
     lead = f"{metric.prose} of " if path != DRIFT else ""
     unit = f" {_unit(metric)}" if _unit(metric) else ""
     p0 = " (p0)" if path == ADOPTION and "sft" in names and "sft" in methods else ""
@@ -116,7 +105,7 @@ def _start(metric: Metric) -> str:
     return metric.prose[0].upper() + metric.prose[1:]
 
 
-def _pair_sentences(results: dict[str, Any], first: str, second: str) -> list[str]:
+def _pair_sentences(results: Results, first: str, second: str) -> list[str]:
     path = _evidence(results, first, second)
     sentences = []
     if path is None:
@@ -124,7 +113,7 @@ def _pair_sentences(results: dict[str, Any], first: str, second: str) -> list[st
     else:
         sentences += [_shortfall(results, name, path) for name in (first, second)]
         sentences.append(_compared(results, path, (first, second), "moved further"))
-    if _both_measured(results, DRIFT, first, second):
+    if _all_measured(results, DRIFT, first, second):
         sentences.append(_compared(results, DRIFT, (first, second), "drifted further from SFT"))
     else:
         sentences.append("Drift from the reference was not measured for both methods.")
@@ -133,7 +122,7 @@ def _pair_sentences(results: dict[str, Any], first: str, second: str) -> list[st
     return [*sentences, *_cost(results, first, second)]
 
 
-def _shortfall(results: dict[str, Any], name: str, path: str) -> str:
+def _shortfall(results: Results, name: str, path: str) -> str:
     """That one method did not learn the behaviour; empty where it did, or nobody knows."""
     found = level(results, name, path)
     if found not in _FAILED:
@@ -145,27 +134,30 @@ def _shortfall(results: dict[str, Any], name: str, path: str) -> str:
     return f"{display_name(name)} did not {verb}: {numbers}."
 
 
-def _both_measured(results: dict[str, Any], path: str, first: str, second: str) -> bool:
-    methods = results["methods"]
-    return all(value_of(methods[name], path) is not None for name in (first, second))
+def _all_measured(results: Results, path: str, *names: str) -> bool:
+    return all(results.methods[name].measured(path) is not None for name in names)
 
 
-def _compared(results: dict[str, Any], path: str, pair: tuple[str, str], wording: str) -> str:
+def _cell(method: MethodResult, metric: Metric) -> Cell:
+    return format_value(method.measured(metric.path), metric.style)
+
+
+def _compared(results: Results, path: str, pair: tuple[str, str], wording: str) -> str:
     """One sentence about one metric; `wording` is what the method with the higher value did."""
-    metric, methods = BY_PATH[path], results["methods"]
+    metric, methods = BY_PATH[path], results.methods
     unit = f" {_unit(metric)}" if _unit(metric) else ""
-    cells = {name: str(cell_of(methods[name], metric)) for name in pair}
+    cells = {name: str(_cell(methods[name], metric)) for name in pair}
     numbers = ", ".join(f"{display_name(name)} {cells[name]}" for name in pair) + unit
     row = comparison(results, path, *pair)
-    if row is None or row["difference"] is None:
+    if row is None or row.difference is None:
         return (
             f"{_start(metric)}: {numbers}; these results hold no paired difference, so neither is "
             "called higher."
         )
-    difference = format_value(row["difference"], metric.style)
-    between = f"{display_name(row['a'])} - {display_name(row['b'])}: {difference}"
-    winner = next((row[side] for side in ("a", "b") if row["verdict"] == f"{row[side]} higher"), "")
-    if not winner:
+    difference = format_value(row.difference, metric.style)
+    between = f"{display_name(row.a)} - {display_name(row.b)}: {difference}"
+    winner = row.winner
+    if winner is None:
         return f"No difference shown in {metric.prose}: {numbers} ({between})."
     loser = pair[1] if winner == pair[0] else pair[0]
     return (
@@ -179,13 +171,13 @@ def _unit(metric: Metric) -> str:
     return "" if metric.style == "share" else metric.unit.replace("/", " per ")
 
 
-def _efficiency(results: dict[str, Any], first: str, second: str) -> str:
-    shares = [mean_of(results["methods"][name], _EFFICIENCY) for name in (first, second)]
+def _efficiency(results: Results, first: str, second: str) -> str:
+    shares = [results.methods[name].value(_EFFICIENCY) for name in (first, second)]
     if shares[0] is None or shares[1] is None or max(shares[0], shares[1]) > 1.0:
         return ""  # above 1 is noise or a fault, and the caveats say so
     row = comparison(results, _EFFICIENCY, first, second)
     between = ""
-    if row is not None and row["difference"] is not None and row["verdict"] == NO_DIFFERENCE:
+    if row is not None and row.difference is not None and row.winner is None:
         between = f" ({NO_DIFFERENCE} between the two shares)"
     return (
         f"To adopt as far as it did, {display_name(first)} needed at least {percent(shares[0])} "
@@ -193,17 +185,17 @@ def _efficiency(results: dict[str, Any], first: str, second: str) -> str:
     )
 
 
-def _cost(results: dict[str, Any], first: str, second: str) -> list[str]:
+def _cost(results: Results, first: str, second: str) -> list[str]:
     """One sentence on device seconds, where both paths were metered."""
-    methods = results["methods"]
-    if not _both_measured(results, COST, first, second):
+    methods = results.methods
+    if not _all_measured(results, COST, first, second):
         return ["Device time was not measured for both methods."]
     found = path_costs(results, (first, second))
     if found is None:
         return []
     dear, cheap, clause = found
-    spent = [mean_of(methods[name], COST) or 0.0 for name in (dear, cheap)]
-    later = [seconds_after_sft(methods[name]) or 0.0 for name in (dear, cheap)]
+    spent = [methods[name].value(COST) or 0.0 for name in (dear, cheap)]
+    later = [methods[name].value(COST_AFTER_SFT) or 0.0 for name in (dear, cheap)]
     sentence = f"{clause} ({_seconds(spent)})"
     if later[1] > 0.0 and later != spent:
         return [f"{sentence}; after SFT, which both share, {_seconds(later)}."]
@@ -214,12 +206,12 @@ def _seconds(values: list[float]) -> str:
     return " against ".join(f"{format_value(value, 'seconds')} s" for value in values)
 
 
-def _alone(results: dict[str, Any], name: str, *, only: bool) -> str:
+def _alone(results: Results, name: str, *, only: bool) -> str:
     """One method's behaviour, drift and cost without a comparison."""
-    method, facts = results["methods"][name], []
+    method, facts = results.methods[name], []
     path = _evidence(results, name) or ADOPTION
     for metric in (BY_PATH[path], BY_PATH[DRIFT], BY_PATH[COST]):
-        cell = cell_of(method, metric)
+        cell = _cell(method, metric)
         if cell.measured or applies(results, name, metric):
             unit = _unit(metric) if cell.measured else ""
             facts.append(f"{metric.prose} {cell} {unit}".rstrip())
@@ -227,15 +219,15 @@ def _alone(results: dict[str, Any], name: str, *, only: bool) -> str:
     return f"{lead}: {'; '.join(facts)}. {_shortfall(results, name, path)}".rstrip()
 
 
-def _troubles(results: dict[str, Any]) -> list[str]:
+def _troubles(results: Results) -> list[str]:
     """Failed reward models, failed and collapsed runs: a verdict without them would flatter."""
     against_a_failed_model = overruled(results)
     sentences = [against_a_failed_model] if against_a_failed_model else []
-    for name, method in results["methods"].items():
-        runs = method["runs"]
-        if runs["failed"] or runs["collapsed"]:
+    for name, method in results.methods.items():
+        runs = method.runs
+        if runs.failed or runs.collapsed:
             sentences.append(
-                f"{display_name(name)}: {runs['completed']} runs completed, {runs['failed']} "
-                f"failed, {runs['collapsed']} collapsed."
+                f"{display_name(name)}: {runs.completed} runs completed, {runs.failed} "
+                f"failed, {runs.collapsed} collapsed."
             )
     return sentences

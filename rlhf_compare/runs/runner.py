@@ -62,10 +62,6 @@ class StageRunner:
         """The stages that were run or found done, by their directories' names."""
         return dict(self._finished)
 
-    def finished(self, label: str) -> Stage | None:
-        """One of :attr:`stages`."""
-        return self._finished.get(label)
-
     def run(
         self,
         name: str,

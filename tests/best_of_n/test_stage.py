@@ -3,13 +3,13 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from rlhf_compare.best_of_n.sampler import BestOfNSampler
 from rlhf_compare.best_of_n.stage import load_best_of_n
+from rlhf_compare.collect import collect_results
 from rlhf_compare.errors import RecipeError, StageFailedError
 from rlhf_compare.models.scoring import Scorer
 from rlhf_compare.models.tokenizer import load_tokenizer
@@ -17,8 +17,7 @@ from rlhf_compare.pipeline import Pipeline
 from rlhf_compare.recipe import load_recipe
 from rlhf_compare.reporting.applicable import applies
 from rlhf_compare.reporting.report import write_report
-from rlhf_compare.reporting.results import validate
-from rlhf_compare.results import collect_results
+from rlhf_compare.reporting.schema import Results
 
 RECIPE = """
 name: micro
@@ -52,35 +51,33 @@ def recipe_file(root: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def results(recipe_file: Path, root: Path) -> dict[str, Any]:
+def results(recipe_file: Path, root: Path) -> Results:
     pipeline = Pipeline(load_recipe(recipe_file), root / "runs", say=lambda _: None)
     pipeline.check()
     evaluations = pipeline.compare(pipeline.recipe.methods, (0,))
-    return collect_results(pipeline, evaluations, "test")
+    return collect_results(pipeline.finished(evaluations), "test")
 
 
-def test_it_is_measured_as_every_method_but_for_what_needs_logits(results: dict[str, Any]) -> None:
-    validate(results)
-    sft, best = results["methods"]["sft"], results["methods"]["best_of_n"]
-    assert best["adoption"]["exact"] is None and best["kl_to_reference"]["exact"] is None
-    assert best["kl_to_reference"]["bound"]["mean"] == pytest.approx(0.4319, abs=1e-4)  # log 3-2/3
-    for name in ("length", "eos_rate", "distinct_2"):
-        assert best[name] is not None, name
-    assert best["adoption"]["sampled"] is not None
-    assert best["reward"]["proxy"]["mean"] > sft["reward"]["proxy"]["mean"]
-    assert best["runs"]["completed"] == 1 and best["training"] == []
+def test_it_is_measured_as_every_method_but_for_what_needs_logits(results: Results) -> None:
+    sft, best = results.methods["sft"], results.methods["best_of_n"]
+    assert best.value("adoption.exact") is None and best.value("kl_to_reference.exact") is None
+    bound = best.value("kl_to_reference.bound")
+    assert bound == pytest.approx(0.4319, abs=1e-4)  # log 3 - 2/3
+    for path in ("length", "eos_rate", "distinct_2", "adoption.sampled"):
+        assert best.value(path) is not None, path
+    assert best.value("reward.proxy") > sft.value("reward.proxy")
+    assert best.runs.completed == 1 and best.training == []
 
 
-def test_the_cost_of_an_answer_stands_beside_the_cost_of_the_path(results: dict[str, Any]) -> None:
-    sft, best = results["methods"]["sft"], results["methods"]["best_of_n"]
-    stages = best["cost"]["device_seconds"]["stages"]
-    assert tuple(stages) == ("sft", "reward", "best_of_n")
-    assert sft["tokens_per_answer"] is None
-    assert best["tokens_per_answer"]["mean"] > 2 * best["length"]["mean"]
-    assert any("3 sampled ones" in caveat for caveat in best["caveats"])
+def test_the_cost_of_an_answer_stands_beside_the_cost_of_the_path(results: Results) -> None:
+    sft, best = results.methods["sft"], results.methods["best_of_n"]
+    assert tuple(best.cost.stages) == ("sft", "reward", "best_of_n")
+    assert sft.value("tokens_per_answer") is None
+    assert best.value("tokens_per_answer") > 2 * best.value("length")
+    assert any("3 sampled ones" in caveat for caveat in best.caveats)
 
 
-def test_no_row_of_the_report_is_said_to_be_missing(results: dict[str, Any], root: Path) -> None:
+def test_no_row_of_the_report_is_said_to_be_missing(results: Results, root: Path) -> None:
     from rlhf_compare.metrics import BY_PATH
 
     assert not applies(results, "best_of_n", BY_PATH["kl_to_reference.exact"])
@@ -90,7 +87,7 @@ def test_no_row_of_the_report_is_said_to_be_missing(results: dict[str, Any], roo
     assert "KL, upper bound" in page and "tokens sampled per answer" in page
 
 
-def test_the_run_root_may_move(results: dict[str, Any], root: Path) -> None:
+def test_the_run_root_may_move(results: Results, root: Path) -> None:
     moved = root / "elsewhere" / "runs"
     shutil.copytree(root / "runs", moved)
     here = load_best_of_n(root / "runs" / "micro" / "best_of_n-0", "cpu")
@@ -109,7 +106,7 @@ def test_the_run_root_may_move(results: dict[str, Any], root: Path) -> None:
 
 
 def test_a_model_that_was_trained_anew_is_not_taken_for_the_old_one(
-    results: dict[str, Any], root: Path
+    results: Results, root: Path
 ) -> None:
     moved = root / "changed"
     shutil.copytree(root / "runs", moved)
@@ -119,7 +116,7 @@ def test_a_model_that_was_trained_anew_is_not_taken_for_the_old_one(
         load_best_of_n(moved / "micro" / "best_of_n-0", "cpu")
 
 
-def test_it_scores_with_the_reward_model_of_its_seed(results: dict[str, Any], root: Path) -> None:
+def test_it_scores_with_the_reward_model_of_its_seed(results: Results, root: Path) -> None:
     """The chosen sample has the highest score of the n, scored apart by the saved reward model."""
     from rlhf_compare.models.scoring import load_reward
 
@@ -144,10 +141,9 @@ def test_a_reward_model_may_be_an_adapter_on_the_sft_model(recipe_file: Path, ro
     recipe = load_recipe(recipe_file, ["name=lora", lora])
     pipeline = Pipeline(recipe, root / "runs", say=lambda _: None)
     pipeline.check()
-    results = collect_results(pipeline, pipeline.compare(recipe.methods, (0,)), "test")
-    validate(results)
-    sft, best = (results["methods"][name]["reward"]["proxy"] for name in ("sft", "best_of_n"))
-    assert best["mean"] > sft["mean"]
+    results = collect_results(pipeline.finished(pipeline.compare(recipe.methods, (0,))), "test")
+    sft, best = (results.methods[name].value("reward.proxy") for name in ("sft", "best_of_n"))
+    assert best > sft
 
 
 @pytest.mark.parametrize(

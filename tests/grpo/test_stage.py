@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from rlhf_compare.collect import collect_results
 from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.pipeline import Pipeline
 from rlhf_compare.preflight import check_rows
 from rlhf_compare.recipe import load_recipe
-from rlhf_compare.reporting.results import validate
-from rlhf_compare.results import collect_results
+from rlhf_compare.reporting.results import as_data
 
 RECIPE = """
 name: micro
@@ -52,12 +52,13 @@ def compare(recipe_file: Path, *overrides: str) -> dict[str, Any]:
     recipe = load_recipe(recipe_file, overrides)
     pipeline = Pipeline(recipe, recipe_file.parent / "runs", say=lambda _: None)
     pipeline.check()
-    return collect_results(pipeline, pipeline.compare(recipe.methods, (0,)), "test")
+    return as_data(
+        collect_results(pipeline.finished(pipeline.compare(recipe.methods, (0,))), "test")
+    )
 
 
 def test_it_is_a_column_with_the_costs_of_its_path(recipe_file: Path) -> None:
     results = compare(recipe_file)
-    validate(results)
     grpo = results["methods"]["grpo"]
     stages = grpo["cost"]["device_seconds"]["stages"]
     assert tuple(stages) == ("sft", "reward", "grpo")

@@ -5,23 +5,100 @@ expected texts can be worked out on paper: DPO moves further, no difference in d
 PPO's path costs 90 s against 30 s.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from rlhf_compare.metrics import METRICS
+from rlhf_compare.reporting.method_schema import (
+    Cost,
+    DeviceSeconds,
+    Estimate,
+    MethodResult,
+    Runs,
+    StageCost,
+    Tokens,
+)
+from rlhf_compare.reporting.results import as_data, parse_results
+from rlhf_compare.reporting.schema import Bin, Check, Comparison, Results, RewardModel
+from rlhf_compare.reporting.schema_types import Part
 
-def estimate(
-    mean: float, half_width: float | None = None, n: int = 64, seeds: int = 1
-) -> dict[str, Any]:
+
+def estimate(mean: float, half_width: float | None = None, n: int = 64, seeds: int = 1) -> Estimate:
     """A made-up estimate with a symmetric interval, or none."""
     low = None if half_width is None else mean - half_width
     high = None if half_width is None else mean + half_width
-    return {"mean": mean, "low": low, "high": high, "n": n, "seeds": seeds}
+    return Estimate(mean=mean, low=low, high=high, n=n, seeds=seeds)
 
 
-def stage(**phases: float) -> dict[str, Any]:
+def compared(metric: str, a: str, b: str, mean: float, half_width: float) -> Comparison:
+    """A made-up paired difference a - b with the verdict that its interval allows."""
+    low, high = mean - half_width, mean + half_width
+    verdict = f"{a} higher" if low > 0 else f"{b} higher" if high < 0 else "no difference shown"
+    difference = estimate(mean, half_width)
+    return Comparison(metric=metric, a=a, b=b, difference=difference, verdict=verdict)
+
+
+def against_sft(metric: str, name: str, mean: float, half_width: float) -> Comparison:
+    return compared(metric, name, "sft", mean, half_width)
+
+
+# --- variations: the parts are frozen, so a test makes new results from the made-up ones
+
+
+def plain(value: Any) -> Any:
+    """Parts as what results.json holds of them."""
+    if isinstance(value, Part):
+        return value.model_dump(exclude_unset=True)
+    if isinstance(value, dict):
+        return {key: plain(child) for key, child in value.items()}
+    return [plain(child) for child in value] if isinstance(value, list | tuple) else value
+
+
+def put(data: Any, path: str, value: Any) -> None:
+    """Set the value at a dotted path of what results.json holds; list indices are digits."""
+    *parents, last = path.split(".")
+    for key in parents:
+        data = data[int(key)] if isinstance(data, list) else data.setdefault(key, {})
+    data[int(last) if isinstance(data, list) else last] = plain(value)
+
+
+def changed(results: Results, changes: Mapping[str, Any]) -> Results:
+    """Results with other values: dotted path -> value, a part or plain data."""
+    data = as_data(results)
+    for path, value in changes.items():
+        put(data, path, value)
+    return parse_results(data)
+
+
+def only(results: Results, *names: str) -> Results:
+    """Results of these methods, in this order, without what names the others."""
+    samples = [
+        {k: v for k, v in plain(one).items() if k in ("prompt", "held_out", *names)}
+        for one in as_data(results)["samples"]
+    ]
+    rows = [row for row in results.comparisons if {row.a, row.b} <= set(names)]
+    methods = {name: results.methods[name] for name in names}
+    return changed(results, {"methods": methods, "comparisons": rows, "samples": samples})
+
+
+def unmeasured(results: Results, *paths: str, of: tuple[str, ...] = ()) -> Results:
+    """Results without the metrics at these paths, or of these groups, for some methods or all."""
+    changes: dict[str, None] = {}
+    for path in paths:
+        group = [m.path for m in METRICS if m.path.startswith(f"{path}.") and m.source != "cost"]
+        for name in of or results.methods:
+            changes.update({f"methods.{name}.{leaf}": None for leaf in group or [path]})
+    return changed(results, changes)
+
+
+# --- the made-up results
+
+
+def stage(**phases: float) -> StageCost:
     """A stage whose total exceeds its phases by 1 s that no phase claims."""
-    return {"total": sum(phases.values()) + 1.0, "phases": phases}
+    return StageCost(total=sum(phases.values()) + 1.0, phases=phases)
 
 
 SFT = stage(load=1.0, data=1.0, update=16.0, save=1.0)  # 20 s
@@ -30,9 +107,9 @@ PPO = stage(load=1.0, generate=40.0, score=5.0, reference=4.0, update=13.0, save
 DPO = stage(load=1.0, reference=2.0, update=5.0, save=1.0)  # 10 s
 
 
-def method(adoption: float, kl: float, floor: float, **stages: dict[str, Any]) -> dict[str, Any]:
+def method(adoption: float, kl: float, floor: float, **stages: StageCost) -> MethodResult:
     """A made-up method whose path is charged for `stages`."""
-    return {
+    metrics = {
         "adoption": {
             "greedy": estimate(adoption, 0.01),
             "sampled": estimate(adoption, 0.03, n=256),
@@ -54,22 +131,23 @@ def method(adoption: float, kl: float, floor: float, **stages: dict[str, Any]) -
         "eos_rate": estimate(0.99, 0.01, n=256),
         "entropy": estimate(0.42, 0.05, n=256),
         "distinct_2": estimate(0.61, 0.02, n=256),
-        "training": [],
-        "cost": {
-            "device_seconds": {
-                "path_total": sum(s["total"] for s in stages.values()),
-                "stages": stages,
-            },
-            "peak_memory_bytes": 512 * 2**20,
-            "tokens": {"trained": 1_234_567, "generated": 65_536 if "ppo" in stages else 0},
-            "padding_share": 0.077 if "dpo" in stages else None,
-        },
-        "runs": {"completed": 1, "failed": 0, "collapsed": 0},
     }
+    cost = Cost(
+        device_seconds=DeviceSeconds(
+            path_total=sum(one.total for one in stages.values()), stages=stages
+        ),
+        peak_memory_bytes=512 * 2**20,
+        tokens=Tokens(trained=1_234_567, generated=65_536 if "ppo" in stages else 0),
+        padding_share=0.077 if "dpo" in stages else None,
+    )
+    runs = Runs(completed=1, failed=0, collapsed=0)
+    return MethodResult.model_validate(
+        {**plain(metrics), "training": [], "cost": cost, "runs": runs}
+    )
 
 
 def _methods() -> dict[str, Any]:
-    sft = method(0.05, 0.0, 0.0, sft=SFT)
+    sft = plain(method(0.05, 0.0, 0.0, sft=SFT))
     sft["kl_to_reference"] = dict.fromkeys(sft["kl_to_reference"])
     sft["kl_to_reference"]["exact"] = estimate(0.0)
     sft["win_rate_vs_sft"] = None
@@ -84,32 +162,44 @@ def _methods() -> dict[str, Any]:
 _HOSTILE = "<script>alert(1)</script> \x1b[31m | `x`"  # what a token may decode to
 
 
-def check(name: str, value: float | None, verdict: str, **fields: Any) -> dict[str, Any]:
+def check(name: str, value: float | None, verdict: str, **fields: Any) -> Check:
     sentence = fields.pop("sentence", f"what {name} says")
     blank = {"low": None, "high": None, **fields}
-    return {"name": name, "value": value, "verdict": verdict, "sentence": sentence, **blank}
+    return Check.model_validate(
+        {"name": name, "value": value, "verdict": verdict, "sentence": sentence, **blank}
+    )
 
 
-def reward_model(seed: int = 0, repeated: str = "fail") -> dict[str, Any]:
+def reward_model(seed: int = 0, repeated: str = "fail") -> RewardModel:
     """What the doctor found in a made-up model; one of its texts tries to write to the page."""
-    return {
-        "seed": seed,
-        "checks": [
+    return RewardModel(
+        seed=seed,
+        checks=[
             check("held_out_accuracy", 0.875, "ok", low=0.8, high=0.93),
             check("accuracy_without_prefix", None, "n/a"),
             check("one_token_repeated", 3.25, repeated, sentence=f"{_HOSTILE} over and over"),
         ],
-        "calibration": [
-            {"confidence": 0.6, "accuracy": 0.5, "pairs": 10},
-            {"confidence": 0.9, "accuracy": 1.0, "pairs": 30},
+        calibration=[
+            Bin.model_validate({"confidence": 0.6, "accuracy": 0.5, "pairs": 10}),
+            Bin.model_validate({"confidence": 0.9, "accuracy": 1.0, "pairs": 30}),
         ],
-        "by_margin": [{"margin": 0.1, "accuracy": 0.5, "pairs": 20}],
-    }
+        by_margin=[Bin.model_validate({"margin": 0.1, "accuracy": 0.5, "pairs": 20})],
+    )
 
 
 @pytest.fixture
-def results() -> dict[str, Any]:
-    """Made-up results of SFT, PPO and DPO; each test gets its own copy."""
+def results() -> Results:
+    """Made-up results of SFT, PPO and DPO."""
+    return parse_results(plain(_data()))
+
+
+@pytest.fixture
+def data(results: Results) -> dict[str, Any]:
+    """The same as results.json holds them, each test's own copy: for faults in the file."""
+    return as_data(results)
+
+
+def _data() -> dict[str, Any]:
     return {
         "schema_version": 1,
         "recipe": {"name": "tiny", "dpo": {"beta": 0.3}, "ppo": {"kl_coef": 0.05}},
@@ -139,20 +229,8 @@ def results() -> dict[str, Any]:
         },
         "methods": _methods(),
         "comparisons": [
-            {
-                "metric": "adoption.exact",
-                "a": "ppo",
-                "b": "dpo",
-                "difference": estimate(-0.12, 0.03),
-                "verdict": "dpo higher",
-            },
-            {
-                "metric": "kl_to_reference.exact",
-                "a": "ppo",
-                "b": "dpo",
-                "difference": estimate(-0.3, 0.7),
-                "verdict": "no difference shown",
-            },
+            compared("adoption.exact", "ppo", "dpo", -0.12, 0.03),
+            compared("kl_to_reference.exact", "ppo", "dpo", -0.3, 0.7),
         ],
         "samples": [
             {

@@ -2,7 +2,6 @@
 
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -15,9 +14,11 @@ from rlhf_compare.reporting.figures import (
     draw_figures,
     seconds_by_stage,
 )
+from rlhf_compare.reporting.method_schema import Point, TrainingRun
+from rlhf_compare.reporting.schema import Results
 from rlhf_compare.reporting.training_figures import likelihoods, training_paths
 
-from .conftest import estimate, method, stage
+from .conftest import changed, estimate, method, stage, unmeasured
 
 
 def test_floor_curve_against_hand_values() -> None:
@@ -37,8 +38,8 @@ def test_no_floor_without_a_base_rate_inside_the_unit_interval(p0: float) -> Non
         floor_curve(p0)
 
 
-def test_figures_are_made_and_the_same_twice(results: dict[str, Any], tmp_path: Path) -> None:
-    results["methods"]["dpo"]["training"] = training((0.4, 1.0, 1.0, -1.0), (0.9, 3.0, 2.0, -4.0))
+def test_figures_are_made_and_the_same_twice(results: Results, tmp_path: Path) -> None:
+    results = trained(results, run((0.4, 1.0, 1.0, -1.0), (0.9, 3.0, 2.0, -4.0)))
     contents = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
@@ -52,7 +53,7 @@ def test_figures_are_made_and_the_same_twice(results: dict[str, Any], tmp_path: 
     assert all(c.startswith(b"\x89PNG") for n, c in contents[0].items() if n.endswith("png"))
 
 
-def test_what_is_drawn_is_what_was_measured(results: dict[str, Any]) -> None:
+def test_what_is_drawn_is_what_was_measured(results: Results) -> None:
     figure = adoption_against_kl(results)
     assert figure is not None
     axes = figure.axes[0]
@@ -65,7 +66,7 @@ def test_what_is_drawn_is_what_was_measured(results: dict[str, Any]) -> None:
     assert axes.get_title(loc="left") == "The least KL possible is 50 % of PPO's, 60 % of DPO's"
 
 
-def test_stages_follow_each_other_and_reach_the_total(results: dict[str, Any]) -> None:
+def test_stages_follow_each_other_and_reach_the_total(results: Results) -> None:
     figure = seconds_by_stage(results)
     assert figure is not None
     axes = figure.axes[0]
@@ -75,55 +76,53 @@ def test_stages_follow_each_other_and_reach_the_total(results: dict[str, Any]) -
     assert axes.get_xlabel() == "device time (seconds)"
 
 
-def test_no_line_is_drawn_that_nobody_measured(results: dict[str, Any]) -> None:
+def test_no_line_is_drawn_that_nobody_measured(results: Results) -> None:
     """A straight line from SFT to a method's end would look like its course."""
     figure = adoption_against_seconds(results)
     assert figure is not None
     assert all(len(line.get_xdata()) <= 1 for line in figure.axes[0].lines)
 
 
-def test_captions_explain_what_is_there_and_no_more(results: dict[str, Any]) -> None:
+def test_captions_explain_what_is_there_and_no_more(results: Results) -> None:
     captions = {d.name: d.caption_of(results) for d in DRAWINGS}
     assert "Bars are 95 %" in captions["adoption_against_seconds"]
     assert "vertical tick" in captions["adoption_against_kl"]
-    for one in results["methods"].values():
-        one["adoption"]["exact"] = estimate(0.5)
-        one["kl_to_reference"]["floor"] = None
+    results = unmeasured(results, "kl_to_reference.floor")
+    bare = {f"methods.{name}.adoption.exact": estimate(0.5) for name in results.methods}
+    results = changed(results, bare)
     captions = {d.name: d.caption_of(results) for d in DRAWINGS}
     assert "Bars" not in captions["adoption_against_seconds"]
     assert "tick" not in captions["adoption_against_kl"]
 
 
-def test_a_figure_whose_numbers_are_null_is_left_out(results: dict[str, Any]) -> None:
-    sft, ppo, dpo = (results["methods"][name] for name in ("sft", "ppo", "dpo"))
-    sft["adoption"]["exact"] = None
+def test_a_figure_whose_numbers_are_null_is_left_out(results: Results) -> None:
+    results = unmeasured(results, "adoption.exact", of=("sft",))
     assert adoption_against_kl(results) is None  # no p0, no curve
     assert adoption_against_seconds(results) is not None
-    ppo["adoption"]["exact"] = dpo["adoption"]["exact"] = None
+    results = unmeasured(results, "adoption.exact")
     assert adoption_against_seconds(results) is None
-    for one in (sft, ppo, dpo):
-        one["cost"]["device_seconds"] = None
+    results = unmeasured(results, "cost.device_seconds")
     assert seconds_by_stage(results) is None
 
 
 @pytest.mark.parametrize("p0", [0.0, 1.0])
-def test_a_base_rate_at_the_edge_has_no_curve(results: dict[str, Any], p0: float) -> None:
-    results["methods"]["sft"]["adoption"]["exact"] = estimate(p0)
+def test_a_base_rate_at_the_edge_has_no_curve(results: Results, p0: float) -> None:
+    results = changed(results, {"methods.sft.adoption.exact": estimate(p0)})
     assert adoption_against_kl(results) is None
 
 
-def test_odd_results_still_draw(results: dict[str, Any], tmp_path: Path) -> None:
+def test_odd_results_still_draw(results: Results, tmp_path: Path) -> None:
     """More methods than fixed colours, an interval beside its mean, no seconds at all."""
-    for index in range(6):
-        results["methods"][f"extra_{index}"] = method(0.5, 2.0, 1.5, sft=stage())
-    results["methods"]["ppo"]["adoption"]["exact"].update(low=0.82, high=0.83)
-    results["methods"]["dpo"]["cost"]["device_seconds"] = {"path_total": 0.0, "stages": {}}
+    extra = {f"methods.extra_{i}": method(0.5, 2.0, 1.5, sft=stage()) for i in range(6)}
+    beside = {"methods.ppo.adoption.exact.low": 0.82, "methods.ppo.adoption.exact.high": 0.83}
+    none = {"methods.dpo.cost.device_seconds": {"path_total": 0.0, "stages": {}}}
+    results = changed(results, {**extra, **beside, **none})
     assert len(draw_figures(results, tmp_path)) == 3
 
 
-def test_a_legend_of_many_methods_stays_inside_its_figure(results: dict[str, Any]) -> None:
-    for name in ("dpo_chapter", "dpo_with_a_long_name", "ppo_strict"):
-        results["methods"][name] = results["methods"]["dpo"]
+def test_a_legend_of_many_methods_stays_inside_its_figure(results: Results) -> None:
+    names, dpo = ("dpo_chapter", "dpo_with_a_long_name", "ppo_strict"), results.methods["dpo"]
+    results = changed(results, {f"methods.{name}": dpo for name in names})
     for drawing in DRAWINGS:
         figure = drawing.draw(results)
         if figure is None or not figure.legends:
@@ -133,41 +132,43 @@ def test_a_legend_of_many_methods_stays_inside_its_figure(results: dict[str, Any
         assert box.x0 >= 0.0 and box.x1 <= figure.bbox.width
 
 
-def training(*points: tuple[float, float, float, float]) -> list[dict[str, Any]]:
-    """One made-up run: (adoption, KL, chosen, rejected) at every probe."""
+def run(*points: tuple[float, float, float, float], seed: int = 0, **other: None) -> TrainingRun:
+    """A made-up run: (adoption, KL, chosen, rejected) a probe; `other`: what no probe saw."""
     names = ("adoption_exact", "kl_exact", "logratio_chosen", "logratio_rejected")
-    rows = [
-        {
-            "step": 5 * i,
-            "held_out_loss": 1.0 / i,
-            "adoption_greedy": 1.0,
-            **dict(zip(names, p, strict=True)),
-        }
+    seen = [
+        {"step": 5 * i, "held_out_loss": 1.0 / i, "adoption_greedy": 1.0}
+        | dict(zip(names, p, strict=True))
+        | other
         for i, p in enumerate(points, start=1)
     ]
-    return [{"seed": 0, "points": rows}]
+    return TrainingRun(seed=seed, points=[Point.model_validate(one) for one in seen])
 
 
-def test_way_through_training_starts_at_the_sft_model(results: dict[str, Any]) -> None:
+def trained(results: Results, *runs: TrainingRun) -> Results:
+    """DPO with these training runs."""
+    return changed(results, {"methods.dpo.training": list(runs)})
+
+
+def test_way_through_training_starts_at_the_sft_model(results: Results) -> None:
     assert training_paths(results) is None
-    results["methods"]["dpo"]["training"] = training((0.4, 1.0, 1.0, -1.0), (0.9, 3.0, 2.0, -4.0))
+    results = trained(results, run((0.4, 1.0, 1.0, -1.0), (0.9, 3.0, 2.0, -4.0)))
     figure = training_paths(results)
     assert figure is not None
-    p0 = results["methods"]["sft"]["adoption"]["exact"]["mean"]
+    p0 = results.methods["sft"].value("adoption.exact")
     lines = [list(map(list, line.get_xydata())) for line in figure.axes[0].lines]
     assert [[0.0, p0], [1.0, 0.4], [3.0, 0.9]] in lines
     assert "DPO 0.900 at 3.000" in figure.axes[0].get_title(loc="left")
-    other = {**results["methods"]["dpo"]["training"][0], "seed": 1}
-    other["points"] = [{**other["points"][-1], "adoption_exact": 0.7, "kl_exact": 5.0}]
-    results["methods"]["dpo"]["training"].append(other)
+    other = run((0.7, 5.0, 2.0, -4.0), seed=1)
+    results = trained(results, results.methods["dpo"].training[0], other)
     figure = training_paths(results)
     assert figure is not None
     title = " ".join(figure.axes[0].get_title(loc="left").split())
     assert title == "Adoption and nats at the last probe, means over runs: DPO 0.800 at 4.000"
 
 
-def test_likelihoods_show_both_sides_apart(results: dict[str, Any]) -> None:
-    results["methods"]["dpo"]["training"] = training((0.4, 1.0, -1.0, -2.0), (0.9, 3.0, -2.0, -9.0))
+def test_likelihoods_show_both_sides_apart(results: Results) -> None:
+    points = ((0.4, 1.0, -1.0, -2.0), (0.9, 3.0, -2.0, -9.0))
+    results = trained(results, run(*points))
     figure = likelihoods(results)
     assert figure is not None
     drawn = {line.get_label(): list(line.get_ydata()) for line in figure.axes[0].lines}
@@ -178,13 +179,11 @@ def test_likelihoods_show_both_sides_apart(results: dict[str, Any]) -> None:
         "loss", "adoption, exact", "adoption, greedy",
     ]  # fmt: skip
     assert "adoption as greedy" in caption.caption_of(results)
-    for point in results["methods"]["dpo"]["training"][0]["points"]:
-        del point["adoption_exact"], point["adoption_greedy"]
+    results = trained(results, run(*points, adoption_exact=None, adoption_greedy=None))
     figure = likelihoods(results)
     assert figure is not None
     assert "adoption" not in " ".join(str(line.get_label()) for line in figure.axes[1].lines)
     assert "adoption" not in figure.axes[1].get_ylabel()
     assert "adoption" not in caption.caption_of(results) + caption.heading
-    del results["methods"]["dpo"]["training"][0]["points"][0]["logratio_chosen"]
-    del results["methods"]["dpo"]["training"][0]["points"][1]["logratio_chosen"]
+    results = trained(results, run(*points, logratio_chosen=None))
     assert likelihoods(results) is None

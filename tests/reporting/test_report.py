@@ -9,11 +9,15 @@ from typing import Any
 
 import pytest
 
+from rlhf_compare.metrics import METRICS
 from rlhf_compare.reporting import report
 from rlhf_compare.reporting.escaping import escape_markdown, fence, visible
 from rlhf_compare.reporting.figures import DRAWINGS, Drawing, draw_figures
-from rlhf_compare.reporting.report import write_report
-from rlhf_compare.reporting.results import ResultsError, load_results
+from rlhf_compare.reporting.report import Page, write_report
+from rlhf_compare.reporting.results import as_data, load_results
+from rlhf_compare.reporting.schema import Results
+
+from .conftest import changed, only, unmeasured
 
 HOSTILE = (
     "<script>alert(1)</script> <img src=x onerror=alert(2)> ```\n# not a heading\n````text "
@@ -29,9 +33,9 @@ def quick_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     What they hold follows the numbers, so that an old picture can be told from a new one.
     """
 
-    def sketch(results: dict[str, Any], directory: Path) -> list[Drawing]:
+    def sketch(results: Results, directory: Path) -> list[Drawing]:
         drawn = [drawing for drawing in DRAWINGS if drawing.draw(results) is not None]
-        content = json.dumps(results["methods"])
+        content = json.dumps(as_data(results)["methods"])
         for drawing in drawn:
             (directory / f"{drawing.name}.png").write_text(content)
             (directory / f"{drawing.name}.svg").write_text(
@@ -54,35 +58,40 @@ class Tags(HTMLParser):
         self.seen.append((tag, dict(attrs)))
 
 
-def poison(results: dict[str, Any]) -> None:
-    """Put hostile text wherever the contract lets text in."""
-    results["recipe"]["name"] = HOSTILE
-    results["recipe"]["note"] = HOSTILE
-    results["provenance"].update(command=HOSTILE, commit=HOSTILE, data_sha256=HOSTILE)
-    results["provenance"]["versions"] = {HOSTILE: HOSTILE}
-    results["provenance"]["device"]["name"] = HOSTILE
-    results["provenance"]["ledger"]["dropped"] = {HOSTILE: 50}
-    results["provenance"]["ledger"]["sources"] = [
+def poisoned(results: Results) -> Results:
+    """Hostile text wherever the contract lets text in."""
+    source = {
+        "name": HOSTILE,
+        "format": HOSTILE,
+        "columns": {HOSTILE: [HOSTILE]},
+        "not_read": [HOSTILE],
+        "words": HOSTILE,
+    }
+    answers = dict.fromkeys(("sft", "ppo", "dpo"), HOSTILE)
+    return changed(
+        results,
         {
-            "name": HOSTILE,
-            "format": HOSTILE,
-            "columns": {HOSTILE: [HOSTILE]},
-            "not_read": [HOSTILE],
-            "words": HOSTILE,
-        }
-    ]
-    results["samples"] = [
-        {"prompt": HOSTILE, "held_out": False, "sft": HOSTILE, "ppo": HOSTILE, "dpo": HOSTILE}
-    ]
+            "recipe.name": HOSTILE,
+            "recipe.note": HOSTILE,
+            "provenance.command": HOSTILE,
+            "provenance.commit": HOSTILE,
+            "provenance.data_sha256": HOSTILE,
+            "provenance.versions": {HOSTILE: HOSTILE},
+            "provenance.device.name": HOSTILE,
+            "provenance.ledger.dropped": {HOSTILE: 50},
+            "provenance.ledger.sources": [source],
+            "samples": [{"prompt": HOSTILE, "held_out": False, **answers}],
+        },
+    )
 
 
-def pages(results: dict[str, Any], directory: Path) -> tuple[str, str]:
+def pages(results: Results, directory: Path) -> tuple[str, str]:
     index = write_report(results, directory)
     return index.read_text("utf-8"), (directory / "report.md").read_text("utf-8")
 
 
 def test_a_report_has_its_four_parts(
-    results: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report, "draw_figures", draw_figures)
     assert write_report(results, tmp_path / "new" / "tiny") == tmp_path / "new/tiny/index.html"
@@ -93,7 +102,7 @@ def test_a_report_has_its_four_parts(
     assert load_results(folder / "results.json") == results
 
 
-def test_both_pages_say_the_same(results: dict[str, Any], tmp_path: Path) -> None:
+def test_both_pages_say_the_same(results: Results, tmp_path: Path) -> None:
     html, markdown = pages(results, tmp_path)
     headings = re.findall(r"^## (.*)$", markdown, re.MULTILINE)
     assert headings == re.findall(r"<h2>(.*?)</h2>", html)
@@ -108,7 +117,7 @@ def test_both_pages_say_the_same(results: dict[str, Any], tmp_path: Path) -> Non
     assert '<td class="none">not measured</td>' in html
 
 
-def test_pictures_on_the_pages_exist(results: dict[str, Any], tmp_path: Path) -> None:
+def test_pictures_on_the_pages_exist(results: Results, tmp_path: Path) -> None:
     html, markdown = pages(results, tmp_path)
     assert [tag for tag, _ in Tags(html).seen].count("svg") == 3 and "figures/" not in html
     linked = re.findall(r"!\[[^]]*\]\(([^)]*)\)", markdown)
@@ -117,7 +126,7 @@ def test_pictures_on_the_pages_exist(results: dict[str, Any], tmp_path: Path) ->
 
 
 def test_the_page_is_one_file_and_its_figures_are_text(
-    results: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report, "draw_figures", draw_figures)
     html = pages(results, tmp_path / "a")[0]
@@ -138,16 +147,15 @@ def test_the_page_is_one_file_and_its_figures_are_text(
 
 
 def test_answers_stand_in_as_many_columns_as_there_are_methods(
-    results: dict[str, Any], tmp_path: Path
+    results: Results, tmp_path: Path
 ) -> None:
-    results["methods"]["dpo_chapter"] = results["methods"]["dpo"]
+    results = changed(results, {"methods.dpo_chapter": results.methods["dpo"]})
     assert 'class="answers" style="--methods: 4"' in pages(results, tmp_path)[0]
 
 
-def test_answers_are_never_empty_boxes_nor_endless(results: dict[str, Any], tmp_path: Path) -> None:
-    results["samples"] = [
-        {"prompt": "p", "held_out": True, "sft": "", "ppo": "\n" * 823, "dpo": "x" * 100_000}
-    ]
+def test_answers_are_never_empty_boxes_nor_endless(results: Results, tmp_path: Path) -> None:
+    answers = {"sft": "", "ppo": "\n" * 823, "dpo": "x" * 100_000}
+    results = changed(results, {"samples": [{"prompt": "p", "held_out": True, **answers}]})
     html, markdown = pages(results, tmp_path)
     for page in (html, markdown):
         assert "(empty)" in page and "(empty) but for 823 blank characters" in page
@@ -157,9 +165,8 @@ def test_answers_are_never_empty_boxes_nor_endless(results: dict[str, Any], tmp_
     assert "max-height" in html
 
 
-def test_the_page_runs_no_script_and_loads_nothing(results: dict[str, Any], tmp_path: Path) -> None:
-    poison(results)
-    tags = Tags(pages(results, tmp_path)[0]).seen
+def test_the_page_runs_no_script_and_loads_nothing(results: Results, tmp_path: Path) -> None:
+    tags = Tags(pages(poisoned(results), tmp_path)[0]).seen
     policy = next(a["content"] for t, a in tags if t == "meta" and "http-equiv" in a) or ""
     assert policy.startswith("default-src 'none'; ") and "script" not in policy
     names = {tag for tag, _ in tags}
@@ -168,9 +175,8 @@ def test_the_page_runs_no_script_and_loads_nothing(results: dict[str, Any], tmp_
         assert not any(name.startswith("on") for name in attrs), tag
 
 
-def test_hostile_text_stays_text_in_both_pages(results: dict[str, Any], tmp_path: Path) -> None:
-    poison(results)
-    html, markdown = pages(results, tmp_path)
+def test_hostile_text_stays_text_in_both_pages(results: Results, tmp_path: Path) -> None:
+    html, markdown = pages(poisoned(results), tmp_path)
     for page in (html, markdown):
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202e\ud800-\udfff]", page)
         assert "⟨U+202E⟩" in page and "⟨U+001B⟩" in page and "⟨U+D800⟩" in page
@@ -198,9 +204,8 @@ def outside_fences(markdown: str) -> list[str]:
     return lines
 
 
-def test_table_rows_keep_their_columns(results: dict[str, Any], tmp_path: Path) -> None:
-    poison(results)
-    outside = outside_fences(pages(results, tmp_path)[1])
+def test_table_rows_keep_their_columns(results: Results, tmp_path: Path) -> None:
+    outside = outside_fences(pages(poisoned(results), tmp_path)[1])
     version = next(line for line in outside if line.startswith("| version of"))
     assert len(re.findall(r"(?<!\\)\|", version)) == 3
 
@@ -263,10 +268,8 @@ def test_escape_markdown_leaves_numbers_and_names_readable() -> None:
 
 
 @pytest.mark.parametrize("kept", [("sft",), ("ppo",), ("sft", "dpo"), ("ppo", "dpo")])
-def test_partial_results(results: dict[str, Any], tmp_path: Path, kept: tuple[str, ...]) -> None:
-    results["methods"] = {name: results["methods"][name] for name in kept}
-    results["comparisons"] = []
-    results["samples"] = [{"prompt": "p", "held_out": True}]
+def test_partial_results(results: Results, tmp_path: Path, kept: tuple[str, ...]) -> None:
+    results = changed(only(results, *kept), {"samples": [{"prompt": "p", "held_out": True}]})
     html, markdown = pages(results, tmp_path)
     for page in (html, markdown):
         assert "not measured" in page
@@ -275,21 +278,11 @@ def test_partial_results(results: dict[str, Any], tmp_path: Path, kept: tuple[st
     assert f"\n{kept[0].upper()}: not measured\n" in markdown
 
 
-def test_nothing_measured_at_all(results: dict[str, Any], tmp_path: Path) -> None:
-    def blank(value: Any) -> Any:
-        if isinstance(value, dict) and "mean" not in value:
-            return {key: blank(child) for key, child in value.items()}
-        return None if isinstance(value, dict) else value
-
-    results["methods"] = {name: blank(one) for name, one in results["methods"].items()}
-    for one in results["methods"].values():
-        one["cost"] = {
-            "device_seconds": None,
-            "peak_memory_bytes": None,
-            "tokens": None,
-            "padding_share": None,
-        }
-    results["comparisons"] = results["samples"] = []
+def test_nothing_measured_at_all(results: Results, tmp_path: Path) -> None:
+    cost = ("device_seconds", "peak_memory_bytes", "tokens", "padding_share")
+    paths = [metric.path for metric in METRICS if metric.source != "cost"]
+    results = unmeasured(results, *paths, *(f"cost.{part}" for part in cost))
+    results = changed(results, {"comparisons": [], "samples": []})
     html, markdown = pages(results, tmp_path)
     assert "<svg" not in html and "figures/" not in markdown
     assert "No answers were recorded." in html and "No answers were recorded." in markdown
@@ -300,29 +293,26 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 
 def test_an_error_while_rendering_changes_nothing(
-    results: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_report(results, tmp_path)
     before = snapshot(tmp_path)
-    results["recipe"]["name"] = "other"
 
-    def broken(page: dict[str, Any]) -> str:
+    def broken(page: Page) -> str:
         raise RuntimeError("planted")
 
     monkeypatch.setattr(report, "render_html", broken)
     with pytest.raises(RuntimeError, match="planted"):
-        write_report(results, tmp_path)
-    with pytest.raises(ResultsError):
-        write_report({}, tmp_path)
+        write_report(changed(results, {"recipe.name": "other"}), tmp_path)
     assert snapshot(tmp_path) == before
 
 
 def test_a_failure_at_any_rename_leaves_whole_files(
-    results: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_report(results, tmp_path / "old")
     old = snapshot(tmp_path / "old")
-    results["methods"]["ppo"]["adoption"]["exact"]["mean"] = 0.5
+    results = changed(results, {"methods.ppo.adoption.exact.mean": 0.5})
     write_report(results, tmp_path / "new")
     new = snapshot(tmp_path / "new")
     real, count, fail_at = os.replace, 0, 0
@@ -349,14 +339,10 @@ def test_a_failure_at_any_rename_leaves_whole_files(
     assert snapshot(tmp_path / "old") == new
 
 
-def test_a_figure_of_an_earlier_report_does_not_linger(
-    results: dict[str, Any], tmp_path: Path
-) -> None:
+def test_a_figure_of_an_earlier_report_does_not_linger(results: Results, tmp_path: Path) -> None:
     write_report(results, tmp_path)
     (tmp_path / "figures" / "mine.png").write_bytes(b"kept")
-    for one in results["methods"].values():
-        one["kl_to_reference"] = dict.fromkeys(one["kl_to_reference"])
-    results["comparisons"] = []
+    results = changed(unmeasured(results, "kl_to_reference"), {"comparisons": []})
     write_report(results, tmp_path)
     names = {path.name for path in (tmp_path / "figures").iterdir()}
     assert "adoption_against_kl.png" not in names and "adoption_against_kl.svg" not in names

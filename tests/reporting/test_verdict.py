@@ -1,20 +1,28 @@
 """The opening paragraph and the caveats say what the numbers say and no more."""
 
-from typing import Any
-
 import pytest
 
 from rlhf_compare.reporting.caveats import caveats
+from rlhf_compare.reporting.schema import Comparison, Results
 from rlhf_compare.reporting.verdict import verdict
 
-from .conftest import estimate, method, stage
+from .conftest import (
+    against_sft,
+    changed,
+    compared,
+    estimate,
+    method,
+    only,
+    stage,
+    unmeasured,
+)
 
 
-def text(results: dict[str, Any]) -> str:
+def text(results: Results) -> str:
     return " ".join(verdict(results))
 
 
-def test_a_shown_difference_names_the_winner(results: dict[str, Any]) -> None:
+def test_a_shown_difference_names_the_winner(results: Results) -> None:
     said = text(results)
     assert (
         "DPO moved further: exact adoption 0.930 [0.910, 0.950] against 0.810 [0.790, 0.830] with "
@@ -23,31 +31,31 @@ def test_a_shown_difference_names_the_winner(results: dict[str, Any]) -> None:
     assert said.startswith("The SFT model shows the behaviour with probability 0.050")
 
 
-def test_an_interval_that_holds_zero_names_no_winner(results: dict[str, Any]) -> None:
+def test_an_interval_that_holds_zero_names_no_winner(results: Results) -> None:
     assert "No difference shown in exact KL: PPO 4.60 [4.10, 5.10], DPO 4.90" in text(results)
     assert "drifted further" not in text(results)
-    results["comparisons"][0].update(
-        difference=estimate(-0.02, 0.03), verdict="no difference shown"
+    results = changed(
+        results, {"comparisons.0": compared("adoption.exact", "ppo", "dpo", -0.02, 0.03)}
     )
     assert "No difference shown in exact adoption" in text(results)
     assert "moved further" not in text(results)
 
 
-def test_the_winner_does_not_depend_on_the_order_of_a_and_b(results: dict[str, Any]) -> None:
-    results["comparisons"][0].update(a="dpo", b="ppo", difference=estimate(0.12, 0.03))
+def test_the_winner_does_not_depend_on_the_order_of_a_and_b(results: Results) -> None:
+    turned = compared("adoption.exact", "dpo", "ppo", 0.12, 0.03)
+    results = changed(results, {"comparisons.0": turned})
     assert "DPO moved further" in text(results)
     assert "(DPO - PPO: 0.120 [0.090, 0.150])" in text(results)
 
 
-def test_without_a_comparison_nobody_is_called_higher(results: dict[str, Any]) -> None:
-    results["comparisons"] = []
-    said = text(results)
+def test_without_a_comparison_nobody_is_called_higher(results: Results) -> None:
+    said = text(changed(results, {"comparisons": []}))
     assert "these results hold no paired difference, so neither is called higher" in said
     assert "no difference was measured" not in said
     assert "moved further" not in said and "drifted further" not in said
 
 
-def test_cost_ratio(results: dict[str, Any]) -> None:
+def test_cost_ratio(results: Results) -> None:
     assert (
         "The path to PPO took 3.0 times the device seconds of the path to DPO (90.0 s against "
         "30.0 s); after SFT, which both share, 70.0 s against 10.0 s." in text(results)
@@ -55,66 +63,62 @@ def test_cost_ratio(results: dict[str, Any]) -> None:
 
 
 def test_adoption_that_was_not_measured_gives_way_to_the_next_evidence(
-    results: dict[str, Any],
+    results: Results,
 ) -> None:
-    for one in results["methods"].values():
-        one["adoption"] = dict.fromkeys(one["adoption"])
-    results["comparisons"] = []
+    results = changed(unmeasured(results, "adoption"), {"comparisons": []})
     assert "Held out reward: PPO 1.10 [0.90, 1.30], DPO 1.10" in text(results)
-    for one in results["methods"].values():
-        one["reward"], one["win_rate_vs_sft"] = dict.fromkeys(one["reward"]), None
-        one["kl_to_reference"] = dict.fromkeys(one["kl_to_reference"])
-        one["cost"]["device_seconds"] = None
-    said = text(results)
+    others = ("reward", "win_rate_vs_sft", "kl_to_reference", "cost.device_seconds")
+    said = text(unmeasured(results, *others))
     assert "How far the behaviour moved was not measured for both methods." in said
     assert "Drift from the reference was not measured for both methods." in said
     assert "Device time was not measured for both methods." in said
 
 
 @pytest.mark.parametrize("name", ["ppo", "dpo"])
-def test_one_method_alone(results: dict[str, Any], name: str) -> None:
-    results["methods"] = {key: results["methods"][key] for key in ("sft", name)}
-    results["comparisons"] = []
-    said = text(results)
+def test_one_method_alone(results: Results, name: str) -> None:
+    said = text(only(results, "sft", name))
     assert f"Only {name.upper()} was run: exact adoption 0." in said
     assert "nats per response" in said and "against" not in said
 
 
-def test_sft_alone_and_a_third_method(results: dict[str, Any]) -> None:
-    results["methods"]["ipo"] = method(0.5, 1.5, 1.5, sft=stage(update=1.0))
-    assert "IPO: exact adoption 0.500" in text(results)
-    results["methods"] = {"sft": results["methods"]["sft"]}
-    results["comparisons"] = []
-    assert "nothing to compare" in text(results)
+def test_sft_alone_and_a_third_method(results: Results) -> None:
+    third = changed(results, {"methods.ipo": method(0.5, 1.5, 1.5, sft=stage(update=1.0))})
+    assert "IPO: exact adoption 0.500" in text(third)
+    assert "nothing to compare" in text(only(results, "sft"))
 
 
-def test_failed_and_collapsed_runs_are_in_the_verdict(results: dict[str, Any]) -> None:
-    results["methods"]["ppo"]["runs"] = {"completed": 1, "failed": 2, "collapsed": 1}
+def test_failed_and_collapsed_runs_are_in_the_verdict(results: Results) -> None:
+    runs = {"completed": 1, "failed": 2, "collapsed": 1}
+    results = changed(results, {"methods.ppo.runs": runs})
     assert "PPO: 1 runs completed, 2 failed, 1 collapsed." in text(results)
 
 
-def test_one_seed_is_said_and_several_are_not_called_one(results: dict[str, Any]) -> None:
+def test_one_seed_is_said_and_several_are_not_called_one(results: Results) -> None:
     assert "One seed" in text(results)
     assert any("not training luck" in caveat for caveat in caveats(results))
-    results["provenance"]["seeds"] = [0, 1, 2]
+    results = changed(results, {"provenance.seeds": [0, 1, 2]})
     assert "One seed" not in text(results)
     assert any(caveat.startswith("3 seeds (0, 1, 2)") for caveat in caveats(results))
 
 
-def test_caveats_from_the_numbers(results: dict[str, Any]) -> None:
+def test_caveats_from_the_numbers(results: Results) -> None:
     before = " ".join(caveats(results))
     for word in ("over-optimisation", "above the bound", "unaccounted", "changed", "add up"):
         assert word not in before
-    results["comparisons"] += [
+    results = also(
+        results,
         against_sft("reward.proxy", "ppo", 1.3, 0.2),
         against_sft("reward.held_out", "ppo", -0.5, 0.1),
-    ]
-    results["methods"]["dpo"]["kl_to_reference"]["efficiency"] = estimate(1.02, 0.1)
-    results["methods"]["dpo"]["cost"]["device_seconds"]["path_total"] = 45.0
-    results["provenance"]["dirty"] = True
-    results["provenance"]["ledger"]["kept"] -= 7
-    for one in results["methods"].values():
-        one["entropy"] = None
+    )
+    results = changed(
+        unmeasured(results, "entropy"),
+        {
+            "methods.dpo.kl_to_reference.efficiency": estimate(1.02, 0.1),
+            "methods.dpo.cost.device_seconds.path_total": 45.0,
+            "provenance.dirty": True,
+            "provenance.ledger.kept": results.provenance.ledger.kept - 7,
+        },
+    )
     after = " ".join(caveats(results))
     assert "PPO raised the proxy reward by 1.3 while the held-out reward fell by 0.5" in after
     assert "DPO's efficiency of 1.020 is above the bound of 1: its interval reaches" in after
@@ -125,11 +129,9 @@ def test_caveats_from_the_numbers(results: dict[str, Any]) -> None:
     assert "needed at least" not in text(results)  # a share above 1 is no share
 
 
-def against_sft(metric: str, name: str, mean: float, half_width: float) -> dict[str, Any]:
-    low, high = mean - half_width, mean + half_width
-    who = f"{name} higher" if low > 0 else "sft higher" if high < 0 else "no difference shown"
-    difference = estimate(mean, half_width)
-    return {"metric": metric, "a": name, "b": "sft", "difference": difference, "verdict": who}
+def also(results: Results, *rows: Comparison) -> Results:
+    """Results with further comparisons."""
+    return changed(results, {"comparisons": [*results.comparisons, *rows]})
 
 
 @pytest.mark.parametrize(
@@ -142,29 +144,33 @@ def against_sft(metric: str, name: str, mean: float, half_width: float) -> dict[
     ],
 )
 def test_over_optimisation_needs_both_paired_intervals(
-    results: dict[str, Any], proxy: tuple[float, float], held_out: tuple[float, float], said: bool
+    results: Results, proxy: tuple[float, float], held_out: tuple[float, float], said: bool
 ) -> None:
-    results["methods"]["ppo"]["reward"]["held_out"] = estimate(-0.2, 0.1)  # as means alone
+    fallen = {"methods.ppo.reward.held_out": estimate(-0.2, 0.1)}  # as means alone
+    results = changed(results, fallen)
     assert "over-optimisation" not in " ".join(caveats(results))
-    results["comparisons"] += [
+    results = also(
+        results,
         against_sft("reward.proxy", "ppo", *proxy),
         against_sft("reward.held_out", "ppo", *held_out),
-    ]
+    )
     assert ("over-optimisation" in " ".join(caveats(results))) is said
 
 
-def level_at(results: dict[str, Any], ppo: tuple[float, float], dpo: tuple[float, float]) -> None:
+def level_at(results: Results, ppo: tuple[float, float], dpo: tuple[float, float]) -> Results:
     """Gains over SFT: (mean, half width)."""
-    results["comparisons"] += [
-        against_sft("adoption.exact", name, *gain) for name, gain in (("ppo", ppo), ("dpo", dpo))
-    ]
-    for name, gain in (("ppo", ppo), ("dpo", dpo)):
-        results["methods"][name]["adoption"]["exact"] = estimate(0.05 + gain[0], 0.02)
+    gains = {"ppo": ppo, "dpo": dpo}
+    rows = [against_sft("adoption.exact", name, *gain) for name, gain in gains.items()]
+    reached = {
+        f"methods.{name}.adoption.exact": estimate(0.05 + gain, 0.02)
+        for name, (gain, _) in gains.items()
+    }
+    return changed(also(results, *rows), reached)
 
 
-def test_where_neither_learned_nobody_wins(results: dict[str, Any]) -> None:
+def test_where_neither_learned_nobody_wins(results: Results) -> None:
     """DPO's gain of 4.8e-6 excludes 0 and is no behaviour that anybody could see."""
-    level_at(results, (0.0, 1e-9), (4.8e-6, 1e-7))
+    results = level_at(results, (0.0, 1e-9), (4.8e-6, 1e-7))
     first, *others = verdict(results)
     assert first.startswith(
         "Neither PPO nor DPO learned the behaviour: exact adoption of PPO 0.050"
@@ -176,14 +182,14 @@ def test_where_neither_learned_nobody_wins(results: dict[str, Any]) -> None:
     assert "Exact KL: PPO 4.60 [4.10, 5.10], DPO 4.90" in said and "3.0 times" in said
 
 
-def test_where_neither_is_shown_to_have_learned_it_says_shown(results: dict[str, Any]) -> None:
-    level_at(results, (0.1, 0.2), (0.0, 0.005))
+def test_where_neither_is_shown_to_have_learned_it_says_shown(results: Results) -> None:
+    results = level_at(results, (0.1, 0.2), (0.0, 0.005))
     assert verdict(results)[0].startswith("Neither PPO nor DPO is shown to have learned")
     assert "further" not in text(results)
 
 
-def test_one_that_learned_and_one_that_did_not(results: dict[str, Any]) -> None:
-    level_at(results, (0.0, 0.005), (0.88, 0.02))
+def test_one_that_learned_and_one_that_did_not(results: Results) -> None:
+    results = level_at(results, (0.0, 0.005), (0.88, 0.02))
     said = text(results)
     assert "PPO did not learn the behaviour: exact adoption of PPO 0.050" in said
     assert "DPO moved further" in said and "DPO did not" not in said
@@ -191,67 +197,68 @@ def test_one_that_learned_and_one_that_did_not(results: dict[str, Any]) -> None:
 
 
 def test_levels_without_a_paired_difference_are_read_from_both_intervals(
-    results: dict[str, Any],
+    results: Results,
 ) -> None:
-    for name in ("ppo", "dpo"):
-        results["methods"][name]["adoption"]["exact"] = estimate(0.06, 0.02)
+    paths = [f"methods.{name}.adoption.exact" for name in ("ppo", "dpo", "sft")]
+    results = changed(results, dict.fromkeys(paths[:2], estimate(0.06, 0.02)))
     assert verdict(results)[0].startswith("Neither PPO nor DPO is shown to have learned")
-    for name in ("sft", "ppo", "dpo"):
-        results["methods"][name]["adoption"]["exact"] = estimate(0.06)
+    results = changed(results, dict.fromkeys(paths, estimate(0.06)))
     assert "Neither" not in text(results)  # bare means say nothing of a level
 
 
-def test_a_method_alone_that_did_not_learn(results: dict[str, Any]) -> None:
-    results["methods"] = {key: results["methods"][key] for key in ("sft", "ppo")}
-    results["comparisons"] = [against_sft("adoption.exact", "ppo", 0.0, 0.005)]
+def test_a_method_alone_that_did_not_learn(results: Results) -> None:
+    results = also(only(results, "sft", "ppo"), against_sft("adoption.exact", "ppo", 0.0, 0.005))
     assert "PPO did not learn the behaviour" in text(results)
 
 
-def test_a_preference_page_compares_the_held_out_reward(results: dict[str, Any]) -> None:
-    results["recipe"]["task"] = {"name": "preference"}
-    results["methods"]["chapter"] = method(0.5, 1.5, 1.5, sft=stage(update=1.0))
-    for one in results["methods"].values():
-        one["adoption"] = dict.fromkeys(one["adoption"])
-        one["kl_to_reference"]["efficiency"] = None
-    row = {**against_sft("reward.held_out", "ppo", 0.4, 0.1), "b": "dpo"}
-    results["comparisons"] = [
+def test_a_preference_page_compares_the_held_out_reward(results: Results) -> None:
+    chapter = method(0.5, 1.5, 1.5, sft=stage(update=1.0))
+    row = compared("reward.held_out", "ppo", "dpo", 0.4, 0.1)
+    rows = [
         row,
         against_sft("reward.held_out", "ppo", 0.8, 0.1),
         against_sft("reward.held_out", "dpo", 0.4, 0.1),
     ]
+    results = changed(
+        results,
+        {
+            "recipe.task": {"name": "preference"},
+            "methods.chapter": chapter,
+            "comparisons": rows,
+        },
+    )
+    results = unmeasured(results, "adoption", "kl_to_reference.efficiency")
     said = text(results)
     assert "PPO moved further: held out reward" in said and "(PPO - DPO: 0.400" in said
     assert "not measured" not in said and "chapter: held out reward 1.10" in said
-    results["comparisons"][1:] = [
-        against_sft("reward.held_out", name, -0.2, 0.1) for name in ("ppo", "dpo")
-    ]
+    lower = [against_sft("reward.held_out", name, -0.2, 0.1) for name in ("ppo", "dpo")]
+    results = changed(results, {"comparisons": [row, *lower]})
     assert verdict(results)[0].startswith("Neither PPO nor DPO raised the held out reward above")
 
 
-def test_equal_costs_are_called_equal(results: dict[str, Any]) -> None:
-    results["methods"]["dpo"]["cost"]["device_seconds"]["path_total"] = 89.0
+def test_equal_costs_are_called_equal(results: Results) -> None:
+    results = changed(results, {"methods.dpo.cost.device_seconds.path_total": 89.0})
     assert "The paths to PPO and DPO took about equal device seconds (90.0 s" in text(results)
     assert "1.0 times" not in text(results)
 
 
-def test_shares_of_drift_whose_difference_is_not_shown(results: dict[str, Any]) -> None:
+def test_shares_of_drift_whose_difference_is_not_shown(results: Results) -> None:
     assert "60 %." in text(results)
-    row = against_sft("kl_to_reference.efficiency", "ppo", -0.1, 0.2)
-    results["comparisons"].append({**row, "b": "dpo"})
+    results = also(results, compared("kl_to_reference.efficiency", "ppo", "dpo", -0.1, 0.2))
     assert "60 % (no difference shown between the two shares)." in text(results)
 
 
-def test_what_a_method_says_of_its_settings_is_a_caveat(results: dict[str, Any]) -> None:
-    results["methods"]["dpo"]["caveats"] = ["was trained with another loss."]
+def test_what_a_method_says_of_its_settings_is_a_caveat(results: Results) -> None:
+    said = ["was trained with another loss."]
+    results = changed(results, {"methods.dpo.caveats": said})
     assert "DPO was trained with another loss." in caveats(results)
 
 
-def test_a_kl_that_theory_rules_out_is_a_caveat(results: dict[str, Any]) -> None:
+def test_a_kl_that_theory_rules_out_is_a_caveat(results: Results) -> None:
     # kl_bin(0.93 || 0.05) = 0.93 log(18.6) + 0.07 log(0.07 / 0.95) = 2.536 nats
     assert "meters is wrong" not in " ".join(caveats(results))
-    results["methods"]["dpo"]["kl_to_reference"]["exact"] = estimate(2.4, 0.2)
+    results = changed(results, {"methods.dpo.kl_to_reference.exact": estimate(2.4, 0.2)})
     assert "meters is wrong" not in " ".join(caveats(results))  # the interval reaches the floor
-    results["methods"]["dpo"]["kl_to_reference"]["exact"] = estimate(2.4, 0.1)
+    results = changed(results, {"methods.dpo.kl_to_reference.exact": estimate(2.4, 0.1)})
     assert "DPO's KL of at most 2.5 nats is below the 2.54" in " ".join(caveats(results))
-    results["methods"]["dpo"]["adoption"]["exact"] = estimate(1.0000005)
-    assert caveats(results)
+    assert caveats(changed(results, {"methods.dpo.adoption.exact": estimate(1.0000005)}))

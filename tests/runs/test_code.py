@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from rlhf_compare.collect import collect_results
 from rlhf_compare.pipeline import Pipeline
 from rlhf_compare.recipe import load_recipe
 from rlhf_compare.reporting.caveats import caveats
-from rlhf_compare.reporting.results import validate
-from rlhf_compare.results import collect_results
+from rlhf_compare.reporting.schema import Results
 from rlhf_compare.runs import code, provenance
 from rlhf_compare.runs.code import PACKAGE, code_of, section_of
 from rlhf_compare.runs.config import TrackingConfig
@@ -276,23 +276,22 @@ def test_other_code_that_goes_on_with_a_stage_is_written_down(
 def test_results_name_the_code_of_every_stage(
     recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def results() -> dict[str, Any]:
+    def results() -> Results:
         pipeline = Pipeline(load_recipe(recipe_file), tmp_path, say=lambda _: None)
-        collected = collect_results(pipeline, pipeline.compare(("sft", "dpo"), (0,), False), "test")
-        validate(collected)
-        return collected
+        evaluations = pipeline.compare(("sft", "dpo"), (0,), False)
+        return collect_results(pipeline.finished(evaluations), "test")
 
     made = results()
-    stages = made["provenance"]["stages"]
+    stages = made.provenance.stages
     assert set(stages) == {"data", "sft", "dpo-0", "evaluate-sft-0", "evaluate-dpo-0"}
-    assert stages["dpo-0"]["code"] == code_of("dpo") and "ppo" not in stages["dpo-0"]["code"]
-    assert not any(stage["made_by_other_code"] for stage in stages.values())
+    assert stages["dpo-0"].code == code_of("dpo") and "ppo" not in stages["dpo-0"].code
+    assert not any(stage.made_by_other_code for stage in stages.values())
     assert not any("code" in note for note in caveats(made))
 
     parts = {**code._parts(PACKAGE), "dpo": "edited"}
     monkeypatch.setattr(code, "_parts", lambda _: parts)
     edited = results()
-    other = [k for k, v in edited["provenance"]["stages"].items() if v["made_by_other_code"]]
+    other = [k for k, v in edited.provenance.stages.items() if v.made_by_other_code]
     assert other == ["dpo-0"]
     (note,) = [note for note in caveats(edited) if "other code" in note]
     assert note.startswith("Made by other code than that which wrote these results: dpo-0.")

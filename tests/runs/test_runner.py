@@ -15,13 +15,12 @@ import torch
 from safetensors import SafetensorError
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
+from rlhf_compare.collect import collect_results
 from rlhf_compare.errors import DataError, RecipeError, StageFailedError, StorageError, UserError
 from rlhf_compare.inputs import sft_inputs
 from rlhf_compare.pipeline import Pipeline
 from rlhf_compare.recipe import load_recipe
 from rlhf_compare.reporting.caveats import caveats
-from rlhf_compare.reporting.results import validate
-from rlhf_compare.results import collect_results
 from rlhf_compare.runs import fingerprints
 from rlhf_compare.runs.config import TrackingConfig
 from rlhf_compare.runs.context import StageContext
@@ -247,9 +246,8 @@ def test_a_method_that_fails_leaves_the_others_and_the_page(recipe_file: Path, r
     (line,) = [line for line in lines if "failed" in line]
     assert line.startswith("dpo, seed 0 failed: ") and str(file) in line
     assert "StageFailedError" in file.read_text()
-    results = collect_results(pipeline, evaluations, "test")
-    validate(results)
-    assert results["failures"][0]["method"] == "dpo" and list(results["methods"]) == ["sft", "ppo"]
+    results = collect_results(pipeline.finished(evaluations), "test")
+    assert results.failures[0].method == "dpo" and list(results.methods) == ["sft", "ppo"]
 
 
 def test_an_error_of_ours_is_a_failed_seed_too(
@@ -277,7 +275,8 @@ def test_a_lost_reward_model_is_no_failure_of_the_others(
     pipeline = pipeline_of(recipe_file, root, [], "reward.learning_rate=0.1")
     evaluations = pipeline.compare(("sft", "ppo", "dpo"), (0,))
     assert list(evaluations) == ["sft", "dpo"] and calls == [1]
-    (note,) = [n for n in caveats(collect_results(pipeline, evaluations, "test")) if "nan" in n]
+    results = collect_results(pipeline.finished(evaluations), "test")
+    (note,) = [note for note in caveats(results) if "nan" in note]
     assert note.startswith(
         "PPO failed under seed 0 and is not in the tables: reward-0 failed first, and ppo needs "
         "it: the loss is nan; the traceback is in "

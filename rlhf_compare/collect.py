@@ -1,74 +1,82 @@
-"""Everything that was measured, as the one object that pages, tables and checks read."""
+"""Finished stages to the one object that pages, tables and checks read.
+
+What is counted here is typed here; what is read from files or was measured, the contract of the
+results checks at the end.
+"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from rlhf_compare.evaluation.stage import read_measurement, read_samples
 from rlhf_compare.evaluation.summary import collapsed, compare, summarise
+from rlhf_compare.finished import Finished
 from rlhf_compare.metrics import PROBED
-from rlhf_compare.pipeline import Pipeline
 from rlhf_compare.recipe import Recipe
+from rlhf_compare.reporting.method_schema import Cost, DeviceSeconds, Runs, StageCost, Tokens
+from rlhf_compare.reporting.results import parse, parse_results
+from rlhf_compare.reporting.schema import Failure, Results, RewardModel
 from rlhf_compare.reward.stage import read_diagnosis
 from rlhf_compare.runs.files import read_json
 from rlhf_compare.runs.identity import Stage
 from rlhf_compare.runs.provenance import of_stage
 
 
-def collect_results(
-    pipeline: Pipeline, evaluations: dict[str, dict[int, Stage]], command: str
-) -> dict[str, Any]:
+def collect_results(finished: Finished, command: str) -> Results:
     """The contents of ``results.json``.
 
     Args:
-        pipeline: has run the stages; gives the recipe, the costs and the failures.
-        evaluations: method -> seed -> its evaluation stage.
+        finished: the stages, of which the files are read here.
         command: what the user typed, so that the numbers can be had again.
+
+    Raises:
+        ResultsError: a number that was measured breaks the contract, for instance one that is NaN.
     """
     measurements = {
         method: {seed: read_measurement(stage.directory) for seed, stage in by_seed.items()}
-        for method, by_seed in evaluations.items()
+        for method, by_seed in finished.evaluations.items()
     }
+    sft = measurements.get("sft", {})
     methods = {}
     for method, by_seed in measurements.items():
         fell = [
             seed
-            for seed, m in by_seed.items()
-            if method != "sft"
-            and seed in measurements.get("sft", {})
-            and collapsed(m, measurements["sft"][seed])
+            for seed, measured in by_seed.items()
+            if method != "sft" and seed in sft and collapsed(measured, sft[seed])
         ]
         methods[method] = {
             **summarise(list(by_seed.values())),
-            "cost": _cost(pipeline, method, list(by_seed)),
-            "training": _training(pipeline, method, list(by_seed)),
-            "runs": {
-                "completed": len(by_seed),
-                "failed": len(pipeline.failed.get(method, [])),
-                "collapsed": len(fell),
-            },
-            "caveats": _caveats(pipeline.recipe, method),
+            "cost": _cost(finished, method, list(by_seed)),
+            "training": _training(finished, method, list(by_seed)),
+            "runs": Runs(
+                completed=len(by_seed),
+                failed=len(finished.failed.get(method, [])),
+                collapsed=len(fell),
+            ),
+            "caveats": _caveats(finished.recipe, method),
         }
     shared = sorted(set.intersection(*(set(by_seed) for by_seed in measurements.values())))
-    measured = sorted(set().union(*measurements.values()))
-    return {
-        "schema_version": 1,
-        "recipe": pipeline.recipe.resolved(),
-        "provenance": _provenance(pipeline, command, shared or measured),
-        "methods": methods,
-        "comparisons": compare(
-            {m: [by_seed[seed] for seed in shared] for m, by_seed in measurements.items()}
-        )
-        if shared
-        else [],
-        "reward_models": _reward_models(pipeline, shared),
-        "samples": _samples(evaluations, shared),
-        "failures": [
-            {"method": method, "seeds": seeds, "reason": pipeline.reasons[method]}
-            for method, seeds in pipeline.failed.items()
-        ],
-    }
+    measured_seeds = sorted(set().union(*measurements.values()))
+    return parse_results(
+        {
+            "schema_version": 1,
+            "recipe": finished.recipe.resolved(),
+            "provenance": _provenance(finished, command, shared or measured_seeds),
+            "methods": methods,
+            "comparisons": compare(
+                {m: [by_seed[seed] for seed in shared] for m, by_seed in measurements.items()}
+            )
+            if shared
+            else [],
+            "reward_models": _reward_models(finished, shared),
+            "samples": _samples(finished.evaluations, shared),
+            "failures": [
+                Failure(method=method, seeds=list(seeds), reason=finished.reasons[method])
+                for method, seeds in finished.failed.items()
+            ],
+        }
+    )
 
 
 def _caveats(recipe: Recipe, name: str) -> list[str]:
@@ -78,25 +86,30 @@ def _caveats(recipe: Recipe, name: str) -> list[str]:
     return list(recipe.method(name).caveats(recipe.section(name).given()))
 
 
-def _reward_models(pipeline: Pipeline, seeds: Sequence[int]) -> list[dict[str, Any]]:
-    """What the doctor found in the reward models of this run; none where none was needed."""
-    rows = []
-    for seed in seeds:
-        stage = pipeline.finished(f"reward-{seed}")
-        if stage is not None:
-            found = read_diagnosis(stage.directory).as_dict()
-            del found["by_prompt"]  # for comparing reward models; no page shows it
-            rows.append({"seed": seed, **found})
-    return rows
+def reward_model(stage: Stage, seed: int) -> RewardModel:
+    """What the doctor found in the reward model of one seed.
+
+    Raises:
+        ResultsError: a number that was found breaks the contract of the results.
+    """
+    found = read_diagnosis(stage.directory).as_dict()
+    del found["by_prompt"]  # for comparing reward models; no page shows it
+    return parse(RewardModel, {"seed": seed, **found}, f"$.reward_models[seed {seed}]")
 
 
-def _cost(pipeline: Pipeline, method: str, seeds: Sequence[int]) -> dict[str, Any]:
+def _reward_models(finished: Finished, seeds: Sequence[int]) -> list[RewardModel]:
+    """Those of this run; none where none was needed."""
+    stages = {seed: finished.stages.get(f"reward-{seed}") for seed in seeds}
+    return [reward_model(stage, seed) for seed, stage in stages.items() if stage is not None]
+
+
+def _cost(finished: Finished, method: str, seeds: Sequence[int]) -> Cost:
     """Mean cost of a method's path over its seeds; evaluation is never charged to training."""
-    stages: dict[str, dict[str, Any]] = {}
+    stages: dict[str, StageCost] = {}
     peak, tokens = 0, {"trained": 0.0, "generated": 0.0}
-    for name in pipeline.recipe.path(method):
+    for name in finished.recipe.path(method):
         labels = [name] if name == "sft" else [f"{name}-{seed}" for seed in seeds]
-        costs = [read_json(pipeline.root / label / "cost.json") for label in labels]
+        costs = [read_json(finished.stages[label].directory.path / "cost.json") for label in labels]
         phases: dict[str, float] = {}
         total = 0.0
         for cost in costs:
@@ -107,16 +120,15 @@ def _cost(pipeline: Pipeline, method: str, seeds: Sequence[int]) -> dict[str, An
             peak = max(peak, cost["peak_memory_bytes"] or 0)
             for kind in tokens:
                 tokens[kind] += cost["tokens"].get(kind, 0) / len(costs)
-        stages[name] = {"total": total, "phases": phases}
-    return {
-        "device_seconds": {
-            "path_total": sum(stage["total"] for stage in stages.values()),
-            "stages": stages,
-        },
-        "peak_memory_bytes": peak or None,
-        "tokens": {kind: round(count) for kind, count in tokens.items()},
-        "padding_share": _padding_share([cost["tokens"] for cost in costs]),
-    }
+        stages[name] = StageCost(total=total, phases=phases)
+    return Cost(
+        device_seconds=DeviceSeconds(
+            path_total=sum(stage.total for stage in stages.values()), stages=stages
+        ),
+        peak_memory_bytes=peak or None,
+        tokens=Tokens(trained=round(tokens["trained"]), generated=round(tokens["generated"])),
+        padding_share=_padding_share([cost["tokens"] for cost in costs]),
+    )
 
 
 def _padding_share(tokens: list[dict[str, int]]) -> float | None:
@@ -136,14 +148,14 @@ _POINT = {
 }
 
 
-def _training(pipeline: Pipeline, method: str, seeds: Sequence[int]) -> list[dict[str, Any]]:
+def _training(finished: Finished, method: str, seeds: Sequence[int]) -> list[dict[str, Any]]:
     """What the probe saw as each run of a method went on; SFT is where they start."""
     if method == "sft":
         return []
     runs = []
     for seed in seeds:
         points: dict[int, dict[str, Any]] = {}
-        log = pipeline.root / f"{method}-{seed}" / "metrics.jsonl"
+        log = finished.stages[f"{method}-{seed}"].directory.path / "metrics.jsonl"
         if not log.is_file():  # a method that trains nothing logs nothing
             continue
         for line in log.read_text(encoding="utf-8").splitlines():
@@ -155,18 +167,17 @@ def _training(pipeline: Pipeline, method: str, seeds: Sequence[int]) -> list[dic
     return runs
 
 
-def _provenance(pipeline: Pipeline, command: str, seeds: list[int]) -> dict[str, Any]:
+def _provenance(finished: Finished, command: str, seeds: list[int]) -> dict[str, Any]:
     """Of the stages, not of the page: a report drawn later names the commit that trained."""
-    data = pipeline.data()
-    sft = pipeline.sft()
-    stages = {label: of_stage(stage.directory.record()) for label, stage in pipeline.stages.items()}
+    data, sft = finished.stages["data"], finished.stages["sft"]
+    stages = {label: of_stage(stage.directory.record()) for label, stage in finished.stages.items()}
     start = sft.directory.record()["provenance"]
     trees = [stage["dirty"] for stage in stages.values() if stage["dirty"] is not None]
     return {
         **{key: start[key] for key in ("commit", "versions", "device")},
         "dirty": any(trees) if trees else None,
         "stages": stages,
-        "lost_to_interruptions": _lost_seconds(pipeline),
+        "lost_to_interruptions": _lost_seconds(finished),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
         "seeds": seeds,
@@ -176,16 +187,16 @@ def _provenance(pipeline: Pipeline, command: str, seeds: list[int]) -> dict[str,
     }
 
 
-def _lost_seconds(pipeline: Pipeline) -> dict[str, float]:
+def _lost_seconds(finished: Finished) -> dict[str, float]:
     """By stage, what was computed and then lost because a process was killed. Below a second it is
     what the end of a process takes that was stopped after a checkpoint."""
-    costs = {label: stage.directory.path / "cost.json" for label, stage in pipeline.stages.items()}
+    costs = {label: stage.directory.path / "cost.json" for label, stage in finished.stages.items()}
     lost = {k: read_json(path).get("lost_to_interruptions", 0.0) for k, path in costs.items()}
     return {label: seconds for label, seconds in lost.items() if seconds >= 1.0}
 
 
 def _samples(
-    evaluations: dict[str, dict[int, Stage]], shared: Sequence[int]
+    evaluations: Mapping[str, Mapping[int, Stage]], shared: Sequence[int]
 ) -> list[dict[str, Any]]:
     """Greedy answers of all methods to the same prompts, under the first seed that all share."""
     rows: dict[str, dict[str, Any]] = {}
