@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from rlhf_compare.models.adapters import Hats
+from rlhf_compare.models.adapters import AdapterSwitch
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.policy import has_plain_head, hidden_states
 from rlhf_compare.models.wrapping import causal_lm
@@ -24,17 +24,17 @@ class PolicyAndValue(nn.Module):
     Args:
         policy: a causal language model, or a PEFT model of one.
         value_model: a critic of its own; None = a value head on the policy's trunk.
-        hats: the policy's adapters, where it has any.
+        adapters: the policy's adapters, where it has any.
     """
 
     def __init__(
         self,
         policy: PreTrainedModel,
         value_model: ScalarHeadModel | None,
-        hats: Hats | None = None,
+        adapters: AdapterSwitch | None = None,
     ) -> None:
         super().__init__()
-        self.hats = hats
+        self.adapters = adapters
         self.policy: Any = policy
         self.value_model = value_model
         self.config = policy.config
@@ -77,8 +77,8 @@ class PolicyAndValue(nn.Module):
         """Hold fewer activations and compute them again in the backward, inside
         :func:`recomputed`; whichever of torch's ways is asked for, the exact one is taken."""
         again = partial(checkpoint, use_reentrant=False)
-        if self.hats is not None:
-            self.hats.checkpoint_activations()
+        if self.adapters is not None:
+            self.adapters.checkpoint_activations()
         else:
             self.policy._set_gradient_checkpointing(True, again)
         trunk = None if self.value_model is None else self.value_model.backbone

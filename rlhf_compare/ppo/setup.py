@@ -12,7 +12,13 @@ from peft.utils.other import ModulesToSaveWrapper
 from torch import nn
 
 from rlhf_compare.models.adapter_trial import same_logits, short_logits, undisturbed
-from rlhf_compare.models.adapters import POLICY, VALUE, AdapterBackbone, Hats, adapter_parameters
+from rlhf_compare.models.adapters import (
+    POLICY,
+    VALUE,
+    AdapterBackbone,
+    AdapterSwitch,
+    adapter_parameters,
+)
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.wrapping import causal_lm
 from rlhf_compare.ppo.config import PPOConfig
@@ -62,7 +68,7 @@ def iteration_arguments(args: PPOConfig, prompts: int) -> PPOConfig:
     return view
 
 
-def adapters_of(model: Any, config: Any, args: PPOConfig) -> Hats | None:
+def adapters_of(model: Any, config: Any, args: PPOConfig) -> AdapterSwitch | None:
     """The adapters of a policy: new ones where a configuration is given, those of a PEFT model, or
     None where the whole model trains.
 
@@ -75,22 +81,22 @@ def adapters_of(model: Any, config: Any, args: PPOConfig) -> Hats | None:
         for name in ("model_adapter_name", "ref_adapter_name"):
             if getattr(args, name) is not None:
                 raise ValueError(f"{name}: {getattr(args, name)!r}, but model is no PEFT model")
-        hats = None if config is None else Hats.on(model, config)
+        adapters = None if config is None else AdapterSwitch.on(model, config)
     elif config is not None:
         raise ValueError("model has adapters already; leave peft_config out")
     else:
-        hats = Hats.of(model, _policy_adapter(list(model.peft_config), args))
-    if hats is None:
+        adapters = AdapterSwitch.of(model, _policy_adapter(list(model.peft_config), args))
+    if adapters is None:
         return None
-    dropout = hats.model.peft_config[hats.first].lora_dropout
+    dropout = adapters.model.peft_config[adapters.first].lora_dropout
     if dropout:
         _log.warning("lora_dropout: %s is off: PPO compares a policy with itself", dropout)
-    if config is None and args.ref_adapter_name is None and _acts(hats):
+    if config is None and args.ref_adapter_name is None and _acts(adapters):
         _log.warning(
             "the policy's adapter %r has been trained before: the reference is the base without it",
-            hats.first,
+            adapters.first,
         )
-    return hats
+    return adapters
 
 
 def _policy_adapter(names: list[str], args: PPOConfig) -> str:
@@ -112,12 +118,12 @@ def _policy_adapter(names: list[str], args: PPOConfig) -> str:
     )
 
 
-def _acts(hats: Hats) -> bool:
+def _acts(adapters: AdapterSwitch) -> bool:
     """Whether the policy's adapter changes the base already."""
-    with undisturbed(hats.model), hats.wear(None):
-        off = short_logits(hats.model)
-        with hats.wear(hats.first):
-            return not same_logits(short_logits(hats.model), off, off.dtype, steps=64.0)
+    with undisturbed(adapters.model), adapters.active(None):
+        off = short_logits(adapters.model)
+        with adapters.active(adapters.first):
+            return not same_logits(short_logits(adapters.model), off, off.dtype, steps=64.0)
 
 
 def require_models(**models: Any) -> None:
@@ -168,13 +174,15 @@ def let_critic_train(critic: ScalarHeadModel) -> None:
             parameter.requires_grad_(True)
 
 
-def new_critic(scalar: ScalarHeadModel | None, policy: Any, hats: Hats | None) -> ScalarHeadModel:
+def new_critic(
+    scalar: ScalarHeadModel | None, policy: Any, adapters: AdapterSwitch | None
+) -> ScalarHeadModel:
     """A value model: a copy of the reward model, which knows what is paid for; where the reward is
     a function, or sees what comes after a token, a copy of the policy's trunk with a head that
     starts at 0. With adapters it is one more of them: a copy of the reward's where that lives on
     the same base. ``scalar`` is the reward model, None where that is a function."""
-    if hats is not None:
-        return _adapter_critic(scalar, hats)
+    if adapters is not None:
+        return _adapter_critic(scalar, adapters)
     if scalar is not None and is_causal(scalar):
         return copy.deepcopy(scalar)
     return ScalarHeadModel(copy.deepcopy(causal_lm(policy).base_model), init_std=0.0)
@@ -192,21 +200,21 @@ def is_causal(model: ScalarHeadModel) -> bool:
     return torch.allclose(values[0, :3], values[1, :3], rtol=1e-4, atol=1e-6)
 
 
-def _adapter_critic(reward: ScalarHeadModel | None, hats: Hats) -> ScalarHeadModel:
+def _adapter_critic(reward: ScalarHeadModel | None, adapters: AdapterSwitch) -> ScalarHeadModel:
     theirs = reward.backbone if reward is not None else None
-    beside = isinstance(theirs, AdapterBackbone) and theirs.hats.model is hats.model
-    source: str = theirs.name if beside else hats.first  # type: ignore[union-attr]
-    config = copy.deepcopy(hats.model.peft_config[source])
+    beside = isinstance(theirs, AdapterBackbone) and theirs.adapters.model is adapters.model
+    source: str = theirs.name if beside else adapters.first  # type: ignore[union-attr]
+    config = copy.deepcopy(adapters.model.peft_config[source])
     config.inference_mode = False
     if config.init_lora_weights is False:  # so the policy's once began; this one is new
         config.init_lora_weights = True
     name = VALUE
-    while name in hats.model.peft_config:  # the policy's own may be called so
+    while name in adapters.model.peft_config:  # the policy's own may be called so
         name += "_model"
-    hats.add(name, config)
-    critic = ScalarHeadModel(AdapterBackbone(hats, name), init_std=0.0)
+    adapters.add(name, config)
+    critic = ScalarHeadModel(AdapterBackbone(adapters, name), init_std=0.0)
     if reward is not None and beside:
-        pairs = zip(hats.parameters_of(name), hats.parameters_of(source), strict=True)
+        pairs = zip(adapters.parameters_of(name), adapters.parameters_of(source), strict=True)
         for value, given in pairs:
             value.data.copy_(given.data)
         critic.head.load_state_dict(reward.head.state_dict())

@@ -37,7 +37,7 @@ from peft import LoraConfig
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
-from rlhf_compare.models.adapters import AdapterBackbone, Hats
+from rlhf_compare.models.adapters import AdapterBackbone, AdapterSwitch
 from rlhf_compare.models.fit import float32_where_trained, in_one_precision
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.policy import disable_dropout, fuse_activations
@@ -136,14 +136,14 @@ class PPOTrainer(SamplingTrainer):
         stop_ids = stop_tokens(args, processing_class, model)
         self.stop_token_id = next(iter(stop_ids), None)
         scoring = as_scalar_head(reward_model)
-        self.hats = adapters_of(model, peft_config, args)
-        if self.hats is not None:
-            model = self.hats.model
+        self.adapters = adapters_of(model, peft_config, args)
+        if self.adapters is not None:
+            model = self.adapters.model
         float32_where_trained(model)  # before the reference is copied
         if ref_model is not None:
             in_one_precision(model, ref_model)
         self.ref_model: Any = None
-        if ref_model is not None or self.hats is None:
+        if ref_model is not None or self.adapters is None:
             self.ref_model = ref_model or copy.deepcopy(model)
         critic = self._critic(value_model, scoring, model)
         parts = (model, self.ref_model, critic, scoring)
@@ -161,11 +161,11 @@ class PPOTrainer(SamplingTrainer):
             {"model": model, "value_model": critic},
             {"ref_model": self.ref_model, "reward_model": scoring},
         )
-        if self.hats is not None and args.reference_ema is not None:
+        if self.adapters is not None and args.reference_ema is not None:
             raise ValueError("reference_ema moves a copy of the whole policy; leave adapters out")
         self.kl_control = KLController(args.kl_coef, args.kl_target, args.kl_horizon)
         super().__init__(
-            model=PolicyAndValue(model, critic, self.hats),
+            model=PolicyAndValue(model, critic, self.adapters),
             args=iteration_arguments(args, len(prompts)),
             processing_class=processing_class,
             data_collator=data_collator,
@@ -189,7 +189,7 @@ class PPOTrainer(SamplingTrainer):
             if given is not None:
                 raise ValueError("value_trunk: shared has no value_model of its own; leave one out")
             return None
-        critic = new_critic(scoring, policy, self.hats) if given is None else None
+        critic = new_critic(scoring, policy, self.adapters) if given is None else None
         critic = critic or as_scalar_head(given, "value_model")
         if critic is None:
             raise TypeError("value_model: a function has no weights to train; give a model or None")
@@ -198,13 +198,13 @@ class PPOTrainer(SamplingTrainer):
 
     def _reference(self) -> AbstractContextManager[Any]:
         plain_head = self.accelerator.unwrap_model(self.model).plain_head
-        if self.ref_model is not None or self.hats is None:
+        if self.ref_model is not None or self.adapters is None:
             return nullcontext((self.ref_model, plain_head))
-        return self._adapters_off(self.hats, plain_head)
+        return self._adapters_off(self.adapters, plain_head)
 
     @contextmanager
-    def _adapters_off(self, hats: Hats, plain_head: bool) -> Iterator[Any]:
-        with hats.wear(self.ppo.ref_adapter_name) as base:
+    def _adapters_off(self, adapters: AdapterSwitch, plain_head: bool) -> Iterator[Any]:
+        with adapters.active(self.ppo.ref_adapter_name) as base:
             yield base, plain_head
 
     # --- one PPO iteration
@@ -271,7 +271,7 @@ class PPOTrainer(SamplingTrainer):
         head = [p for name, p in model.named_parameters() if not name.startswith("policy.")]
         trunk = None if model.value_model is None else model.value_model.backbone
         if isinstance(trunk, AdapterBackbone):
-            return head + trunk.hats.parameters_of(trunk.name)
+            return head + trunk.adapters.parameters_of(trunk.name)
         return head
 
     # --- checkpoints

@@ -19,7 +19,7 @@ from rlhf_compare.data.prepare import PreparedData, prepare
 from rlhf_compare.data.splits import is_held_out, normalise, split_hash
 from rlhf_compare.data.stage import data_report
 from rlhf_compare.data.store import DataDirectory
-from rlhf_compare.data.views import pairs_view, prompt_view, ranked_pairs, ranked_view
+from rlhf_compare.data.views import pair_indices, pairs_view, prompt_view, ranked_view
 from rlhf_compare.errors import DataError, RecipeError
 from rlhf_compare.models.tokenizer import train_tokenizer
 
@@ -174,7 +174,7 @@ def test_the_reward_model_gets_what_ranks(alpaca: PreparedData, counts: tuple[in
     assert len(view) == alpaca.ledger.feeds["rankings"] == counts[-1]  # all-tied rows rank nothing
     assert all(len(set(scores)) > 1 for scores in view["scores"])
     assert len(pairs_view(alpaca.train)) == counts[-1]
-    pairs = sum(len(ranked_pairs(row["scores"], "all")) for row in both_sides(alpaca))
+    pairs = sum(len(pair_indices(row["scores"], "all")) for row in both_sides(alpaca))
     assert pairs == alpaca.ledger.pairs
 
 
