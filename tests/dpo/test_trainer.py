@@ -17,7 +17,7 @@ from rlhf_compare.dpo.config import DPOConfig
 from rlhf_compare.dpo.trainer import EncodedDPOTrainer
 from rlhf_compare.models.merging import save_merged
 from tests.dpo.conftest import SETTINGS, MakeDPO
-from tests.ppo.test_trainer import weights_hash
+from tests.ppo.helpers import weights_hash
 
 LOSSES: list[tuple[list[str], list[float] | None]] = [
     (["sigmoid"], None),

@@ -14,12 +14,11 @@ from rlhf_compare.models.adapters import REWARD, VALUE, AdapterBackbone, Adapter
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.merging import save_merged
 from rlhf_compare.models.policy import fuse_activations
-from rlhf_compare.ppo.models import chosen_logits
+from rlhf_compare.ppo.models import TokenLogits
 from rlhf_compare.ppo.rollout import window
 from rlhf_compare.tensors.logprobs import token_logprobs
 from tests.ppo.conftest import MakeTrainer
-from tests.ppo.test_resume import SETTINGS, history
-from tests.ppo.test_trainer import collect, rows, weights_hash
+from tests.ppo.helpers import SETTINGS, collect, history, rows, weights_hash
 
 
 def lora(**fields: Any) -> LoraConfig:
@@ -47,14 +46,9 @@ def test_reference_is_the_frozen_base_to_the_bit(
     every = torch.arange(len(rollout))
     with torch.no_grad():
         cut = window(rollout.sequences, rollout.lengths, rollout.predicted, every)
-        expected = token_logprobs(
-            chosen_logits(frozen, cut.sequences, cut.predicted, True), cut.tokens
-        )
-        with trainer._reference() as (reference, plain_head):
-            got = token_logprobs(
-                chosen_logits(reference, cut.sequences, cut.predicted, plain_head),
-                cut.tokens,
-            )
+        expected = token_logprobs(TokenLogits(frozen)(cut.sequences, cut.predicted), cut.tokens)
+        with trainer.collector.reference() as reference:
+            got = token_logprobs(reference(cut.sequences, cut.predicted), cut.tokens)
     assert torch.equal(got, expected)
     assert not torch.equal(rollout.logprobs, rollout.ref_logprobs)
 

@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from tests.ppo.conftest import MakeTrainer
-from tests.ppo.test_trainer import rows
+from tests.ppo.helpers import rows
 
 
 def lora(**fields: Any) -> LoraConfig:
@@ -65,9 +65,9 @@ def test_which_of_several_adapters_trains_and_which_is_the_reference(
         make_trainer({"model_adapter_name": "c"}, model=model)
     trainer = make_trainer({"model_adapter_name": "a", "ref_adapter_name": "b"}, model=model)
     frozen = [p.clone() for p in trainer.adapters.parameters_of("b")]
-    with trainer._reference() as (reference, _), torch.no_grad():
+    with trainer.collector.reference() as reference, torch.no_grad():
         ids = torch.tensor([[40, 41, 42]])
-        judged = reference.get_base_model()(ids).logits
+        judged = reference.model.get_base_model()(ids).logits
     model.set_adapter("b")
     with torch.no_grad():
         assert torch.equal(model.eval()(ids).logits, judged)
