@@ -22,8 +22,8 @@ import numpy as np
 from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.pipeline import Pipeline
 from rlhf_compare.recipe import load_recipe
-from rlhf_compare.reward.doctor import Check, Diagnosis
-from rlhf_compare.reward.margins import Margins
+from rlhf_compare.reward.checks import Check, Diagnosis
+from rlhf_compare.reward.pair_gaps import PairGaps
 from rlhf_compare.reward.stage import read_diagnosis
 from rlhf_compare.runs.directory import RunDirectory
 from rlhf_compare.runs.files import read_json
@@ -85,10 +85,10 @@ def outcome_in(directory: RunDirectory, name: str, backbone: str) -> Outcome:
     )
 
 
-def longer_wins(held_out: Any) -> Margins:
+def longer_wins(held_out: Any) -> PairGaps:
     """What always choosing the longer response would do."""
     lengths = [[float(len(ids)) for ids in row["response_ids"]] for row in held_out]
-    return Margins.of(lengths, held_out["scores"])
+    return PairGaps.of(lengths, held_out["scores"])
 
 
 def difference(name: str, a: Sequence[float], other: str, b: Sequence[float]) -> str:
@@ -109,7 +109,7 @@ def near_chance(outcome: Outcome) -> str:
     return "above chance, but near it" if accuracy.value < 0.6 else "above chance"
 
 
-def report(outcomes: list[Outcome], longer: Margins, facts: dict[str, str]) -> str:
+def report(outcomes: list[Outcome], longer: PairGaps, facts: dict[str, str]) -> str:
     """report.md."""
     small = [outcome for outcome in outcomes if outcome.name in VARIANTS]
     first = small[0].training

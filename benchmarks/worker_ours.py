@@ -70,15 +70,15 @@ def load_models(system: str, inputs: Path) -> dict[str, Any]:
 
 def _one_base(policy: Any) -> dict[str, Any]:
     """Policy, value and reward as adapters on one base, and the base itself the reference."""
-    from rlhf_compare.models.adapters import REWARD, AdapterBackbone, Hats
+    from rlhf_compare.models.adapters import REWARD, AdapterBackbone, AdapterSwitch
 
     config = LoraConfig(**_LORA)
-    hats = Hats.on(policy, config)
-    hats.add(REWARD, config)
-    reward = ScalarHeadModel(AdapterBackbone(hats, REWARD))
-    for parameter in hats.parameters_of(REWARD):
+    adapters = AdapterSwitch.on(policy, config)
+    adapters.add(REWARD, config)
+    reward = ScalarHeadModel(AdapterBackbone(adapters, REWARD))
+    for parameter in adapters.parameters_of(REWARD):
         parameter.requires_grad_(False)
-    return {"model": hats.model, "reward_model": reward}
+    return {"model": adapters.model, "reward_model": reward}
 
 
 def _classifier(inputs: Path) -> Any:

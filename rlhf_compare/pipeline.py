@@ -36,7 +36,7 @@ from rlhf_compare.models.sampler import load_model_sampler
 from rlhf_compare.models.tokenizer import get_tokenizer
 from rlhf_compare.preflight import check_recipe, check_rows
 from rlhf_compare.recipe import Recipe
-from rlhf_compare.reward.ranked import Half
+from rlhf_compare.reward.ranked import PromptHalf
 from rlhf_compare.reward.stage import require_healthy, train_reward
 from rlhf_compare.runs.checkpoints import SECONDS
 from rlhf_compare.runs.context import StageContext
@@ -48,7 +48,7 @@ from rlhf_compare.sft.stage import train_sft
 
 logger = logging.getLogger(__name__)
 
-_REWARD: dict[Half, str] = {"proxy": "reward", "held_out": "reward_held_out"}
+_REWARD: dict[PromptHalf, str] = {"proxy": "reward", "held_out": "reward_held_out"}
 
 
 @dataclass
@@ -123,7 +123,7 @@ class Pipeline:
             "sft", None, inputs, lambda c: train_sft(c, self.recipe.sft, self.recipe.model)
         )
 
-    def reward(self, seed: int, half: Half = "proxy") -> Stage:
+    def reward(self, seed: int, half: PromptHalf = "proxy") -> Stage:
         """The reward model that PPO is trained against or, of the other half of the prompts, the
         one that no policy sees: equipment of the evaluation, charged to no path."""
         recipe, inputs = self.recipe, self._reward_inputs()
@@ -226,7 +226,7 @@ class Pipeline:
         )
 
     @property
-    def _halves(self) -> tuple[Half, ...]:
+    def _halves(self) -> tuple[PromptHalf, ...]:
         wanted = self._resolved["reward"].get("held_out", False)
         return ("proxy", "held_out") if wanted else ("proxy",)
 

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.pipeline import Pipeline
 from rlhf_compare.recipe import load_recipe
-from tests.test_pipeline import RECIPE
+from tests.micro_recipe import RECIPE
 
 RATES = [f"{method}.learning_rate=5e-2" for method in ("ppo", "dpo")]
 

@@ -18,7 +18,7 @@ import torch
 from rlhf_compare.pipeline import Pipeline
 from rlhf_compare.recipe import load_recipe
 
-from .test_pipeline import RECIPE
+from .micro_recipe import RECIPE
 
 _RECORD = Path(__file__).parent / "golden" / "losses.json"
 _KEPT = ("loss", "grad_norm", "accuracy", "rewards/margins", "objective/kl", "objective/scores")

@@ -12,7 +12,7 @@ import pytest
 
 from rlhf_compare.methods import METHODS, load_method
 
-from .test_pipeline import RECIPE
+from .micro_recipe import RECIPE
 
 _ROOT = Path(__file__).resolve().parents[1]
 

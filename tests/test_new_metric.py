@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .test_pipeline import RECIPE
+from .micro_recipe import RECIPE
 
 _ROOT = Path(__file__).resolve().parents[1]
 

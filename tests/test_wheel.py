@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rlhf_compare.recipe_text.shipped import listing
-from tests.test_pipeline import RECIPE
+from tests.micro_recipe import RECIPE
 
 _ROOT = Path(__file__).resolve().parents[1]
 

@@ -1,6 +1,9 @@
 """The ``best_of_n:`` section: how many answers are sampled, and how."""
 
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from annotated_types import Ge
 
 from rlhf_compare.runs.arguments import section_of
 
@@ -13,7 +16,9 @@ class BestOfNConfig:
     another temperature they are not, so no bound is stated.
     """
 
-    n: int = field(default=16, metadata={"help": "answers sampled to each prompt", "ge": 1})
+    n: Annotated[int, Ge(1)] = field(
+        default=16, metadata={"help": "answers sampled to each prompt"}
+    )
     temperature: float = field(default=1.0, metadata={"help": "of the sampling"})
 
 

@@ -82,7 +82,7 @@ def _pairs(data: Dataset, rule: PairRule) -> Dataset:
         for prompt, responses, scores in zip(
             batch["prompt_ids"], batch["response_ids"], batch["scores"], strict=True
         ):
-            for better, worse in ranked_pairs(scores, rule):
+            for better, worse in pair_indices(scores, rule):
                 prompts.append(prompt)
                 chosen.append(responses[better])
                 rejected.append(responses[worse])
@@ -104,7 +104,7 @@ def prompt_view(data: Dataset, kind: Feed | None = None) -> Dataset:
     return data.select(list(first.values())).select_columns(["prompt", "prompt_ids"])
 
 
-def ranked_pairs(scores: Sequence[float], rule: PairRule) -> list[tuple[int, int]]:
+def pair_indices(scores: Sequence[float], rule: PairRule) -> list[tuple[int, int]]:
     """(better, worse) positions among K responses; equal scores never make a pair.
 
     best_worst  the highest score against the lowest: one pair

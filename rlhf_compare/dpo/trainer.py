@@ -31,7 +31,7 @@ from rlhf_compare.models.adapter_trial import (
     short_logits,
     undisturbed,
 )
-from rlhf_compare.models.adapters import Hats, require_lora
+from rlhf_compare.models.adapters import AdapterSwitch, require_lora
 from rlhf_compare.models.policy import disable_dropout
 from rlhf_compare.runs.trainer import StageTrainer
 
@@ -74,7 +74,7 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
         super().__init__(model, *args, peft_config=peft_config, **kwargs)
         self._use_pair_forward()
         if before is not None and (
-            fault := adapter_fault(Hats(self.model, "default"), "default", before)
+            fault := adapter_fault(AdapterSwitch(self.model, "default"), "default", before)
         ):
             raise ValueError(f"peft_config: {fault}")
         # of ours, which TRL's config has not

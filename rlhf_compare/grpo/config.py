@@ -1,8 +1,10 @@
 """The ``grpo:`` section: fields of ``trl.GRPOConfig``, but for what is not used here."""
 
 from dataclasses import dataclass, field, fields
+from typing import Annotated
 
 import trl
+from annotated_types import Ge, Gt
 
 from rlhf_compare.runs.arguments import section_of
 
@@ -27,16 +29,15 @@ _UNUSED = {
 class GRPOConfig(trl.GRPOConfig):
     """TRL's fields under their own names."""
 
-    beta: float = field(
+    beta: Annotated[float, Ge(0)] = field(
         default=0.0,
         metadata={
             "help": "weight of the KL to the reference, PPO's kl_coef; 0 = TRL's default, no "
             "reference at all",
-            "ge": 0,
         },
     )
-    max_completion_length: int = field(
-        default=256, metadata={"help": "tokens of a response at most", "gt": 0}
+    max_completion_length: Annotated[int, Gt(0)] = field(
+        default=256, metadata={"help": "tokens of a response at most"}
     )
 
     def __post_init__(self) -> None:

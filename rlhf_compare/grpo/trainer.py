@@ -20,7 +20,7 @@ from trl import GRPOTrainer
 
 from rlhf_compare.data.turns import turn_ends
 from rlhf_compare.models.adapter_trial import adapter_fault, short_logits, undisturbed
-from rlhf_compare.models.adapters import Hats, require_lora
+from rlhf_compare.models.adapters import AdapterSwitch, require_lora
 from rlhf_compare.models.generation import Responses, mask_after_end
 from rlhf_compare.models.policy import disable_dropout, fuse_activations
 from rlhf_compare.models.scoring import Scorer
@@ -77,7 +77,7 @@ class EncodedGRPOTrainer(StageTrainer, GRPOTrainer):
                     disable_dropout(part)
                 fuse_activations(part)
         if before is not None and (
-            fault := adapter_fault(Hats(self.model, "default"), "default", before)
+            fault := adapter_fault(AdapterSwitch(self.model, "default"), "default", before)
         ):
             raise ValueError(f"peft_config: {fault}")
 

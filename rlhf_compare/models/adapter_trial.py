@@ -23,7 +23,7 @@ from rlhf_compare.errors import first_line
 from rlhf_compare.models.wrapping import causal_lm
 
 if TYPE_CHECKING:
-    from rlhf_compare.models.adapters import Hats
+    from rlhf_compare.models.adapters import AdapterSwitch
 
 _MOVED = "with the adapter off the model is not the one that was loaded, which is the reference"
 _STARTS_ELSEWHERE = "with the adapter on the model is another one before anything was learnt"
@@ -63,7 +63,7 @@ def undisturbed(*models: nn.Module) -> Iterator[None]:
 
 def short_logits(model: Any) -> Tensor:
     """Logits of a short batch, float32: (2, 6, V). ``model`` is a causal language model or a PEFT
-    model of one, whose own forward is gone around: see :class:`Hats`."""
+    model of one, whose own forward is gone around: see :class:`AdapterSwitch`."""
     lm = causal_lm(model)
     logits: Tensor = lm(input_ids=_short_ids(lm), use_cache=False).logits
     return logits.float()
@@ -82,44 +82,46 @@ def same_logits(a: Tensor, b: Tensor, dtype: torch.dtype, steps: float = 8.0) ->
     return a.shape == b.shape and torch.allclose(a, b, rtol=0.0, atol=bound, equal_nan=True)
 
 
-def adapter_fault(hats: "Hats", name: str, before: Tensor | None, new: bool = True) -> str | None:
+def adapter_fault(
+    adapters: "AdapterSwitch", name: str, before: Tensor | None, new: bool = True
+) -> str | None:
     """Why adapter ``name`` cannot be taken off and put on again; None if it can.
 
     Args:
         before: :func:`short_logits` of the base before it had an adapter; None = unknown.
         new: False = it may have been trained already and may start elsewhere.
     """
-    model = hats.model
+    model = adapters.model
     dtype = causal_lm(model).dtype
     if any(isinstance(module, AuxiliaryTrainingWrapper) for module in model.modules()):
         return _BESIDE
     with undisturbed(model):
-        with hats.wear(None):
+        with adapters.active(None):
             off = short_logits(model)
         if before is not None:
             if not same_logits(off, before, dtype):
                 return _MOVED
-            with hats.wear(name):
+            with adapters.active(name):
                 on = short_logits(model)
             if new and not same_logits(
                 on, before, dtype, steps=64.0
             ):  # DoRA divides norms by norms
                 return _STARTS_ELSEWHERE
-        return _fault_once_moved(hats, name, off)
+        return _fault_once_moved(adapters, name, off)
 
 
-def _fault_once_moved(hats: "Hats", name: str, off: Tensor) -> str | None:
+def _fault_once_moved(adapters: "AdapterSwitch", name: str, off: Tensor) -> str | None:
     """The same questions after every weight that trains was moved; the weights come back."""
-    model, fault = hats.model, None
+    model, fault = adapters.model, None
     trained = [p for p in model.parameters() if p.requires_grad]
     kept = [p.detach().clone() for p in trained]
     try:
         for parameter in trained:
             parameter.add_(_SHIFT)
-        with hats.wear(None):
+        with adapters.active(None):
             if not torch.equal(short_logits(model), off):
                 fault = _STAYS
-        with hats.wear(name):
+        with adapters.active(name):
             own = model(input_ids=_short_ids(causal_lm(model)), use_cache=False).logits.float()
             if fault is None and not torch.equal(own, short_logits(model)):
                 fault = _UNREAD
@@ -132,21 +134,21 @@ def _fault_once_moved(hats: "Hats", name: str, off: Tensor) -> str | None:
 # --- before there is a model
 
 
-def configuration_fault(config: LoraConfig, hats_of: Any, new: bool = True) -> str | None:
+def configuration_fault(config: LoraConfig, switch_of: Any, new: bool = True) -> str | None:
     """Why adapters of this configuration could not be taken off, tried on a small stand-in model.
 
     Args:
-        hats_of: makes :class:`Hats` of a PEFT model and an adapter's name.
+        switch_of: makes :class:`AdapterSwitch` of a PEFT model and an adapter's name.
         new: False = adapters that exist: how they once began is no matter.
 
     Returns:
         One line that names the field, what it must be and what it is; None if nothing is wrong.
     """
-    why = _tried(config, hats_of, new)
+    why = _tried(config, switch_of, new)
     if why is None:
         return None
     usual = LoraConfig()
-    if fault := _tried(LoraConfig(r=config.r), hats_of, new):
+    if fault := _tried(LoraConfig(r=config.r), switch_of, new):
         return f"r: {config.r}: {fault}"
     for field in dataclasses.fields(config):
         name, given = field.name, getattr(config, field.name)
@@ -154,13 +156,13 @@ def configuration_fault(config: LoraConfig, hats_of: Any, new: bool = True) -> s
             continue
         alone = LoraConfig(r=config.r)
         setattr(alone, name, given)
-        fault = _tried(alone, hats_of, new)
+        fault = _tried(alone, switch_of, new)
         if fault is not None:
             return f"{name}: must be {getattr(usual, name, None)}, got {given}: {fault}"
     return why
 
 
-def _tried(config: LoraConfig, hats_of: Any, new: bool) -> str | None:
+def _tried(config: LoraConfig, switch_of: Any, new: bool) -> str | None:
     with torch.random.fork_rng(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -169,7 +171,7 @@ def _tried(config: LoraConfig, hats_of: Any, new: bool) -> str | None:
             with undisturbed(base):
                 before = short_logits(base)
             model = get_peft_model(base, _on_stand_in(config), adapter_name="tried")
-            return adapter_fault(hats_of(model, "tried"), "tried", before, new)
+            return adapter_fault(switch_of(model, "tried"), "tried", before, new)
         except Exception as error:  # whatever PEFT raises, it would raise it later
             return first_line(error)
 

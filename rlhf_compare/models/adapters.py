@@ -30,8 +30,8 @@ from rlhf_compare.models.wrapping import causal_lm
 POLICY, VALUE, REWARD = "policy", "value", "reward"
 
 
-class Hats:
-    """Adapters on one base. One adapter is active ("worn") at a time; the default is the policy's.
+class AdapterSwitch:
+    """Adapters on one base. One adapter is active at a time; the default is the policy's.
 
     PEFT's own switches also change ``requires_grad``: they freeze every adapter that is off, so
     policy and value could not train in one backward. The switches here change the choice alone.
@@ -41,14 +41,14 @@ class Hats:
         first: the adapter that is active by default.
     """
 
-    def __init__(self, model: PeftModel, worn: str = POLICY) -> None:
-        self.model, self.first = model, worn
-        self._worn: str | None = None
+    def __init__(self, model: PeftModel, first: str = POLICY) -> None:
+        self.model, self.first = model, first
+        self._active: str | None = None
         self._find_layers()
-        self._put_on(worn)
+        self._activate(first)
 
     @classmethod
-    def on(cls, base: Any, config: LoraConfig, name: str = POLICY) -> "Hats":
+    def on(cls, base: Any, config: LoraConfig, name: str = POLICY) -> "AdapterSwitch":
         """``base`` with a first adapter, which is active and changes no output yet.
 
         Raises:
@@ -58,13 +58,13 @@ class Hats:
         require_lora(config)
         with undisturbed(base):
             before = short_logits(base)
-        hats = cls(get_peft_model(base, config, adapter_name=name), name)
-        if fault := adapter_fault(hats, name, before):
+        adapters = cls(get_peft_model(base, config, adapter_name=name), name)
+        if fault := adapter_fault(adapters, name, before):
             raise ValueError(f"adapter {name}: {fault}")
-        return hats
+        return adapters
 
     @classmethod
-    def of(cls, model: PeftModel, name: str) -> "Hats":
+    def of(cls, model: PeftModel, name: str) -> "AdapterSwitch":
         """The adapters that a PEFT model has; ``name`` is active and trains.
 
         Raises:
@@ -73,14 +73,14 @@ class Hats:
         """
         for config in model.peft_config.values():
             require_lora(config, new=False)
-        hats = cls(model, name)
+        adapters = cls(model, name)
         for other in model.peft_config:
-            for parameter in hats.parameters_of(other):
+            for parameter in adapters.parameters_of(other):
                 parameter.requires_grad_(other == name)
-        hats.train(name)
-        if fault := adapter_fault(hats, name, None):
+        adapters.train(name)
+        if fault := adapter_fault(adapters, name, None):
             raise ValueError(f"adapter {name}: {fault}")
-        return hats
+        return adapters
 
     def add(self, name: str, config: LoraConfig) -> None:
         """A further adapter that trains."""
@@ -103,26 +103,26 @@ class Hats:
 
     @contextmanager
     def _base_unmoved(self, name: str) -> Iterator[None]:
-        with undisturbed(self.model), self.wear(None):
+        with undisturbed(self.model), self.active(None):
             before = short_logits(self.model)
         yield
         self._find_layers()
-        self._put_on(self._worn)
+        self._activate(self._active)
         require_lora(self.model.peft_config[name], new=False)
-        with undisturbed(self.model), self.wear(None):
+        with undisturbed(self.model), self.active(None):
             after = short_logits(self.model)
         if not same_logits(after, before, causal_lm(self.model).dtype):
             raise ValueError(f"adapter {name}: it changes the base that the other adapters are on")
 
     @contextmanager
-    def wear(self, name: str | None) -> Iterator[Any]:
+    def active(self, name: str | None) -> Iterator[Any]:
         """Inside, the model answers with adapter ``name``, or as the base where it is None."""
-        before = self._worn
-        self._put_on(name)
+        before = self._active
+        self._activate(name)
         try:
             yield self.model
         finally:
-            self._put_on(before)
+            self._activate(before)
 
     def parameters_of(self, name: str) -> list[nn.Parameter]:
         """The weights of one adapter, each once."""
@@ -134,7 +134,7 @@ class Hats:
             parameter.requires_grad_(True)
         for layer in self._layers:
             layer._freeze_non_trainable_peft_weights(name)  # some initialisations fix some weights
-        self._put_on(self._worn)
+        self._activate(self._active)
 
     def checkpoint_activations(self) -> None:
         """Compute a layer's activations again in the backward, under the adapter that was active in
@@ -144,10 +144,10 @@ class Hats:
         )
 
     def _computed_again(self, forward: Any, *inputs: Any, **options: Any) -> Any:
-        worn = self._worn
+        active = self._active
 
         def again(*given: Any) -> Any:
-            with self.wear(worn):
+            with self.active(active):
                 return forward(*given, **options)
 
         return checkpoint(again, *inputs, use_reentrant=False)
@@ -155,12 +155,12 @@ class Hats:
     def _find_layers(self) -> None:
         self._layers = [m for m in self.model.modules() if isinstance(m, BaseTunerLayer)]
 
-    def _put_on(self, name: str | None) -> None:
+    def _activate(self, name: str | None) -> None:
         for layer in self._layers:
             layer._disable_adapters = name is None
             if name is not None:
                 layer._active_adapter = [name]
-        self._worn = name
+        self._active = name
 
 
 def adapter_parameters(model: nn.Module, name: str | None = None) -> list[nn.Parameter]:
@@ -186,25 +186,25 @@ class AdapterBackbone(nn.Module):
     The module owns no weights. They belong to the PEFT model, so nothing is saved or trained twice.
     """
 
-    def __init__(self, hats: Hats, name: str) -> None:
+    def __init__(self, adapters: AdapterSwitch, name: str) -> None:
         super().__init__()
-        self._hats, self.name = (hats,), name  # in a tuple, so that it is no submodule
-        self.config = causal_lm(hats.model).config
+        self._adapters, self.name = (adapters,), name  # in a tuple, so that it is no submodule
+        self.config = causal_lm(adapters.model).config
 
     @property
-    def hats(self) -> Hats:
-        return self._hats[0]
+    def adapters(self) -> AdapterSwitch:
+        return self._adapters[0]
 
     @property
     def dtype(self) -> Any:
-        return self.hats.model.dtype
+        return self.adapters.model.dtype
 
     @property
     def device(self) -> Any:
-        return self.hats.model.device
+        return self.adapters.model.device
 
     def forward(self, **inputs: Any) -> Any:
-        with self.hats.wear(self.name) as model:
+        with self.adapters.active(self.name) as model:
             return causal_lm(model).base_model(**inputs)
 
     def add_model_tags(self, tags: Any) -> None:
@@ -212,13 +212,13 @@ class AdapterBackbone(nn.Module):
 
     def save_pretrained(self, directory: str | Path) -> None:
         """The adapter alone, as PEFT writes it: in a folder of its name."""
-        self.hats.model.save_pretrained(str(directory), selected_adapters=[self.name])
+        self.adapters.model.save_pretrained(str(directory), selected_adapters=[self.name])
 
     def gradient_checkpointing_enable(self, **_: Any) -> None:
-        self.hats.checkpoint_activations()
+        self.adapters.checkpoint_activations()
 
     def gradient_checkpointing_disable(self) -> None:
-        causal_lm(self.hats.model)._set_gradient_checkpointing(enable=False)
+        causal_lm(self.adapters.model)._set_gradient_checkpointing(enable=False)
 
 
 def lora_config(fields: dict[str, Any] | None) -> LoraConfig | None:
@@ -245,7 +245,7 @@ def lora_fault(config: Any) -> str | None:
     with a new adapter on as well; both must hold after training. Tried on a small stand-in model,
     in a fraction of a second. A dropout is no fault: PPO and DPO switch it off.
     """
-    return kind_fault(config) or configuration_fault(config, Hats)
+    return kind_fault(config) or configuration_fault(config, AdapterSwitch)
 
 
 def require_lora(config: Any, new: bool = True) -> None:
@@ -253,22 +253,22 @@ def require_lora(config: Any, new: bool = True) -> None:
     ``new`` is False, of an adapter that exists, and may start elsewhere, for the rest of them."""
     if fault := kind_fault(config):
         raise TypeError(fault)
-    if fault := configuration_fault(config, Hats, new):
+    if fault := configuration_fault(config, AdapterSwitch, new):
         raise ValueError(fault)
 
 
 def new_reward_adapter(base: Any, config: LoraConfig, pooling: Pooling = "last") -> ScalarHeadModel:
     """A reward model that trains as an adapter on ``base``; a Trainer finds its weights in it."""
-    hats = Hats.on(base, config, REWARD)
-    model = ScalarHeadModel(AdapterBackbone(hats, REWARD), pooling=pooling)
-    model.add_module("base", hats.model)
+    adapters = AdapterSwitch.on(base, config, REWARD)
+    model = ScalarHeadModel(AdapterBackbone(adapters, REWARD), pooling=pooling)
+    model.add_module("base", adapters.model)
     return model
 
 
-def load_reward_adapter(hats: Hats, directory: Path) -> ScalarHeadModel:
-    """The reward model of a directory as one more adapter on the base of ``hats``."""
-    hats.load(REWARD, directory / REWARD)
-    model = ScalarHeadModel(AdapterBackbone(hats, REWARD), init_std=0.0)
+def load_reward_adapter(adapters: AdapterSwitch, directory: Path) -> ScalarHeadModel:
+    """The reward model of a directory as one more adapter on the base of ``adapters``."""
+    adapters.load(REWARD, directory / REWARD)
+    model = ScalarHeadModel(AdapterBackbone(adapters, REWARD), init_std=0.0)
     model.load_head(directory)
     return model
 
@@ -280,7 +280,7 @@ def load_reward_model(directory: Path, base: Path) -> ScalarHeadModel:
     model = PeftModel.from_pretrained(
         load_policy(base), str(directory / REWARD), adapter_name=REWARD
     )
-    scalar = ScalarHeadModel(AdapterBackbone(Hats(model, REWARD), REWARD), init_std=0.0)
+    scalar = ScalarHeadModel(AdapterBackbone(AdapterSwitch(model, REWARD), REWARD), init_std=0.0)
     scalar.add_module("base", model)
     scalar.load_head(directory)
     return scalar

@@ -57,20 +57,20 @@ def generate(
     was_training = policy.training
     policy.eval()
     device = prompt_ids.device
-    said = torch.full((len(prompt_ids), max_new_tokens), pad_id, device=device)
-    speaking = torch.arange(len(prompt_ids), device=device)  # rows that go on
+    sampled_ids = torch.full((len(prompt_ids), max_new_tokens), pad_id, device=device)
+    active_rows = torch.arange(len(prompt_ids), device=device)
     steps = steps_of(policy, prompt_ids, prompt_mask)
     for step in range(max_new_tokens):
         token = _next_token(steps.logits(), temperature)
-        said[speaking, step] = token
-        going_on = (~_is_end(token, end_ids)).nonzero().squeeze(1)
-        if len(going_on) == 0:
-            said = said[:, : step + 1]
+        sampled_ids[active_rows, step] = token
+        unfinished = (~_is_end(token, end_ids)).nonzero().squeeze(1)
+        if len(unfinished) == 0:
+            sampled_ids = sampled_ids[:, : step + 1]
             break
-        speaking = speaking[going_on]
-        steps.go_on(going_on, token[going_on])
+        active_rows = active_rows[unfinished]
+        steps.go_on(unfinished, token[unfinished])
     policy.train(was_training)
-    return mask_after_end(said, end_ids)
+    return mask_after_end(sampled_ids, end_ids)
 
 
 def _next_token(logits: Tensor, temperature: float | None) -> Tensor:

@@ -75,8 +75,10 @@ class ScalarHeadModel(nn.Module):
         return torch.zeros_like(values).scatter(1, order, values)
 
     def _values(self, input_ids: Tensor, mask: Tensor | None) -> Tensor:
-        told = {} if mask is None else {"attention_mask": mask.long()}
-        hidden = self.backbone(input_ids=input_ids, **told, **self._options).last_hidden_state
+        mask_kwargs = {} if mask is None else {"attention_mask": mask.long()}
+        hidden = self.backbone(
+            input_ids=input_ids, **mask_kwargs, **self._options
+        ).last_hidden_state
         # a frozen trunk may be in half precision, the head that trains is not
         scores: Tensor = self.head(hidden.to(self.head.weight.dtype)).squeeze(-1).float()
         return scores - self.bias

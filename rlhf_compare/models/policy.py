@@ -133,7 +133,7 @@ def hidden_states(model: Any, input_ids: Tensor) -> Tensor:
     return hidden
 
 
-_LOUD = 1e3
+_TEST_SCALE = 1e3
 
 
 @torch.no_grad()
@@ -150,13 +150,13 @@ def has_plain_head(model: Any) -> bool:
     def keep_states(_module: Any, _inputs: Any, output: Any) -> None:
         seen["states"] = output[0]
 
-    def speak_up(_module: Any, inputs: tuple[Tensor, ...], logits: Tensor) -> Tensor:
-        seen["read"], seen["said"] = inputs[0], logits * _LOUD
-        return seen["said"]
+    def scale_logits(_module: Any, inputs: tuple[Tensor, ...], logits: Tensor) -> Tensor:
+        seen["read"], seen["scaled"] = inputs[0], logits * _TEST_SCALE
+        return seen["scaled"]
 
     hooks = [
         lm.base_model.register_forward_hook(keep_states),
-        lm.get_output_embeddings().register_forward_hook(speak_up),
+        lm.get_output_embeddings().register_forward_hook(scale_logits),
     ]
     try:
         ids = torch.arange(4, device=lm.device).unsqueeze(0)
@@ -166,8 +166,8 @@ def has_plain_head(model: Any) -> bool:
             hook.remove()
     if "states" not in seen:  # OPT calls the decoder inside its base model, so the hook never ran
         seen["states"] = hidden_states(model, ids)
-    said = seen["said"].to(logits.dtype)  # mixed precision casts what the model returns
-    return torch.equal(seen["read"], seen["states"]) and torch.allclose(said, logits)
+    scaled = seen["scaled"].to(logits.dtype)  # mixed precision casts what the model returns
+    return torch.equal(seen["read"], seen["states"]) and torch.allclose(scaled, logits)
 
 
 def response_logits(

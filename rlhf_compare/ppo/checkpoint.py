@@ -24,8 +24,8 @@ def save(directory: Path, model: PolicyAndValue, reference: Any, state: dict[str
         state: JSON; what of the algorithm is no weight.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    if model.hats is not None:
-        write_adapter(model.hats.model, model.hats.first, directory)
+    if model.adapters is not None:
+        write_adapter(model.adapters.model, model.adapters.first, directory)
     else:
         model.policy.save_pretrained(directory)
     save_file(_beside(model), directory / _BESIDE)

@@ -3,8 +3,9 @@
 import logging
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from annotated_types import Ge, Gt, Le
 from transformers import TrainingArguments
 
 from rlhf_compare.ppo.loss import ESTIMATORS, KLEstimator
@@ -33,25 +34,26 @@ class PPOConfig(UnreadFields, TrainingArguments):
     ``num_ppo_epochs * num_mini_batches`` optimizer steps on it.
     """
 
-    learning_rate: float = field(default=3e-6, metadata={"ge": 0, "help": "of the policy"})
-    adam_epsilon: float = field(
-        default=1e-5, metadata={"ge": 0, "help": "as Huang et al. 2024, detail 3"}
+    learning_rate: Annotated[float, Ge(0)] = field(default=3e-6, metadata={"help": "of the policy"})
+    adam_epsilon: Annotated[float, Ge(0)] = field(
+        default=1e-5, metadata={"help": "as Huang et al. 2024, detail 3"}
     )
-    logging_steps: float = field(
-        default=10, metadata={"gt": 0, "help": "iterations between log rows"}
+    logging_steps: Annotated[float, Gt(0)] = field(
+        default=10, metadata={"help": "iterations between log rows"}
     )
 
     # --- rollout
-    total_episodes: int | None = field(
+    total_episodes: Annotated[int, Gt(0)] | None = field(
         default=None,
         metadata={
-            "gt": 0,
             "help": "responses sampled in all; None = num_train_epochs times the prompts",
         },
     )
-    response_length: int = field(default=53, metadata={"gt": 0, "help": "new tokens at most"})
-    temperature: float = field(
-        default=0.7, metadata={"gt": 0, "help": "of sampling; divides all logits"}
+    response_length: Annotated[int, Gt(0)] = field(
+        default=53, metadata={"help": "new tokens at most"}
+    )
+    temperature: Annotated[float, Gt(0)] = field(
+        default=0.7, metadata={"help": "of sampling; divides all logits"}
     )
     stop_token: Literal["eos"] | None = field(
         default=_UNSAID,
@@ -62,17 +64,17 @@ class PPOConfig(UnreadFields, TrainingArguments):
     stop_token_id: int | None = field(
         default=None, metadata={"help": "ends a response instead of EOS; None = see stop_token"}
     )
-    local_rollout_forward_batch_size: int = field(
-        default=64, metadata={"gt": 0, "help": "responses per forward of the reward model"}
+    local_rollout_forward_batch_size: Annotated[int, Gt(0)] = field(
+        default=64, metadata={"help": "responses per forward of the reward model"}
     )
     num_sample_generations: int = field(
         default=10, metadata={"help": "times that samples are written to samples.jsonl; 0 = never"}
     )
 
     # --- reward
-    kl_coef: float = field(
+    kl_coef: Annotated[float, Ge(0)] = field(
         default=0.05,
-        metadata={"ge": 0, "help": "beta in R = r - beta log(pi/pi_ref); 0 = no penalty"},
+        metadata={"help": "beta in R = r - beta log(pi/pi_ref); 0 = no penalty"},
     )
     kl_estimator: KLEstimator = field(
         default="k1", metadata={"help": "of the penalty; k3's gradient is not that of the KL"}
@@ -100,28 +102,36 @@ class PPOConfig(UnreadFields, TrainingArguments):
     )
 
     # --- advantages and losses
-    gamma: float = field(
-        default=1.0, metadata={"ge": 0, "le": 1, "help": "discount per token; 1 = none"}
+    gamma: Annotated[float, Ge(0), Le(1)] = field(
+        default=1.0, metadata={"help": "discount per token; 1 = none"}
     )
-    lam: float = field(default=0.95, metadata={"ge": 0, "le": 1, "help": "GAE's lambda"})
-    num_ppo_epochs: int = field(default=4, metadata={"gt": 0, "help": "passes over each rollout"})
-    num_mini_batches: int = field(
+    lam: Annotated[float, Ge(0), Le(1)] = field(default=0.95, metadata={"help": "GAE's lambda"})
+    num_ppo_epochs: Annotated[int, Gt(0)] = field(
+        default=4, metadata={"help": "passes over each rollout"}
+    )
+    num_mini_batches: Annotated[int, Gt(0)] = field(
         default=1,
-        metadata={"gt": 0, "help": "optimizer steps per PPO epoch: parts a rollout is cut into"},
+        metadata={"help": "optimizer steps per PPO epoch: parts a rollout is cut into"},
     )
-    cliprange: float = field(default=0.2, metadata={"gt": 0, "help": "of the probability ratio"})
+    cliprange: Annotated[float, Gt(0)] = field(
+        default=0.2, metadata={"help": "of the probability ratio"}
+    )
     target_kl: float | None = field(
         default=None,
         metadata={"help": "nats per token between old and new policy that end an update; None"},
     )
     entropy_coef: float = field(default=0.0, metadata={"help": "entropy bonus; 0 = off"})
-    vf_coef: float = field(default=0.1, metadata={"ge": 0, "help": "weight of the value loss"})
-    cliprange_value: float = field(default=0.2, metadata={"gt": 0, "help": "of the value's change"})
+    vf_coef: Annotated[float, Ge(0)] = field(
+        default=0.1, metadata={"help": "weight of the value loss"}
+    )
+    cliprange_value: Annotated[float, Gt(0)] = field(
+        default=0.2, metadata={"help": "of the value's change"}
+    )
     value_trunk: Literal["separate", "shared"] = field(
         default="separate", metadata={"help": "shared = a value head on the policy's own trunk"}
     )
-    value_learning_rate: float | None = field(
-        default=None, metadata={"ge": 0, "help": "of the value model; None = learning_rate"}
+    value_learning_rate: Annotated[float, Ge(0)] | None = field(
+        default=None, metadata={"help": "of the value model; None = learning_rate"}
     )
     critic_warmup_steps: int = field(
         default=0, metadata={"help": "first iterations that train the value model alone"}

@@ -10,7 +10,7 @@ from torch import Tensor
 from rlhf_compare.models.generation import Responses, generate
 from rlhf_compare.models.scoring import Scorer
 from rlhf_compare.ppo.config import PPOConfig
-from rlhf_compare.ppo.models import chosen_logits
+from rlhf_compare.ppo.models import TokenLogits
 from rlhf_compare.ppo.rollout import Rollout, Window, window
 from rlhf_compare.runs.meter import DeviceMeter
 from rlhf_compare.tensors.kl import kl_of_logs
@@ -25,8 +25,8 @@ class Collector:
 
     Args:
         scorer: gives r(x, y).
-        reference: a context in which ``reference_model()`` answers as the reference: for a frozen
-            copy nothing happens, for adapters they are off.
+        reference: gives the reference's logits inside a context. A frozen copy needs none; of a
+            policy with adapters, the adapters are off inside.
         stop_ids, pad_id: what ends a response, what fills the rest.
     """
 
@@ -34,7 +34,7 @@ class Collector:
         self,
         config: PPOConfig,
         scorer: Scorer,
-        reference: Callable[[], AbstractContextManager[Any]],
+        reference: Callable[[], AbstractContextManager[TokenLogits]],
         stop_ids: Collection[int],
         pad_id: int,
         meter: DeviceMeter,
@@ -62,7 +62,8 @@ class Collector:
         place = torch.arange(sequences.shape[1], device=sequences.device)
         predicted = real & (place >= starts.unsqueeze(1))
         columns = {name: torch.zeros(responses.mask.shape, device=real.device) for name in _COLUMNS}
-        # cut as the update's first epoch is, so that its first ratios are 1 to the bit
+        # The first epoch of the update uses the same micro-batches. Equal batches give bit-equal
+        # log-probabilities, so its first ratios are exactly 1.
         for part in torch.arange(len(lengths)).split(self.config.local_mini_batch_size):
             for rows in micro_batches(lengths, part, self.config.per_device_train_batch_size):
                 cut = window(sequences, lengths, predicted, rows)
@@ -89,9 +90,8 @@ class Collector:
         with self.meter.phase("score"):
             model.eval()
             logits, values = model(cut.sequences, cut.predicted, temperature)
-        with self.meter.phase("reference"), self.reference() as (reference, plain_head):
-            ref_logits = chosen_logits(reference, cut.sequences, cut.predicted, plain_head)
-            ref_logits = ref_logits / temperature
+        with self.meter.phase("reference"), self.reference() as reference:
+            ref_logits = reference(cut.sequences, cut.predicted) / temperature
             ref_logprobs = token_logprobs(ref_logits, cut.tokens)
             ref_logp = torch.log_softmax(ref_logits.float(), dim=-1)
         with self.meter.phase("score"):
@@ -126,8 +126,8 @@ class Collector:
         for start in range(0, len(prompts), size):
             part = pad_sequences(prompts[start : start + size], self.pad_id, "left")
             ids, mask = (t.to(device) for t in part)
-            with self.reference() as (reference, _):
-                responses = self.sample(reference, ids, mask)
+            with self.reference() as reference:
+                responses = self.sample(reference.model, ids, mask)
             scores.append(self.score(ids, mask, responses))
         self.score_offset = float(torch.cat(scores).mean()) if scores else 0.0
 

@@ -100,5 +100,5 @@ def safe_pad_id(tokenizer: Any, *models: Any) -> int:
 def _embedding_rows(model: Any) -> float:
     trunk = model.backbone if isinstance(model, ScalarHeadModel) else causal_lm(model)
     if isinstance(trunk, AdapterBackbone):
-        trunk = causal_lm(trunk.hats.model)
+        trunk = causal_lm(trunk.adapters.model)
     return float(trunk.get_input_embeddings().weight.shape[0])

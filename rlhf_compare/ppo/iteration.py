@@ -1,6 +1,6 @@
 """A ``transformers.Trainer`` whose step is a whole iteration on a batch of prompts.
 
-What an iteration does is the subclass's business; this is what the Trainer wants to know of it.
+Subclasses implement ``training_step``, which is the iteration, and name the critic's weights.
 """
 
 from collections import defaultdict
@@ -19,22 +19,23 @@ from rlhf_compare.tensors.padding import pad_sequences
 class IterationTrainer(StageTrainer, Trainer):
     """Batches of prompts in, one log row of means out, two learning rates.
 
-    Attributes:
-        ppo: the settings as they were given; ``args`` is the Trainer's view of them.
+    Args:
+        ppo: the settings as they were given; ``args`` is the Trainer's copy of them.
         pad_id: fills the left of short prompts.
+        data_collator: makes a batch with ``input_ids`` of rows with ``input_ids``; None = our own.
     """
 
-    ppo: PPOConfig
-    pad_id: int
-
-    def __init__(self, *, data_collator: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, ppo: PPOConfig, pad_id: int, data_collator: Any = None, **kwargs: Any
+    ) -> None:
+        self.ppo, self.pad_id = ppo, pad_id
         self._history: dict[str, list[float]] = defaultdict(list)
         self._users_collator = data_collator
         super().__init__(data_collator=self._collate, **kwargs)
 
     def _critic_parameters(self) -> list[Any]:
         """The weights that learn at ``value_learning_rate``."""
-        raise AssertionError("a subclass says which weights are the critic's")
+        raise NotImplementedError
 
     # --- the log
 

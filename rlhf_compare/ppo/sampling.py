@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 
-from rlhf_compare.models.adapters import Hats
+from rlhf_compare.models.adapters import AdapterSwitch
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.ppo.completions import answer, print_answers, write_answers
 from rlhf_compare.ppo.experience import Collector
@@ -25,12 +25,12 @@ class SamplingTrainer(IterationTrainer):
 
     Attributes:
         collector: samples and scores.
-        hats: the policy's adapters; None = the whole policy trains.
+        adapters: the policy's adapters; None = the whole policy trains.
         kl_control: beta.
     """
 
     collector: Collector
-    hats: Hats | None
+    adapters: AdapterSwitch | None
     kl_control: KLController
 
     @property
@@ -54,7 +54,7 @@ class SamplingTrainer(IterationTrainer):
     @property
     def is_peft_model(self) -> bool:
         """Whether adapters train, on a base that stays."""
-        return self.hats is not None
+        return self.adapters is not None
 
     @property
     def dataloader(self) -> Any:

@@ -6,7 +6,7 @@ import torch
 from transformers import set_seed
 
 from rlhf_compare.data.views import prompt_view
-from rlhf_compare.models.adapters import REWARD, Hats, load_reward_adapter
+from rlhf_compare.models.adapters import REWARD, AdapterSwitch, load_reward_adapter
 from rlhf_compare.models.merging import save_trained
 from rlhf_compare.models.policy import load_policy
 from rlhf_compare.models.scoring import load_reward
@@ -76,10 +76,10 @@ def _models(inputs: MethodInputs) -> tuple[Any, Any, Any]:
     if inputs.lora is None:
         reference = load_policy(inputs.sft_model)
         return policy, reference, load_reward(inputs.reward, inputs.sft_model, device)
-    hats = refused_as("model.lora", Hats.on)(policy, inputs.lora)
+    adapters = refused_as("model.lora", AdapterSwitch.on)(policy, inputs.lora)
     if (inputs.reward / REWARD).is_dir():
-        return hats.model, None, load_reward_adapter(hats, inputs.reward)
-    return hats.model, None, load_reward(inputs.reward, inputs.sft_model, device)
+        return adapters.model, None, load_reward_adapter(adapters, inputs.reward)
+    return adapters.model, None, load_reward(inputs.reward, inputs.sft_model, device)
 
 
 def _check_rows(args: PPOConfig, prompts: int) -> None:

@@ -24,10 +24,8 @@ From Schulman et al. 2017: the value loss is clipped (Huang et al. 2024), advant
 over the rollout and not per mini-batch, and an episode is one response with its reward at the end.
 """
 
-import copy
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +35,8 @@ from peft import LoraConfig
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
-from rlhf_compare.models.adapters import AdapterBackbone, Hats
-from rlhf_compare.models.fit import float32_where_trained, in_one_precision
-from rlhf_compare.models.heads import ScalarHeadModel
-from rlhf_compare.models.policy import disable_dropout, fuse_activations
-from rlhf_compare.models.scoring import RewardModel, Scorer, as_scalar_head
+from rlhf_compare.models.adapters import AdapterBackbone
+from rlhf_compare.models.scoring import RewardModel, Scorer
 from rlhf_compare.ppo import checkpoint
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.experience import Collector
@@ -55,20 +50,15 @@ from rlhf_compare.ppo.fitting import (
 from rlhf_compare.ppo.kl_control import KLController
 from rlhf_compare.ppo.loss import gae, token_rewards
 from rlhf_compare.ppo.metrics import rollout_metrics
-from rlhf_compare.ppo.models import PolicyAndValue, blend, freeze, recomputed
+from rlhf_compare.ppo.model_setup import prepare_models, require_models
+from rlhf_compare.ppo.models import PolicyAndValue, blend, freeze, recomputed, reference_logits
 from rlhf_compare.ppo.prompts import encode_prompts
 from rlhf_compare.ppo.rollout import Rollout
 from rlhf_compare.ppo.sampling import SamplingTrainer
 from rlhf_compare.ppo.setup import (
-    adapters_of,
     encode_each,
-    is_causal,
     iteration_arguments,
-    let_critic_train,
     longest_prompt,
-    new_critic,
-    require_apart,
-    require_models,
     require_one_rollout,
 )
 from rlhf_compare.ppo.update import Updater
@@ -132,40 +122,15 @@ class PPOTrainer(SamplingTrainer):
         require_one_rollout(len(prompts), args)
         require_known_ids(prompts, model)
         asked = encode_each(eval_dataset, processing_class)
-        self.ppo, self.reward_model = args, reward_model
         stop_ids = stop_tokens(args, processing_class, model)
-        self.stop_token_id = next(iter(stop_ids), None)
-        scoring = as_scalar_head(reward_model)
-        self.hats = adapters_of(model, peft_config, args)
-        if self.hats is not None:
-            model = self.hats.model
-        float32_where_trained(model)  # before the reference is copied
-        if ref_model is not None:
-            in_one_precision(model, ref_model)
-        self.ref_model: Any = None
-        if ref_model is not None or self.hats is None:
-            self.ref_model = ref_model or copy.deepcopy(model)
-        critic = self._critic(value_model, scoring, model)
-        parts = (model, self.ref_model, critic, scoring)
-        roles = dict(zip(("model", "ref_model", "value_model", "reward_model"), parts, strict=True))
-        longest = longest_prompt(prompts, *asked.values())
-        require_positions(longest, args, **roles)
-        self.pad_id = safe_pad_id(processing_class, *parts)
-        for part in parts:
-            if part is not None:
-                disable_dropout(part)
-                fuse_activations(part)
-        if critic is not None and not is_causal(critic):
-            raise ValueError("value_model: its values see the tokens after them; give a causal one")
-        require_apart(
-            {"model": model, "value_model": critic},
-            {"ref_model": self.ref_model, "reward_model": scoring},
-        )
-        if self.hats is not None and args.reference_ema is not None:
-            raise ValueError("reference_ema moves a copy of the whole policy; leave adapters out")
-        self.kl_control = KLController(args.kl_coef, args.kl_target, args.kl_horizon)
+        models = prepare_models(args, model, ref_model, reward_model, value_model, peft_config)
+        by_argument = models.by_argument()
+        require_positions(longest_prompt(prompts, *asked.values()), args, **by_argument)
+        policy_and_value = PolicyAndValue(models.policy, models.value_model, models.adapters)
         super().__init__(
-            model=PolicyAndValue(model, critic, self.hats),
+            ppo=args,
+            pad_id=safe_pad_id(processing_class, *by_argument.values()),
+            model=policy_and_value,
             args=iteration_arguments(args, len(prompts)),
             processing_class=processing_class,
             data_collator=data_collator,
@@ -175,37 +140,18 @@ class PPOTrainer(SamplingTrainer):
             callbacks=callbacks,
             **kwargs,
         )
-        scorer = Scorer(
-            scoring or reward_model, processing_class, args.local_rollout_forward_batch_size
-        )
-        for frozen in (self.ref_model, scoring):
+        self.reward_model, self.ref_model = reward_model, models.reference
+        self.adapters, self.stop_token_id = models.adapters, next(iter(stop_ids), None)
+        self.kl_control = KLController(args.kl_coef, args.kl_target, args.kl_horizon)
+        for frozen in (models.reference, models.reward_model):
             if frozen is not None:
                 freeze(frozen).to(self.args.device)
-        self.collector = Collector(args, scorer, self._reference, stop_ids, self.pad_id, self.meter)
-
-    def _critic(self, given: Any, scoring: ScalarHeadModel | None, policy: Any) -> Any:
-        """The value model; None where it is a head on the policy's trunk."""
-        if self.ppo.value_trunk == "shared":
-            if given is not None:
-                raise ValueError("value_trunk: shared has no value_model of its own; leave one out")
-            return None
-        critic = new_critic(scoring, policy, self.hats) if given is None else None
-        critic = critic or as_scalar_head(given, "value_model")
-        if critic is None:
-            raise TypeError("value_model: a function has no weights to train; give a model or None")
-        let_critic_train(critic)
-        return critic
-
-    def _reference(self) -> AbstractContextManager[Any]:
-        plain_head = self.accelerator.unwrap_model(self.model).plain_head
-        if self.ref_model is not None or self.hats is None:
-            return nullcontext((self.ref_model, plain_head))
-        return self._adapters_off(self.hats, plain_head)
-
-    @contextmanager
-    def _adapters_off(self, hats: Hats, plain_head: bool) -> Iterator[Any]:
-        with hats.wear(self.ppo.ref_adapter_name) as base:
-            yield base, plain_head
+        reference = reference_logits(
+            models.reference, policy_and_value.token_logits, models.adapters, args.ref_adapter_name
+        )
+        size = args.local_rollout_forward_batch_size
+        scorer = Scorer(models.reward_model or reward_model, processing_class, size)
+        self.collector = Collector(args, scorer, reference, stop_ids, self.pad_id, self.meter)
 
     # --- one PPO iteration
 
@@ -271,7 +217,7 @@ class PPOTrainer(SamplingTrainer):
         head = [p for name, p in model.named_parameters() if not name.startswith("policy.")]
         trunk = None if model.value_model is None else model.value_model.backbone
         if isinstance(trunk, AdapterBackbone):
-            return head + trunk.hats.parameters_of(trunk.name)
+            return head + trunk.adapters.parameters_of(trunk.name)
         return head
 
     # --- checkpoints

@@ -5,7 +5,7 @@ from typing import Any
 from datasets import Dataset
 from peft import LoraConfig
 
-from rlhf_compare.models.adapters import Hats
+from rlhf_compare.models.adapters import AdapterSwitch
 from rlhf_compare.ppo.trainer import PPOTrainer
 from rlhf_compare.runs.trial import PROMPT, no_probe, trial_policy, trial_scorer, trial_tokenizer
 
@@ -19,7 +19,7 @@ def try_step(args: Any, lora: LoraConfig | None) -> None:
     PPOTrainer(
         args=args,
         processing_class=trial_tokenizer(),
-        model=policy if lora is None else Hats.on(policy, lora).model,
+        model=policy if lora is None else AdapterSwitch.on(policy, lora).model,
         ref_model=trial_policy(length) if lora is None else None,
         reward_model=trial_scorer(length),
         train_dataset=prompts,

@@ -18,7 +18,7 @@ from rlhf_compare.reward.config import RewardModelConfig
 
 
 @dataclass(frozen=True)
-class Start:
+class NewRewardModel:
     """An untrained reward model and the tokenizer it reads.
 
     own_tokenizer  whether that is another one than the policy's: the model then takes texts,
@@ -38,7 +38,7 @@ class Start:
 
 def new_reward_model(
     args: RewardModelConfig, tokenizer: Path, sft_model: Path | None, lora: LoraConfig | None
-) -> Start:
+) -> NewRewardModel:
     """The start that ``reward.backbone`` names; the head is drawn with torch's global generator.
 
     Adapters are for the SFT model alone: another backbone trains all its weights, for PPO keeps
@@ -55,17 +55,21 @@ def new_reward_model(
         else:
             model = ScalarHeadModel.on_backbone_of(sft_model, pooling=args.pooling)
         float32_where_trained(model)
-        return Start(model, load_tokenizer(sft_model))
+        return NewRewardModel(model, load_tokenizer(sft_model))
     if isinstance(args.backbone, dict):
         ours = load_tokenizer(tokenizer)
-        return Start(ScalarHeadModel(_from_config(args.backbone, ours), pooling=args.pooling), ours)
+        return NewRewardModel(
+            ScalarHeadModel(_from_config(args.backbone, ours), pooling=args.pooling), ours
+        )
     local = Path(args.backbone).is_dir()
     backbone = open_model(AutoModel, args.backbone, "reward.backbone", local=local)
     own = load_tokenizer(args.backbone, local=local)
     fit_tokenizer(own, backbone, args.backbone, "reward.backbone")
     model = ScalarHeadModel(backbone, pooling=args.pooling)
     float32_where_trained(model)
-    return Start(model, own, own_tokenizer=True, policy_tokenizer=load_tokenizer(tokenizer))
+    return NewRewardModel(
+        model, own, own_tokenizer=True, policy_tokenizer=load_tokenizer(tokenizer)
+    )
 
 
 def _from_config(values: dict[str, Any], tokenizer: Any) -> Any:

@@ -13,10 +13,10 @@ from rlhf_compare.data.splits import normalise
 from rlhf_compare.errors import DataError
 from rlhf_compare.tensors.padding import pad_sequences
 
-Half = Literal["proxy", "held_out"]
+PromptHalf = Literal["proxy", "held_out"]
 
 
-def half_of(rows: Dataset, half: Half) -> Dataset:
+def half_of(rows: Dataset, half: PromptHalf) -> Dataset:
     """The prompts of one of two disjoint halves, told apart by hash."""
     return _by_hash(rows, "half", (0.0, 0.5) if half == "proxy" else (0.5, 1.0))
 

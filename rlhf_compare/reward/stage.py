@@ -12,11 +12,11 @@ from rlhf_compare.data.views import ranked_view
 from rlhf_compare.errors import StageFailedError
 from rlhf_compare.models.padding_token import padded_beside_eos
 from rlhf_compare.models.scoring import OWN_TOKENIZER
-from rlhf_compare.reward.backbone import Start, new_reward_model
+from rlhf_compare.reward.backbone import NewRewardModel, new_reward_model
+from rlhf_compare.reward.checks import Diagnosis
 from rlhf_compare.reward.config import RewardModelConfig
-from rlhf_compare.reward.doctor import Diagnosis
-from rlhf_compare.reward.examination import examine
-from rlhf_compare.reward.ranked import Half, half_of, reencode, set_aside
+from rlhf_compare.reward.evaluate import evaluate_reward_model
+from rlhf_compare.reward.ranked import PromptHalf, half_of, reencode, set_aside
 from rlhf_compare.reward.trainer import EarlyStop, RankingTrainer
 from rlhf_compare.runs.arguments import StageSection, build_arguments
 from rlhf_compare.runs.context import StageContext
@@ -47,7 +47,7 @@ def train_reward(
     task: TaskConfig,
     sft_model: Path | None,
     lora: LoraConfig | None = None,
-    half: Half = "proxy",
+    half: PromptHalf = "proxy",
 ) -> None:
     """Train a reward model and leave it, with its examination, in the stage's directory.
 
@@ -58,7 +58,7 @@ def train_reward(
     args = reward_arguments(section, str(context.directory.path), context.seed)
     with context.meter.phase("load"):
         set_seed(context.seed)  # the head's weights are drawn here
-        start = new_reward_model(args, context.data.tokenizer, sft_model, lora)
+        new = new_reward_model(args, context.data.tokenizer, sft_model, lora)
     with context.meter.phase("data"):
         rows = context.data.train()
         if args.held_out:
@@ -68,13 +68,13 @@ def train_reward(
         if args.early_stopping_patience is not None:
             rows, validation = set_aside(rows, args.validation_share)
             callbacks.append(EarlyStop(args.early_stopping_patience))
-        train = _ranked(rows, start)
+        train = _ranked(rows, new)
         trainer = RankingTrainer(
-            model=start.model,
+            model=new.model,
             args=args,
             train_dataset=train,
-            eval_dataset=None if validation is None else _ranked(validation, start),
-            processing_class=start.tokenizer,
+            eval_dataset=None if validation is None else _ranked(validation, new),
+            processing_class=new.tokenizer,
             meter=context.meter,
             checkpoints=context.checkpoints,
             callbacks=callbacks,
@@ -82,24 +82,24 @@ def train_reward(
     trainer.train()
     context.meter.count(trained=trainer.tokens_trained)
     with context.meter.phase("save"):
-        _save(context, start)
+        _save(context, new)
         _write_training(context, trainer, train, callbacks[-1])
     with context.meter.phase("evaluate"):
-        diagnosis = examine(
-            start.model,
-            _ranked(context.data.eval(), start),
-            start.tokenizer,
+        diagnosis = evaluate_reward_model(
+            new.model,
+            _ranked(context.data.eval(), new),
+            new.tokenizer,
             task,
             args.per_device_eval_batch_size,
-            sft_model=None if start.own_tokenizer else sft_model,
+            sft_model=None if new.own_tokenizer else sft_model,
         )
         write_json(context.directory.path / _DIAGNOSIS, diagnosis.as_dict())
 
 
-def _ranked(rows: Dataset, start: Start) -> Dataset:
+def _ranked(rows: Dataset, new: NewRewardModel) -> Dataset:
     """``prompt_ids``, ``response_ids`` and ``scores`` in the tokens that the model reads."""
-    if start.own_tokenizer:
-        return reencode(rows, start.tokenizer, start.max_length, start.policy_tokenizer)
+    if new.own_tokenizer:
+        return reencode(rows, new.tokenizer, new.max_length, new.policy_tokenizer)
     return ranked_view(rows)
 
 
@@ -128,13 +128,13 @@ def require_healthy(directory: RunDirectory, given: dict[str, Any], method: str)
     )
 
 
-def _save(context: StageContext, start: Start) -> None:
+def _save(context: StageContext, new: NewRewardModel) -> None:
     """The model; its tokenizer beside it, or in a folder of its own where the policy's differs."""
     model = context.directory.model
-    tokenizer = padded_beside_eos(start.tokenizer)  # so that plain transformers score batches
-    pad = {"pad_token_id": tokenizer.pad_token_id} if tokenizer is not start.tokenizer else {}
-    start.model.save_pretrained(model, **pad)
-    tokenizer.save_pretrained(model / OWN_TOKENIZER if start.own_tokenizer else model)
+    tokenizer = padded_beside_eos(new.tokenizer)  # so that plain transformers score batches
+    pad = {"pad_token_id": tokenizer.pad_token_id} if tokenizer is not new.tokenizer else {}
+    new.model.save_pretrained(model, **pad)
+    tokenizer.save_pretrained(model / OWN_TOKENIZER if new.own_tokenizer else model)
 
 
 def _write_training(

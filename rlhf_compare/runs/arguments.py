@@ -5,7 +5,7 @@ import types
 import typing
 from collections.abc import Callable, Collection, Mapping
 from enum import Enum
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 from pydantic.fields import FieldInfo
@@ -95,16 +95,17 @@ def section_of(config_class: type, name: str, without: Collection[str] = ()) -> 
     Args:
         without: fields that no trainer reads: a recipe that sets one is refused.
 
-    A field's bounds stand in its metadata (``gt``, ``ge``, ``lt``, ``le``), or, for the libraries'
-    own fields, here.
+    A field's bounds stand in its type (``Annotated[int, Gt(0)]``), or, for the libraries' own
+    fields, here. They do not stand in its metadata, which ``HfArgumentParser`` gives to argparse.
     """
-    hints = typing.get_type_hints(config_class)
+    hints = typing.get_type_hints(config_class, include_extras=True)
     fields: dict[str, Any] = {}
     defaults: dict[str, Any] = {}
     for field in dataclasses.fields(config_class):
         if not field.init or field.name in OWNED or field.name in without:
             continue
-        fields[field.name] = (hints[field.name], Field(default=None, **_bounds(field)))
+        hint = hints[field.name]
+        fields[field.name] = (hint, Field(default=None, **_bounds(field.name, hint)))
         defaults[field.name] = _default(field)
     section = create_model(name, __base__=StageSection, **fields)
     section.defaults = defaults
@@ -140,15 +141,15 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
-def _bounds(field: dataclasses.Field[Any]) -> dict[str, Any]:
-    own = {key: field.metadata[key] for key in ("gt", "ge", "lt", "le") if key in field.metadata}
-    if own:
-        return own
-    if field.name in _POSITIVE:
+def _bounds(name: str, hint: Any) -> dict[str, Any]:
+    """Of a field whose type states none."""
+    if any(typing.get_origin(part) is Annotated for part in (hint, *typing.get_args(hint))):
+        return {}
+    if name in _POSITIVE:
         return {"gt": 0}
-    if field.name in _NOT_NEGATIVE:
+    if name in _NOT_NEGATIVE:
         return {"ge": 0}
-    return {"ge": 0, "le": 1} if field.name in _UNIT else {}
+    return {"ge": 0, "le": 1} if name in _UNIT else {}
 
 
 def refused_as(stage: str, build: Callable[..., Any]) -> Callable[..., Any]:

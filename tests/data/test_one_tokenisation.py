@@ -1,14 +1,12 @@
 """The same ids reach SFT, reward model, PPO, DPO and generation, read out of the real trainers'
 batches, with padding removed by mask."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerFast
 
@@ -20,7 +18,6 @@ from rlhf_compare.data.views import demonstration_view, pairs_view, prompt_view,
 from rlhf_compare.dpo.config import DPOSection
 from rlhf_compare.dpo.stage import dpo_arguments
 from rlhf_compare.dpo.trainer import EncodedDPOTrainer
-from rlhf_compare.errors import RecipeError
 from rlhf_compare.models.config import ModelConfig
 from rlhf_compare.models.generation import generate
 from rlhf_compare.models.heads import ScalarHeadModel
@@ -36,12 +33,15 @@ from rlhf_compare.sft.config import SFTSection
 from rlhf_compare.sft.stage import sft_arguments
 from rlhf_compare.sft.trainer import MeteredSFTTrainer
 from rlhf_compare.tensors.padding import pad_sequences
+from tests.data.families import CHAT, chat_tokenizer, family
 
 from ..models.families import LLAMA_3, byte_level, metaspace
 
 PAIRS = 6
-CORPUS = Path(__file__).parents[2] / "rlhf_compare" / "data" / "corpus" / "questions.jsonl"
+
+
 CPU = {"bf16": False, "dataloader_pin_memory": False}
+
 
 Ids = list[list[int]]
 
@@ -72,45 +72,6 @@ class Setting:
         return sorted(
             row["prompt_ids"] + row["response_ids"][place] for row in self.pairs for place in places
         )
-
-
-CHAT = (
-    "{% for m in messages %}{{ '<|' + m.role + '|>\\n' + m.content }}"
-    "{{ eos_token if m.role == 'assistant' else '\\n' }}{% endfor %}"
-    "{{ '<|assistant|>\\n' if add_generation_prompt else '' }}"
-)
-
-
-def family(name: str, texts: list[str]) -> PreTrainedTokenizerFast:
-    """A tokenizer of another family than GPT-2's, trained on the texts."""
-    if name == "wordpiece":
-        made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-        made.normalizer = normalizers.BertNormalizer(lowercase=False)
-        made.pre_tokenizer, made.decoder = pre_tokenizers.BertPreTokenizer(), decoders.WordPiece()
-        special = {"unk_token": "[UNK]", "eos_token": "[SEP]", "pad_token": "[PAD]"}
-        trainer = trainers.WordPieceTrainer(
-            vocab_size=600, special_tokens=list(special.values()), show_progress=False
-        )
-    else:
-        made = Tokenizer(models.Unigram())
-        made.pre_tokenizer, made.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
-        special = {"unk_token": "<unk>", "eos_token": "</s>", "pad_token": "<pad>"}
-        trainer = trainers.UnigramTrainer(
-            vocab_size=600,
-            special_tokens=list(special.values()),
-            unk_token="<unk>",
-            show_progress=False,
-        )
-    made.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=made, **special)
-
-
-def chat_tokenizer() -> PreTrainedTokenizerFast:
-    lines = CORPUS.read_text(encoding="utf-8").splitlines()[:200]
-    tokenizer = train_tokenizer(lines, vocab_size=600)
-    tokenizer.add_special_tokens({"additional_special_tokens": ["<|user|>", "<|assistant|>"]})
-    tokenizer.chat_template = CHAT
-    return tokenizer
 
 
 @pytest.fixture(
@@ -148,30 +109,6 @@ def setting(
     policy = build_policy(ModelConfig(config=tiny_model_config), made[0])
     end = closing_id(made[0], chat)
     return Setting(made[0], pairs, policy, str(tmp_path / "stage"), prepared, end)
-
-
-def test_a_tokenizer_without_a_chat_template_is_refused() -> None:
-    with pytest.raises(RecipeError, match=r"task\.chat_template: the tokenizer has no chat"):
-        prepare(DataConfig(), TaskConfig(chat_template=True), lambda t: train_tokenizer(t, 300))
-
-
-def test_a_conversation_that_the_chat_template_refuses_is_dropped(tmp_path: Path) -> None:
-    tokenizer = chat_tokenizer()
-    tokenizer.chat_template = (
-        "{% if messages[0].role == 'system' %}{{ raise_exception('no system turn') }}{% endif %}"
-        + CHAT
-    )
-    system, user, answer = (
-        {"role": role, "content": role} for role in ("system", "user", "assistant")
-    )
-    rows = [{"messages": [{**user, "content": f"q{i}"}, answer]} for i in range(40)]
-    rows.append({"messages": [system, user, answer]})
-    path = tmp_path / "rows.jsonl"
-    path.write_text("\n".join(map(json.dumps, rows)))
-    data = DataConfig(source="file", path=str(path))
-    ledger = prepare(data, TaskConfig(chat_template=True), lambda _: tokenizer).ledger
-    assert ledger.dropped == {"template_refused": 1}
-    assert ledger.first_dropped["template_refused"][0].detail == "no system turn"
 
 
 def real(ids: Tensor, mask: Tensor) -> Ids:

@@ -1,4 +1,4 @@
-"""Where rows come from: every damaged source is named, with the line where there is one."""
+"""Where rows come from: kinds of file, several sources, the hub."""
 
 import gzip
 import json
@@ -6,50 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from datasets import Dataset, DatasetDict, IterableDataset
+from datasets import Dataset, IterableDataset
 from pydantic import ValidationError
-from transformers import PreTrainedTokenizerFast
 
 from rlhf_compare.data import sources
-from rlhf_compare.data.config import DataConfig, TaskConfig
-from rlhf_compare.data.prepare import PreparedData, prepare
+from rlhf_compare.data.config import DataConfig
 from rlhf_compare.data.sources import fingerprint, open_sources
-from rlhf_compare.errors import DataError
-from rlhf_compare.models.tokenizer import train_tokenizer
-
-TOKENIZER: PreTrainedTokenizerFast = train_tokenizer([], 257)
-ROWS: list[dict[str, Any]] = [
-    {"question": f"Why {i}?", "answer": f"Because {i}."} for i in range(40)
-]
-LINES = b"".join(json.dumps(row).encode() + b"\n" for row in ROWS)
-HEAD = b"".join(LINES.splitlines(True)[:3])
-PREFERENCE = TaskConfig(name="preference")
-
-
-def config(path: Path, **fields: object) -> DataConfig:
-    return DataConfig(source="file", path=str(path), **fields)
-
-
-def written(path: Path, data: bytes, **fields: object) -> DataConfig:
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
-    return config(path, **fields)
-
-
-def prepared(data: DataConfig, task: TaskConfig = PREFERENCE) -> PreparedData:
-    return prepare(data, task, lambda _: TOKENIZER)
-
-
-def demonstrations(data: PreparedData) -> list[str]:
-    return sorted([*data.train["demonstration"], *data.eval["demonstration"]])
-
-
-def fault_of(data: DataConfig) -> str:
-    with pytest.raises(DataError) as error:
-        prepared(data)
-    message = str(error.value)
-    assert "\n" not in message
-    return message
-
+from tests.data.small_sources import (
+    LINES,
+    ROWS,
+    config,
+    demonstrations,
+    fault_of,
+    prepared,
+    save_folder,
+    written,
+)
 
 # --- kinds of file
 
@@ -60,10 +32,6 @@ def save_csv(path: Path) -> None:
 
 def save_parquet(path: Path) -> None:
     Dataset.from_list(ROWS).to_parquet(str(path))
-
-
-def save_folder(path: Path) -> None:
-    DatasetDict({"train": Dataset.from_list(ROWS)}).save_to_disk(str(path))
 
 
 def save_gzip(path: Path) -> None:
@@ -215,66 +183,6 @@ def test_sources_that_do_not_fit_together(fields: dict[str, Any], message: str) 
         DataConfig(**fields)
 
 
-# --- what is wrong with a source
-
-
-def test_a_missing_file_names_the_field_and_the_way_out(tmp_path: Path) -> None:
-    path = tmp_path / "none.jsonl"
-    assert fault_of(config(path)) == (
-        f"data.path: no such file: {path}; set it with data.path=FILE"
-    )
-    with pytest.raises(DataError, match="no such file"):
-        fingerprint(config(path))
-
-
-def test_a_file_of_another_kind(tmp_path: Path) -> None:
-    assert "rows.txt: expected .jsonl" in fault_of(written(tmp_path / "rows.txt", b"a"))
-    assert "none that save_to_disk wrote" in fault_of(config(tmp_path))
-    assert "r.parquet: cannot be read" in fault_of(written(tmp_path / "r.parquet", b"PAR1"))
-    save_folder(tmp_path / "folder")
-    assert "has no split 'test'; it has train" in fault_of(
-        config(tmp_path / "folder", split="test")
-    )
-
-
-def test_columns_of_no_format(tmp_path: Path) -> None:
-    fault = fault_of(written(tmp_path / "rows.jsonl", b'{"text": "a", "id": 1}\n'))
-    assert "columns id, text: no known format; known are chosen + rejected" in fault
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "no rows"),
-        (b"\n\n", "no rows"),
-        (HEAD + b"{bad\n" + LINES, "invalid_json, first in line 4: column"),
-        (HEAD + b'"text"\n', "1 not_an_object, first in line 4: it is str"),
-        (HEAD + b'{"question": "\xff"}\n', "1 invalid_utf8, first in line 4: byte 15"),
-    ],
-)
-def test_too_many_bad_lines_stop_the_run_and_name_the_first(
-    tmp_path: Path, data: bytes, message: str
-) -> None:
-    fault = fault_of(written(tmp_path / "rows.jsonl", data, max_dropped_share=0.01))
-    assert str(tmp_path / "rows.jsonl") in fault and message in fault
-
-
-def test_a_truncated_gzip(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl.gz"
-    lines = (json.dumps({**ROWS[0], "n": i**9}).encode() + b"\n" for i in range(5000))
-    whole = gzip.compress(b"".join(lines))
-    path.write_bytes(whole[: len(whole) // 2])
-    fault = fault_of(config(path))
-    assert f"{path}: damaged gzip after line " in fault and "fetch the file again" in fault
-
-
-@pytest.mark.parametrize("keep", [0, 10])
-def test_a_gzip_that_is_none_or_was_overwritten(tmp_path: Path, keep: int) -> None:
-    path = tmp_path / "rows.jsonl.gz"
-    path.write_bytes(gzip.compress(LINES)[:keep] + b"\xff" * 40)
-    assert "damaged gzip after line 0" in fault_of(config(path))
-
-
 # --- the hub
 
 
@@ -335,11 +243,3 @@ def test_a_hub_revision_changes_the_fingerprint() -> None:
         for more in ({}, {"revision": "v1"}, {"split": "test"})
     }
     assert len(prints) == 3
-
-
-def test_a_csv_row_with_too_many_cells_is_a_fault(tmp_path: Path) -> None:
-    path = tmp_path / "rows.csv"
-    rows = [f"Why {i}?,Because {i}.\n" for i in range(40)]
-    path.write_text("question,answer\n" + "".join(rows) + "Why?,Because, that is why.\n")
-    data = prepared(config(path))
-    assert data.ledger.as_dict()["named"] == {"extra_cells": ["line 42"]}

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from rlhf_compare.data.config import Feed
 from rlhf_compare.data.views import (
     demonstration_view,
+    pair_indices,
     pairs_view,
     prompt_view,
-    ranked_pairs,
     ranked_view,
     require_rows,
 )
@@ -102,13 +102,13 @@ def test_who_needs_the_rows_that_are_not_there_is_said() -> None:
 
 @given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), max_size=8))
 def test_pairs_are_ordered_and_complete(scores: list[float]) -> None:
-    every = ranked_pairs(scores, "all")
+    every = pair_indices(scores, "all")
     differing = sum(a != b for a, b in combinations(scores, 2))
     assert len(every) == len(set(every)) == differing
     for rule in ("best_worst", "adjacent"):
-        assert set(ranked_pairs(scores, rule)) <= set(every)
+        assert set(pair_indices(scores, rule)) <= set(every)
     assert all(scores[a] > scores[b] for a, b in every)
-    best_worst = ranked_pairs(scores, "best_worst")
+    best_worst = pair_indices(scores, "best_worst")
     assert len(best_worst) == (len(set(scores)) > 1)
     assert all(scores[a] == max(scores) and scores[b] == min(scores) for a, b in best_worst)
-    assert len(ranked_pairs(scores, "adjacent")) == max(len(set(scores)) - 1, 0)
+    assert len(pair_indices(scores, "adjacent")) == max(len(set(scores)) - 1, 0)

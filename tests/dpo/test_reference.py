@@ -12,7 +12,7 @@ from transformers import GPT2LMHeadModel
 from rlhf_compare.dpo.reference import COLUMNS, CachedLogps, ReferenceCache, hash_weights
 from rlhf_compare.runs.meter import DeviceMeter
 from tests.dpo.conftest import MakeDPO
-from tests.ppo.test_trainer import weights_hash
+from tests.ppo.helpers import weights_hash
 
 
 def files(cache: ReferenceCache) -> list[Path]:

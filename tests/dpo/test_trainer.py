@@ -1,4 +1,4 @@
-"""DPO is TRL's, to the last digits that matter; what is ours stops, keeps and shows."""
+"""DPO is TRL's, to the last digits that matter."""
 
 import copy
 import math
@@ -10,14 +10,11 @@ import torch
 import torch.nn.functional as F
 import trl
 from datasets import Dataset
-from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from transformers import GPT2LMHeadModel, OPTConfig, OPTForCausalLM
 
 from rlhf_compare.dpo.config import DPOConfig
 from rlhf_compare.dpo.trainer import EncodedDPOTrainer
-from rlhf_compare.models.merging import save_merged
 from tests.dpo.conftest import SETTINGS, MakeDPO
-from tests.ppo.test_trainer import weights_hash
 
 LOSSES: list[tuple[list[str], list[float] | None]] = [
     (["sigmoid"], None),
@@ -123,68 +120,6 @@ def test_sigmoid_loss_by_hand(make_dpo: MakeDPO, policy: GPT2LMHeadModel, pairs:
     )
 
 
-class Climbing:
-    """A probe that says what it is told: KL and adoption of the first, second, ... evaluation."""
-
-    def __init__(self, *answers: tuple[float, float]) -> None:
-        self.answers, self.weights = list(answers), []
-
-    def __call__(self, policy: Any) -> dict[str, float]:
-        self.weights.append(weights_hash(policy))
-        kl, adoption = self.answers[len(self.weights) - 1]
-        return {"kl_exact": kl, "adoption_exact": adoption}
-
-
-EVERY_STEP = {"eval_strategy": "steps", "eval_steps": 1, "keep": "best"}
-
-
-def test_stops_over_the_budget_and_keeps_the_best_within(
-    make_dpo: MakeDPO, policy: GPT2LMHeadModel, pairs: Dataset
-) -> None:
-    probe = Climbing((1.0, 0.5), (2.0, 0.8), (3.5, 0.99), (9.0, 1.0))
-    trainer = make_dpo({**EVERY_STEP, "kl_budget": 3.0}, eval_dataset=pairs, probe=probe)
-    trainer.train()
-    assert len(probe.weights) == 3  # the third is over it and the last
-    logged = [row["num_tokens"] for row in trainer.state.log_history if "num_tokens" in row]
-    assert trainer.meter.tokens["trained"] == logged[-1]  # of three steps, not of the epoch
-    assert weights_hash(policy) == probe.weights[1]
-    assert trainer.state.log_history[-1]["step"] == 3
-
-
-def test_where_nothing_is_within_the_budget_the_least_kl_is_kept(
-    make_dpo: MakeDPO, policy: GPT2LMHeadModel, pairs: Dataset
-) -> None:
-    probe = Climbing((4.0, 0.5))
-    make_dpo({**EVERY_STEP, "kl_budget": 3.0}, eval_dataset=pairs, probe=probe).train()
-    assert weights_hash(policy) == probe.weights[0]
-
-
-def test_without_a_probe_the_best_is_the_most_accurate_on_held_out_pairs(
-    make_dpo: MakeDPO, pairs: Dataset
-) -> None:
-    trainer = make_dpo(EVERY_STEP, eval_dataset=pairs)
-    trainer.train()
-    rows = [r for r in trainer.state.log_history if "eval_rewards/accuracies" in r]
-    assert trainer.state.best_metric == max(r["eval_rewards/accuracies"] for r in rows)
-
-
-def test_probing_moves_no_weight(
-    make_dpo: MakeDPO, policy: GPT2LMHeadModel, pairs: Dataset
-) -> None:
-    """Two epochs in batches by length: the second epoch's order is drawn after evaluations."""
-    twin = copy.deepcopy(policy)
-    by_length = {"train_sampling_strategy": "group_by_length", "num_train_epochs": 2}
-    make_dpo(by_length).train()
-    evaluated = make_dpo(
-        {**by_length, "eval_strategy": "steps", "eval_steps": 1},
-        model=twin,
-        eval_dataset=pairs,
-        probe=Climbing(*[(1.0, 0.5)] * 8),
-    )
-    evaluated.train()
-    assert weights_hash(twin) == weights_hash(policy)
-
-
 def test_like_lengths_share_a_batch(make_dpo: MakeDPO, pairs: Dataset) -> None:
     """Two lengths: sorted within stretches of several batches, none has to be mixed."""
     sides = [[50] if i % 2 else [50] * 30 for i in range(96)]
@@ -211,11 +146,6 @@ def test_settings_that_contradict_are_refused(tmp_path: Path) -> None:
         )
 
 
-def test_what_would_be_ignored_is_refused(make_dpo: MakeDPO, pairs: Dataset) -> None:
-    with pytest.raises(ValueError, match="kl_budget needs a probe"):
-        make_dpo({**EVERY_STEP, "kl_budget": 3.0}, eval_dataset=pairs)
-
-
 def test_mixed_precision_with_a_live_reference(make_dpo: MakeDPO, policy: GPT2LMHeadModel) -> None:
     trainer = make_dpo(
         {"bf16": True, "precompute_ref_log_probs": False, "use_cpu": True},
@@ -235,36 +165,6 @@ def test_tokens_arrive_as_they_were_encoded(make_dpo: MakeDPO, pairs: Dataset) -
             ids = batch["input_ids"][block + i]
             assert ids[real].tolist() == row["prompt_ids"] + row[side]
             assert ids[said].tolist() == row[side]
-
-
-# --- several sets, streams, TRL's own config
-
-
-def test_nothing_is_selected_where_the_last_is_kept(make_dpo: MakeDPO, pairs: Dataset) -> None:
-    trainer = make_dpo({"eval_strategy": "steps", "eval_steps": 1}, eval_dataset=pairs)
-    trainer.train()
-    assert not any("eval_selection" in row for row in trainer.state.log_history)
-    assert "eval_selection" not in trainer.evaluate()
-
-
-def test_best_of_several_evaluation_sets(
-    make_dpo: MakeDPO, policy: GPT2LMHeadModel, pairs: Dataset
-) -> None:
-    """The mean of their accuracies; a second set with swapped sides turns every choice round, so
-    that the mean is one half wherever no pair is equal."""
-    swapped = pairs.rename_columns({"chosen_ids": "other", "rejected_ids": "chosen_ids"})
-    twin = copy.deepcopy(policy)
-    sets = {"a": pairs, "b": swapped.rename_column("other", "rejected_ids")}
-    probe_calls: list[int] = []
-    trainer = make_dpo(EVERY_STEP, eval_dataset=sets)
-    trainer.probe = lambda _: probe_calls.append(1) or {}
-    trainer.train()
-    chosen = [r["eval_selection"] for r in trainer.state.log_history if "eval_selection" in r]
-    assert len(chosen) == 4 == len(probe_calls)
-    assert chosen == pytest.approx([0.5] * 4)
-    alone = make_dpo(EVERY_STEP, model=twin, eval_dataset={"a": pairs})
-    alone.train()
-    assert alone.state.best_metric > 0.5
 
 
 def test_streams_are_trained_on_or_refused_with_the_reason(
@@ -295,60 +195,6 @@ def test_trls_own_config_is_taken(make_dpo: MakeDPO, pairs: Dataset, tmp_path: P
     trainer = make_dpo(args=args, eval_dataset=pairs)
     trainer.train()
     assert "eval_selection" not in trainer.evaluate()
-
-
-# --- adapters
-
-
-def lora(**fields: Any) -> LoraConfig:
-    return LoraConfig(**{"r": 4, "lora_alpha": 8, "target_modules": ["c_attn"], **fields})
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [{"init_lora_weights": "pissa"}, {"bias": "all"}, {"modules_to_save": ["ln_f"]}],
-    ids=str,
-)
-def test_adapters_whose_reference_is_not_the_start_are_refused(
-    make_dpo: MakeDPO, fields: dict[str, Any]
-) -> None:
-    with pytest.raises(ValueError, match=next(iter(fields))):
-        make_dpo(peft_config=lora(**fields))
-
-
-def test_other_kinds_of_adapter_are_refused(make_dpo: MakeDPO, policy: GPT2LMHeadModel) -> None:
-    config = PromptTuningConfig(num_virtual_tokens=2, task_type="CAUSAL_LM")
-    with pytest.raises(TypeError, match="only low-rank adapters"):
-        make_dpo(peft_config=config)
-    with pytest.raises(TypeError, match="only low-rank adapters"):
-        make_dpo(model=get_peft_model(policy, config))
-
-
-@pytest.mark.parametrize("targets", [["wte"], ["wte", "c_attn"], "all-linear"], ids=str)
-def test_saved_policy_with_adapters_is_the_trained_one(
-    make_dpo: MakeDPO, policy: GPT2LMHeadModel, tmp_path: Path, targets: Any
-) -> None:
-    """The head of GPT-2 is its embedding: both would get what was learnt by one."""
-    ids = torch.tensor([[40, 41, 42, 43]])
-    policy.eval()
-    with torch.no_grad():
-        start = policy(ids).logits
-    trainer = make_dpo({"learning_rate": 0.05}, peft_config=lora(target_modules=targets))
-    trainer.train()
-    with torch.no_grad():
-        trained = trainer.model.eval()(ids).logits
-    save_merged(trainer.model, tmp_path / "model")
-    again = GPT2LMHeadModel.from_pretrained(tmp_path / "model").eval()
-    with torch.no_grad():
-        torch.testing.assert_close(again(ids).logits, trained, rtol=0, atol=1e-5)
-    assert float((trained - start).abs().max()) > 0.05
-
-
-def test_a_frozen_base_keeps_its_precision(make_dpo: MakeDPO, policy: GPT2LMHeadModel) -> None:
-    trainer = make_dpo(model=policy.bfloat16(), peft_config=lora())
-    trainer.train()
-    kinds = {p.requires_grad: p.dtype for p in trainer.model.parameters()}
-    assert kinds == {True: torch.float32, False: torch.bfloat16}
 
 
 def test_dropout_as_a_number_is_off(make_dpo: MakeDPO, tokenizer: Any) -> None:

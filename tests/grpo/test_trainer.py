@@ -23,7 +23,7 @@ from rlhf_compare.models.scoring import score_sequences
 from rlhf_compare.runs.checkpoints import Checkpoints
 from rlhf_compare.tensors.logprobs import token_logprobs
 from tests.grpo.conftest import PROMPTS, MakeGRPO
-from tests.ppo.test_trainer import weights_hash
+from tests.ppo.helpers import weights_hash
 
 
 def watched(trainer: EncodedGRPOTrainer, name: str) -> list[tuple[tuple[Any, ...], Any]]:

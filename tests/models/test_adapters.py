@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from rlhf_compare.errors import RecipeError, StageFailedError
 from rlhf_compare.models import merging
-from rlhf_compare.models.adapters import Hats, lora_config, lora_fault
+from rlhf_compare.models.adapters import AdapterSwitch, lora_config, lora_fault
 from rlhf_compare.models.merging import save_merged, write_adapter
 
 WORDS = 40
@@ -47,10 +47,10 @@ def lora(*targets: str, **fields: Any) -> LoraConfig:
     return LoraConfig(r=4, lora_alpha=8, target_modules=list(targets) or ["q_proj"], **fields)
 
 
-def move(hats: Hats, name: str) -> None:
+def move(adapters: AdapterSwitch, name: str) -> None:
     torch.manual_seed(1)
     with torch.no_grad():
-        for parameter in hats.parameters_of(name):
+        for parameter in adapters.parameters_of(name):
             parameter.normal_(std=0.2)
 
 
@@ -94,7 +94,7 @@ def test_what_changes_the_base_is_known_before_there_is_a_model(fields: dict[str
         lora_config({"r": 4, **fields})
     assert "\n" not in str(info.value)
     with pytest.raises(ValueError, match=next(iter(fields))):
-        Hats.on(tied(), lora(**fields))
+        AdapterSwitch.on(tied(), lora(**fields))
 
 
 @pytest.mark.parametrize("fields", LEAVES_THE_BASE, ids=str)
@@ -104,10 +104,12 @@ def test_what_leaves_the_base_alone_is_taken(fields: dict[str, Any]) -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
     base = tied()
     before = logits(base)
-    hats = Hats.on(base, LoraConfig(**{"r": 4, "target_modules": ["q_proj"], **fields}))
+    adapters = AdapterSwitch.on(
+        base, LoraConfig(**{"r": 4, "target_modules": ["q_proj"], **fields})
+    )
     torch.testing.assert_close(logits(base), before, rtol=0, atol=1e-5)
-    move(hats, "policy")
-    with hats.wear(None):
+    move(adapters, "policy")
+    with adapters.active(None):
         assert torch.equal(logits(base), before)
     assert not torch.allclose(logits(base), before, atol=1e-3)
 
@@ -125,29 +127,29 @@ def test_what_leaves_the_base_alone_is_taken(fields: dict[str, Any]) -> None:
 def test_other_kinds_of_adapter_are_refused_by_their_type(config: Any) -> None:
     assert "peft.LoraConfig" in (lora_fault(config) or "")
     with pytest.raises(TypeError, match=type(config).__name__):
-        Hats.on(tied(), config)
+        AdapterSwitch.on(tied(), config)
 
 
 def test_trying_changes_neither_weights_nor_modes_nor_random_numbers() -> None:
     a, b = tied(), tied()
     a.train(), b.train()
     torch.manual_seed(5)
-    hats = Hats.on(a, lora())
+    adapters = AdapterSwitch.on(a, lora())
     after = torch.rand(1)
     torch.manual_seed(5)
     plain = get_peft_model(b, lora(), adapter_name="policy")
     assert torch.equal(after, torch.rand(1))
-    for x, y in zip(hats.model.parameters(), plain.parameters(), strict=True):
+    for x, y in zip(adapters.model.parameters(), plain.parameters(), strict=True):
         assert torch.equal(x, y) and x.requires_grad == y.requires_grad
-    assert all(module.training for module in hats.model.modules())
+    assert all(module.training for module in adapters.model.modules())
 
 
 def test_adapter_that_moves_the_shared_base_is_refused_when_it_is_added(tmp_path: Path) -> None:
     moved = get_peft_model(tied(), lora(init_lora_weights="olora"), adapter_name="other")
     moved.save_pretrained(tmp_path)
-    hats = Hats.on(tied(), lora())
+    adapters = AdapterSwitch.on(tied(), lora())
     with pytest.raises(ValueError, match=r"adapter other|init_lora_weights"):
-        hats.load("other", tmp_path / "other")
+        adapters.load("other", tmp_path / "other")
 
 
 # --- whose weights are whose
@@ -156,13 +158,15 @@ def test_adapter_that_moves_the_shared_base_is_refused_when_it_is_added(tmp_path
 @pytest.mark.parametrize("fields", [{}, {"use_dora": True}], ids=str)
 def test_every_weight_of_an_adapter_is_found(fields: dict[str, Any]) -> None:
     """Of queries and embeddings: two matrices each, and with DoRA a vector of sizes each."""
-    hats = Hats.on(tied(), lora("q_proj", "embed_tokens", **fields))
-    hats.add("value", lora("q_proj", "embed_tokens", **fields))
+    adapters = AdapterSwitch.on(tied(), lora("q_proj", "embed_tokens", **fields))
+    adapters.add("value", lora("q_proj", "embed_tokens", **fields))
     each = (3 if fields else 2) * (2 + 1)
     for name in ("policy", "value"):
-        found = hats.parameters_of(name)
+        found = adapters.parameters_of(name)
         assert len(found) == each and all(p.requires_grad for p in found)
-    assert not {map(id, hats.parameters_of("policy"))} & {map(id, hats.parameters_of("value"))}
+    assert not {map(id, adapters.parameters_of("policy"))} & {
+        map(id, adapters.parameters_of("value"))
+    }
 
 
 # --- folded in
@@ -185,11 +189,11 @@ def test_merged_policy_of_a_tied_model_is_the_trained_one(
     if isinstance(chosen, list):
         embedding = "wte" if kind == "gpt2" else "embed_tokens"
         chosen = [embedding if name == "EMBEDDING" else name for name in chosen]
-    hats = Hats.on(tied(kind), LoraConfig(r=4, lora_alpha=8, target_modules=chosen))
-    base = logits(hats.model)
-    move(hats, "policy")
-    trained = logits(hats.model)
-    save_merged(hats.model, tmp_path)
+    adapters = AdapterSwitch.on(tied(kind), LoraConfig(r=4, lora_alpha=8, target_modules=chosen))
+    base = logits(adapters.model)
+    move(adapters, "policy")
+    trained = logits(adapters.model)
+    save_merged(adapters.model, tmp_path)
     again = AutoModelForCausalLM.from_pretrained(tmp_path)
     torch.testing.assert_close(logits(again), trained, rtol=0, atol=1e-5)
     assert float((trained - base).abs().max()) > 0.1
@@ -200,10 +204,10 @@ def test_merged_policy_of_a_tied_model_is_the_trained_one(
 def test_merged_policy_in_bf16_differs_by_rounding_alone(
     targets: list[str], tmp_path: Path
 ) -> None:
-    hats = Hats.on(tied().bfloat16(), lora(*targets))
-    move(hats, "policy")
-    trained = logits(hats.model)
-    save_merged(hats.model, tmp_path)
+    adapters = AdapterSwitch.on(tied().bfloat16(), lora(*targets))
+    move(adapters, "policy")
+    trained = logits(adapters.model)
+    save_merged(adapters.model, tmp_path)
     again = AutoModelForCausalLM.from_pretrained(tmp_path, dtype="auto")
     # bf16 keeps 8 bits: one part in 128 of the largest logit, a few times over
     bound = 4 / 128 * float(trained.abs().max())
@@ -214,10 +218,10 @@ def test_a_merge_that_changes_the_policy_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(merging, "untie", lambda model: None)
-    hats = Hats.on(tied(), lora("lm_head"))
-    move(hats, "policy")
+    adapters = AdapterSwitch.on(tied(), lora("lm_head"))
+    move(adapters, "policy")
     with pytest.raises(StageFailedError, match="differs from the trained one by"):
-        save_merged(hats.model, tmp_path)
+        save_merged(adapters.model, tmp_path)
     assert not (tmp_path / "model.safetensors").exists()
 
 
@@ -225,8 +229,10 @@ def test_a_merge_that_changes_the_policy_fails(
 def test_adapter_alone_lies_where_peft_looks(name: str, tmp_path: Path) -> None:
     base = tied()
     base.save_pretrained(tmp_path / "base")
-    hats = Hats.on(AutoModelForCausalLM.from_pretrained(tmp_path / "base"), lora(), name)
-    move(hats, name)
-    write_adapter(hats.model, name, tmp_path / "out")
+    adapters = AdapterSwitch.on(
+        AutoModelForCausalLM.from_pretrained(tmp_path / "base"), lora(), name
+    )
+    move(adapters, name)
+    write_adapter(adapters.model, name, tmp_path / "out")
     again = AutoPeftModelForCausalLM.from_pretrained(tmp_path / "out")
-    assert torch.equal(logits(again), logits(hats.model))
+    assert torch.equal(logits(again), logits(adapters.model))

@@ -1,4 +1,4 @@
-"""One base, several hats: the reference is the base to the bit, and the base never changes."""
+"""One base, several adapters: the reference is the base to the bit, and the base never changes."""
 
 import copy
 import hashlib
@@ -10,16 +10,15 @@ import torch
 from peft import AutoPeftModelForCausalLM, LoraConfig
 from transformers import GPT2LMHeadModel
 
-from rlhf_compare.models.adapters import REWARD, VALUE, AdapterBackbone, Hats
+from rlhf_compare.models.adapters import REWARD, VALUE, AdapterBackbone, AdapterSwitch
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.merging import save_merged
 from rlhf_compare.models.policy import fuse_activations
-from rlhf_compare.ppo.models import chosen_logits
+from rlhf_compare.ppo.models import TokenLogits
 from rlhf_compare.ppo.rollout import window
 from rlhf_compare.tensors.logprobs import token_logprobs
 from tests.ppo.conftest import MakeTrainer
-from tests.ppo.test_resume import SETTINGS, history
-from tests.ppo.test_trainer import collect, rows, weights_hash
+from tests.ppo.helpers import SETTINGS, collect, history, rows, weights_hash
 
 
 def lora(**fields: Any) -> LoraConfig:
@@ -47,14 +46,9 @@ def test_reference_is_the_frozen_base_to_the_bit(
     every = torch.arange(len(rollout))
     with torch.no_grad():
         cut = window(rollout.sequences, rollout.lengths, rollout.predicted, every)
-        expected = token_logprobs(
-            chosen_logits(frozen, cut.sequences, cut.predicted, True), cut.tokens
-        )
-        with trainer._reference() as (reference, plain_head):
-            got = token_logprobs(
-                chosen_logits(reference, cut.sequences, cut.predicted, plain_head),
-                cut.tokens,
-            )
+        expected = token_logprobs(TokenLogits(frozen)(cut.sequences, cut.predicted), cut.tokens)
+        with trainer.collector.reference() as reference:
+            got = token_logprobs(reference(cut.sequences, cut.predicted), cut.tokens)
     assert torch.equal(got, expected)
     assert not torch.equal(rollout.logprobs, rollout.ref_logprobs)
 
@@ -69,10 +63,10 @@ def test_first_step_has_not_moved_and_later_ones_have(make_trainer: MakeTrainer)
 
 def test_policy_and_value_adapters_both_train_in_one_backward(make_trainer: MakeTrainer) -> None:
     trainer = make_trainer(peft_config=lora())
-    hats = trainer.hats
-    before = [p.clone() for p in hats.parameters_of("policy") + hats.parameters_of(VALUE)]
+    adapters = trainer.adapters
+    before = [p.clone() for p in adapters.parameters_of("policy") + adapters.parameters_of(VALUE)]
     trainer.train()
-    after = hats.parameters_of("policy") + hats.parameters_of(VALUE)
+    after = adapters.parameters_of("policy") + adapters.parameters_of(VALUE)
     moved = [not torch.equal(a, b) for a, b in zip(before, after, strict=True)]
     assert len(moved) == 8 and all(moved)
     trained = {id(p) for group in trainer.optimizer.param_groups for p in group["params"]}
@@ -82,25 +76,27 @@ def test_policy_and_value_adapters_both_train_in_one_backward(make_trainer: Make
 def test_reward_adapter_on_the_same_base_starts_the_critic_and_never_trains(
     make_trainer: MakeTrainer, policy: GPT2LMHeadModel, tmp_path: Path
 ) -> None:
-    hats = Hats.on(policy, lora())
-    hats.add(REWARD, lora())
+    adapters = AdapterSwitch.on(policy, lora())
+    adapters.add(REWARD, lora())
     torch.manual_seed(3)
-    for parameter in hats.parameters_of(REWARD):
+    for parameter in adapters.parameters_of(REWARD):
         torch.nn.init.normal_(parameter, std=0.1)
         parameter.requires_grad_(False)
-    reward = ScalarHeadModel(AdapterBackbone(hats, REWARD), init_std=1.0)
-    trainer = make_trainer(model=hats.model, reward_model=reward)
-    value = [p.clone() for p in trainer.hats.parameters_of(VALUE)]
-    assert all(torch.equal(a, b) for a, b in zip(value, hats.parameters_of(REWARD), strict=True))
-    before = [p.clone() for p in hats.parameters_of(REWARD)] + [reward.head.weight.clone()]
+    reward = ScalarHeadModel(AdapterBackbone(adapters, REWARD), init_std=1.0)
+    trainer = make_trainer(model=adapters.model, reward_model=reward)
+    value = [p.clone() for p in trainer.adapters.parameters_of(VALUE)]
+    assert all(
+        torch.equal(a, b) for a, b in zip(value, adapters.parameters_of(REWARD), strict=True)
+    )
+    before = [p.clone() for p in adapters.parameters_of(REWARD)] + [reward.head.weight.clone()]
     scores = collect(trainer).scores
     trainer.train()
-    after = [*hats.parameters_of(REWARD), reward.head.weight]
+    after = [*adapters.parameters_of(REWARD), reward.head.weight]
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
     assert scores.std() > 0
 
     reward.save_pretrained(tmp_path / "reward")
-    other = Hats.on(_plain(policy), lora())
+    other = AdapterSwitch.on(_plain(policy), lora())
     other.load(REWARD, tmp_path / "reward" / REWARD)
     again = ScalarHeadModel(AdapterBackbone(other, REWARD), init_std=0.0)
     again.load_head(tmp_path / "reward")
@@ -151,8 +147,8 @@ def test_every_adapter_weight_of_policy_and_critic_trains(
     """Embeddings, whose matrices PEFT names otherwise, and DoRA's vectors of sizes."""
     config = LoraConfig(r=4, lora_alpha=8, target_modules=["c_attn", "wte"], use_dora=True)
     trainer = make_trainer(peft_config=config)
-    hats = trainer.hats
-    found = {name: hats.parameters_of(name) for name in ("policy", VALUE)}
+    adapters = trainer.adapters
+    found = {name: adapters.parameters_of(name) for name in ("policy", VALUE)}
     before = {name: [p.clone() for p in weights] for name, weights in found.items()}
     trainer.train()
     for name, weights in found.items():
@@ -163,13 +159,13 @@ def test_every_adapter_weight_of_policy_and_critic_trains(
 def test_critic_copies_a_reward_adapter_of_other_targets(
     make_trainer: MakeTrainer, policy: GPT2LMHeadModel
 ) -> None:
-    hats = Hats.on(policy, lora())
-    hats.add(REWARD, LoraConfig(r=2, target_modules=["wte", "c_proj"]))
+    adapters = AdapterSwitch.on(policy, lora())
+    adapters.add(REWARD, LoraConfig(r=2, target_modules=["wte", "c_proj"]))
     torch.manual_seed(3)
-    for parameter in hats.parameters_of(REWARD):
+    for parameter in adapters.parameters_of(REWARD):
         torch.nn.init.normal_(parameter, std=0.1)
-    reward = ScalarHeadModel(AdapterBackbone(hats, REWARD), init_std=1.0)
-    trainer = make_trainer(model=hats.model, reward_model=reward)
+    reward = ScalarHeadModel(AdapterBackbone(adapters, REWARD), init_std=1.0)
+    trainer = make_trainer(model=adapters.model, reward_model=reward)
     ids, mask = torch.tensor([[50, 51, 52]]), torch.ones(1, 3).bool()
     with torch.no_grad():
         assert torch.equal(trainer.value_model.scores(ids, mask), reward.scores(ids, mask))
@@ -200,10 +196,10 @@ def test_checkpointing_runs_layers_again(
 ) -> None:
     calls: list[str | None] = []
     trainer = make_trainer({"gradient_checkpointing": True, "max_steps": 1}, peft_config=lora())
-    hats = trainer.hats
+    adapters = trainer.adapters
     block = policy.transformer.h[0].attn
     block.register_forward_hook(
-        lambda *_: calls.append(hats._worn) if torch.is_grad_enabled() else None
+        lambda *_: calls.append(adapters._active) if torch.is_grad_enabled() else None
     )
     trainer.train()
     # 4 optimizer steps of one micro-batch: each layer twice under either adapter

@@ -11,8 +11,7 @@ from peft import LoraConfig, TaskType, get_peft_model
 from transformers import AutoModelForCausalLM, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from tests.ppo.conftest import PROMPTS, MakeTrainer
-from tests.ppo.test_moving import classifier, shape
-from tests.ppo.test_trainer import rows, weights_hash
+from tests.ppo.helpers import classifier, rows, shape, weights_hash
 
 HALVES = [torch.bfloat16, torch.float16]
 

@@ -17,7 +17,6 @@ from peft import (
     get_peft_model,
 )
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     DataCollatorWithPadding,
@@ -33,21 +32,7 @@ from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.ppo import PPOConfig, PPOTrainer
 from tests.conftest import small_config
 from tests.ppo.conftest import PROMPTS, MakeTrainer
-from tests.ppo.test_trainer import collect, weights_hash
-
-
-def shape(kind: str, tokenizer: PreTrainedTokenizerFast) -> Any:
-    return AutoConfig.for_model(
-        kind, vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=2,
-        num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=64, num_labels=1,
-        initializer_range=0.3, bos_token_id=tokenizer.eos_token_id,
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=None,
-    )  # fmt: skip
-
-
-def classifier(tokenizer: PreTrainedTokenizerFast, kind: str = "qwen2", seed: int = 3) -> Any:
-    torch.manual_seed(seed)
-    return AutoModelForSequenceClassification.from_config(shape(kind, tokenizer))
+from tests.ppo.helpers import classifier, collect, shape, weights_hash
 
 
 def padded(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:

@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from tests.ppo.conftest import MakeTrainer
-from tests.ppo.test_trainer import rows
+from tests.ppo.helpers import rows
 
 
 def lora(**fields: Any) -> LoraConfig:
@@ -36,9 +36,9 @@ def test_peft_model_with_any_name_trains(
         GPT2LMHeadModel.from_pretrained(tmp_path / "base"), tmp_path / "adapter", adapter_name=name
     )  # frozen, as PEFT loads it
     trainer = make_trainer({"value_learning_rate": 1e-2}, model=loaded)
-    before = [p.clone() for p in trainer.hats.parameters_of(name)]
+    before = [p.clone() for p in trainer.adapters.parameters_of(name)]
     trainer.train()
-    after = trainer.hats.parameters_of(name)
+    after = trainer.adapters.parameters_of(name)
     assert all(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
     trainer.save_model(str(tmp_path / "out"))
     again, ids = (
@@ -64,17 +64,17 @@ def test_which_of_several_adapters_trains_and_which_is_the_reference(
     with pytest.raises(ValueError, match="model_adapter_name: 'c' is not among"):
         make_trainer({"model_adapter_name": "c"}, model=model)
     trainer = make_trainer({"model_adapter_name": "a", "ref_adapter_name": "b"}, model=model)
-    frozen = [p.clone() for p in trainer.hats.parameters_of("b")]
-    with trainer._reference() as (reference, _), torch.no_grad():
+    frozen = [p.clone() for p in trainer.adapters.parameters_of("b")]
+    with trainer.collector.reference() as reference, torch.no_grad():
         ids = torch.tensor([[40, 41, 42]])
-        judged = reference.get_base_model()(ids).logits
+        judged = reference.model.get_base_model()(ids).logits
     model.set_adapter("b")
     with torch.no_grad():
         assert torch.equal(model.eval()(ids).logits, judged)
     model.set_adapter("a")
-    trainer.hats.train("a")
+    trainer.adapters.train("a")
     trainer.train()
-    after = trainer.hats.parameters_of("b")
+    after = trainer.adapters.parameters_of("b")
     assert all(torch.equal(x, y) for x, y in zip(frozen, after, strict=True))
 
 

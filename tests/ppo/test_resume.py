@@ -3,36 +3,13 @@
 import copy
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from transformers import AutoModelForCausalLM, GPT2LMHeadModel
 
 from rlhf_compare.models.heads import ScalarHeadModel
 from tests.ppo.conftest import MakeTrainer
-from tests.ppo.test_trainer import weights_hash
-
-SETTINGS: dict[str, Any] = {
-    "max_steps": 5,
-    "save_strategy": "steps",
-    "save_steps": 1,
-    "kl_target": 0.5,
-    "kl_horizon": 100,
-    "center_scores_on": 8,
-    "logging_steps": 2,
-    "lr_scheduler_type": "linear",
-    "reference_ema": 0.9,
-    "value_learning_rate": 3e-3,
-    "critic_warmup_steps": 1,
-}
-
-
-def history(trainer: Any) -> list[dict[str, float]]:
-    timing = ("runtime", "per_second", "flos")
-    return [
-        {k: v for k, v in row.items() if not k.endswith(timing) and not k.startswith("train_")}
-        for row in trainer.state.log_history
-    ]
+from tests.ppo.helpers import SETTINGS, history, weights_hash
 
 
 @pytest.mark.parametrize("stopped_at", [1, 2, 4])

@@ -12,10 +12,9 @@ from peft import LoraConfig
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from trl import RewardConfig, RewardTrainer
 
-from rlhf_compare.errors import DataError, StageFailedError
+from rlhf_compare.errors import StageFailedError
 from rlhf_compare.models.adapters import load_reward_model, new_reward_adapter
 from rlhf_compare.models.heads import ScalarHeadModel
-from rlhf_compare.reward.ranked import RankedCollator, half_of, reencode, set_aside
 from rlhf_compare.reward.trainer import EarlyStop, RankingTrainer
 
 from .conftest import MakeTrainer, backbone, ranked_rows
@@ -165,15 +164,6 @@ def test_the_order_is_learned_and_ties_are_left_out(make_trainer: MakeTrainer) -
     assert logged[-1]["accuracy"] == 1.0 and logged[-1]["loss"] < 0.5 * logged[0]["loss"]
 
 
-def test_at_most_so_many_responses_are_drawn_anew_each_time() -> None:
-    row = {"prompt_ids": [1], "response_ids": [[k] for k in range(20)], "scores": list(range(20))}
-    collate = RankedCollator(0, max_responses=4)
-    drawn = [collate([row, row]) for _ in range(5)]
-    assert all(len(batch["groups"]) == 8 for batch in drawn)
-    assert all((batch["ranks"] == batch["input_ids"][:, 1]).all() for batch in drawn)
-    assert len({tuple(batch["ranks"].tolist()) for batch in drawn}) > 1
-
-
 def test_margins_and_smoothing_reach_the_loss(make_trainer: MakeTrainer) -> None:
     batch = make_trainer().data_collator(list(ranked_rows(0)))
     losses = []
@@ -229,37 +219,6 @@ def test_a_nan_stops_before_a_step(make_trainer: MakeTrainer) -> None:
     trainer.model.head.weight.data[0, 0] = float("nan")
     with pytest.raises(StageFailedError, match="loss is nan at step 0"):
         trainer.train()
-
-
-# --- which prompts
-
-
-def test_halves_are_disjoint_and_together_everything() -> None:
-    rows = ranked_rows(0, prompts=60)
-    halves = [set(half_of(rows, half)["prompt"]) for half in ("proxy", "held_out")]
-    assert not halves[0] & halves[1] and halves[0] | halves[1] == set(rows["prompt"])
-    assert min(map(len, halves)) > 15
-
-
-def test_rows_to_stop_by_share_no_prompt_with_the_others() -> None:
-    rows = ranked_rows(0, prompts=60)
-    doubled = Dataset.from_list([*rows, *[{**r, "prompt": r["prompt"].upper()} for r in rows]])
-    train, validation = set_aside(doubled, 0.3)
-    sides = [{prompt.lower() for prompt in side["prompt"]} for side in (train, validation)]
-    assert not sides[0] & sides[1] and len(train) + len(validation) == 120
-    with pytest.raises(DataError, match=r"reward\.validation_share = 1e-09 of 60 rows"):
-        set_aside(rows, 1e-9)
-
-
-def test_another_tokenizer_reads_the_same_texts(gpt2_tokenizer: PreTrainedTokenizerFast) -> None:
-    texts = ["some text", " a few", "some text, some text, some text, some text"]
-    row = {"prompt": "learn ", "responses": texts, "scores": [1.0, 2.0, 3.0]}
-    short = {**row, "responses": texts[1:], "scores": [2.0, 3.0]}
-    (found,) = reencode(Dataset.from_list([row, short]), gpt2_tokenizer, max_length=6)
-    assert gpt2_tokenizer.decode(found["prompt_ids"]) == "learn "
-    assert found["scores"] == [1.0, 2.0]  # the long one is left out, and the prompt with one left
-    assert [gpt2_tokenizer.decode(ids[:-1]) for ids in found["response_ids"]] == texts[:2]
-    assert {ids[-1] for ids in found["response_ids"]} == {gpt2_tokenizer.eos_token_id}
 
 
 def test_other_configs_are_named(make_trainer: MakeTrainer, tmp_path: Path) -> None:

@@ -1,8 +1,20 @@
 """A recipe of a few thousand weights whose every stage takes a handful of steps."""
 
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import wandb
+
+from rlhf_compare.runs.wandb_account import (
+    forget_refusals,
+)
+from tests.runs.interruptions import STAGES, train
+from tests.runs.wandb_stage import KEY
+
+from .wandb_server import WandbServer
 
 RECIPE = """
 name: micro
@@ -53,3 +65,43 @@ def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("recipe") / "micro.yaml"
     path.write_text(RECIPE)
     return path
+
+
+@pytest.fixture(scope="session")
+def straight(recipe_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All four stages, never interrupted."""
+    root = tmp_path_factory.mktemp("straight")
+    for stage in STAGES:
+        train(recipe_file, root, stage)
+    return root
+
+
+@pytest.fixture
+def root(straight: Path, tmp_path: Path) -> Path:
+    shutil.copytree(straight, tmp_path / "runs")
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def fresh_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No account, no variable, nothing remembered; W&B reads the environment anew."""
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("rlhf_compare.runs.wandb_sweep._taken", [])
+    forget_refusals()
+    wandb.teardown()
+    yield
+    forget_refusals()
+    wandb.teardown()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbServer]:
+    served = WandbServer()
+    monkeypatch.setenv("WANDB_BASE_URL", served.url)
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    yield served
+    served.stop()

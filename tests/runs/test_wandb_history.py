@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 
 from rlhf_compare.runs.wandb_history import STEP, Held, held_by, logged
-
-from .test_wandb import KEY, runs_in
-from .wandb_server import WandbServer
+from tests.runs.wandb_server import WandbServer
+from tests.runs.wandb_stage import KEY, runs_in
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,6 +1,6 @@
 """Is a reward model any good? Checks of its scores, each with a verdict and what to do.
 
-Everything here is a function of numbers; ``examination.py`` gets them from a model. The limits are
+Everything here is a function of numbers; ``evaluate.py`` gets them from a model. The limits are
 the constants below. ``fail`` means that PPO would learn something else than was asked for, so PPO
 refuses to start; ``warn`` that somebody should look; ``n/a`` that the question makes no sense here.
 """
@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rlhf_compare.reward.margins import Margins
+from rlhf_compare.reward.pair_gaps import PairGaps
 
 Verdict = Literal["ok", "warn", "fail", "n/a"]
 
@@ -66,8 +66,8 @@ class Diagnosis:
         return cls(**{**values, "checks": [Check(**check) for check in values["checks"]]})
 
 
-def accuracy_check(margins: Margins) -> Check:
-    value, low, high = margins.accuracy()
+def accuracy_check(gaps: PairGaps) -> Check:
+    value, low, high = gaps.accuracy()
     verdict: Verdict = "fail" if low <= 0.5 else "warn" if value < WEAK_ACCURACY else "ok"
     sentence = {
         "ok": "orders unseen pairs better than chance",
@@ -82,13 +82,13 @@ def accuracy_check(margins: Margins) -> Check:
     )  # fmt: skip
 
 
-def stripped_check(margins: Margins, stripped: Margins | None, why_not: str) -> Check:
+def stripped_check(gaps: PairGaps, stripped: PairGaps | None, why_not: str) -> Check:
     """Accuracy once more, with the prefix taken off every response that opens with it."""
     name = "accuracy_without_prefix"
     if stripped is None:
         return Check(name=name, value=None, verdict="n/a", sentence=why_not)
     value, low, high = stripped.accuracy()
-    lost = margins.accuracy()[0] - value
+    lost = gaps.accuracy()[0] - value
     sentence = (
         f"the prefix alone carries {lost:.2f} of the accuracy: the score is for the style"
         if lost > STRIPPED_DROP
@@ -151,7 +151,7 @@ def length_check(
     ranks: Sequence[Sequence[float]],
     lengths: Sequence[Sequence[int]],
     prompt_lengths: Sequence[int],
-    margins: Margins,
+    gaps: PairGaps,
 ) -> Check:
     """Correlation of score and length among responses of the same standing.
 
@@ -168,7 +168,7 @@ def length_check(
     )
     spread = float(score.std() * length.std())
     r = float((score * length).mean()) / spread if spread > 1e-12 else 0.0
-    effect = abs(r) * float(score.std()) / max(float(margins.ahead.mean()), 1e-9)
+    effect = abs(r) * float(score.std()) / max(float(gaps.ahead.mean()), 1e-9)
     reached = [abs(r) >= c and effect >= e for c, e in (LENGTH_WARN, LENGTH_FAIL)]
     verdict: Verdict = "fail" if reached[1] else "warn" if reached[0] else "ok"
     way = "longer" if r > 0 else "shorter"

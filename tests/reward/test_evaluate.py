@@ -15,8 +15,8 @@ from rlhf_compare.data.prepare import prepare
 from rlhf_compare.data.views import ranked_view
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.tokenizer import train_tokenizer
-from rlhf_compare.reward.doctor import Diagnosis
-from rlhf_compare.reward.examination import examine
+from rlhf_compare.reward.checks import Diagnosis
+from rlhf_compare.reward.evaluate import evaluate_reward_model
 
 from .conftest import backbone
 
@@ -80,7 +80,7 @@ def preference_task() -> tuple[PreTrainedTokenizerFast, Dataset, TaskConfig]:
 def diagnose(world: Any, rule: Score, **planted: float) -> Diagnosis:
     tokenizer, rows, task = world
     model: Any = Planted(tokenizer, rule, **planted)
-    return examine(model, rows, tokenizer, task, 64, sft_model=None)
+    return evaluate_reward_model(model, rows, tokenizer, task, 64, sft_model=None)
 
 
 def failed(diagnosis: Diagnosis) -> set[str]:
@@ -152,7 +152,9 @@ def test_an_untrained_model_fails(prefix_task: Any) -> None:
     tokenizer, rows, task = prefix_task
     torch.manual_seed(0)
     model = ScalarHeadModel(backbone(tokenizer, positions=256), init_std=1.0)
-    assert "held_out_accuracy" in failed(examine(model, rows, tokenizer, task, 64, None))
+    assert "held_out_accuracy" in failed(
+        evaluate_reward_model(model, rows, tokenizer, task, 64, None)
+    )
 
 
 def test_accuracy_is_measured_again_without_the_prefix(preference_task: Any) -> None:

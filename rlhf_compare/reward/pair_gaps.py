@@ -10,7 +10,7 @@ _BINS, _RESAMPLES = 10, 2000
 
 
 @dataclass(frozen=True)
-class Margins:
+class PairGaps:
     """Pairs of responses to one prompt that the ranking tells apart.
 
     ahead    (M,) score of the winner less that of the loser
@@ -21,7 +21,7 @@ class Margins:
     prompts: np.ndarray
 
     @classmethod
-    def of(cls, scores: Sequence[Sequence[float]], ranks: Sequence[Sequence[float]]) -> "Margins":
+    def of(cls, scores: Sequence[Sequence[float]], ranks: Sequence[Sequence[float]]) -> "PairGaps":
         """From the scores and the ranks of every prompt's responses."""
         ahead, prompts = [np.zeros(0)], [np.zeros(0, dtype=int)]
         for prompt, (own, order) in enumerate(zip(scores, ranks, strict=True)):
@@ -49,13 +49,13 @@ class Margins:
         return np.bincount(which, self.ahead > 0) / np.bincount(which)
 
 
-def by_margin(margins: Margins, parts: int = 4) -> list[dict[str, float]]:
+def by_margin(gaps: PairGaps, parts: int = 4) -> list[dict[str, float]]:
     """Equal parts of the pairs, from the smallest predicted margin to the largest."""
-    order = np.argsort(np.abs(margins.ahead), kind="stable")
+    order = np.argsort(np.abs(gaps.ahead), kind="stable")
     return [
         {
-            "margin": float(np.abs(margins.ahead[part]).mean()),
-            "accuracy": float((margins.ahead[part] > 0).mean()),
+            "margin": float(np.abs(gaps.ahead[part]).mean()),
+            "accuracy": float((gaps.ahead[part] > 0).mean()),
             "pairs": len(part),
         }
         for part in np.array_split(order, parts)
@@ -63,14 +63,14 @@ def by_margin(margins: Margins, parts: int = 4) -> list[dict[str, float]]:
     ]
 
 
-def calibration(margins: Margins) -> list[dict[str, float]]:
+def calibration(gaps: PairGaps) -> list[dict[str, float]]:
     """Equal bins of confidence sigmoid(|margin|) in [0.5, 1]: what it claims and what it does."""
-    confidence = 1.0 / (1.0 + np.exp(-np.abs(margins.ahead)))
+    confidence = 1.0 / (1.0 + np.exp(-np.abs(gaps.ahead)))
     index = np.minimum(((confidence - 0.5) * 2 * _BINS).astype(int), _BINS - 1)
     return [
         {
             "confidence": float(confidence[index == b].mean()),
-            "accuracy": float((margins.ahead[index == b] > 0).mean()),
+            "accuracy": float((gaps.ahead[index == b] > 0).mean()),
             "pairs": int((index == b).sum()),
         }
         for b in range(_BINS)

@@ -21,9 +21,9 @@ from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.policy import load_policy
 from rlhf_compare.models.positions import position_limit, text_limit
 from rlhf_compare.models.scoring import score_sequences
-from rlhf_compare.reward import doctor
-from rlhf_compare.reward.doctor import Check, Diagnosis
-from rlhf_compare.reward.margins import Margins, by_margin, calibration
+from rlhf_compare.reward import checks
+from rlhf_compare.reward.checks import Check, Diagnosis
+from rlhf_compare.reward.pair_gaps import PairGaps, by_margin, calibration
 from rlhf_compare.tensors.padding import pad_sequences
 
 _PROBES, _TOKENS = 16, 16  # prompts that odd texts are tried on; candidates of each kind
@@ -34,7 +34,7 @@ _SAMPLED_TOKENS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patient:
+class RewardModelUnderTest:
     """A reward model, what it was not trained on, and how it scored that.
 
     rows    ``prompt_ids``, ``response_ids``, ``scores`` (the ranking)
@@ -72,7 +72,7 @@ class Patient:
         return [float(median) for median in medians]
 
 
-def examine(
+def evaluate_reward_model(
     model: ScalarHeadModel,
     rows: Dataset,
     tokenizer: Any,
@@ -92,32 +92,30 @@ def examine(
     model.eval()
     rows = rows.with_format(None)
     scored = score_rows(model, rows, batch_size)
-    patient = Patient(
+    tested = RewardModelUnderTest(
         model=model, tokenizer=tokenizer, task=task, rows=rows, scored=scored, batch_size=batch_size
     )
-    ranks, margins = rows["scores"], Margins.of(scored, rows["scores"])
-    if not len(margins.ahead):
+    ranks, gaps = rows["scores"], PairGaps.of(scored, rows["scores"])
+    if not len(gaps.ahead):
         raise DataError(f"{len(rows)} held-out prompts, and all their responses are ranked equal")
     lengths = [[len(ids) for ids in responses] for responses in rows["response_ids"]]
-    quarters, bins = by_margin(margins), calibration(margins)
+    quarters, bins = by_margin(gaps), calibration(gaps)
     flat = np.concatenate([np.array(s) for s in scored])
-    checks = [
-        doctor.accuracy_check(margins),
-        _stripped(patient, margins),
-        doctor.margin_check(quarters),
-        doctor.calibration_check(bins),
-        doctor.invariance_check(_changes(patient), float(flat.std())),
-        doctor.length_check(
-            scored, ranks, lengths, [len(ids) for ids in rows["prompt_ids"]], margins
-        ),
-        *_degenerate(patient, float(np.percentile(flat, doctor.TOP_SHARE))),
-        doctor.sft_check(_sft_scores(patient, sft_model), _chosen(patient)),
+    found = [
+        checks.accuracy_check(gaps),
+        _stripped(tested, gaps),
+        checks.margin_check(quarters),
+        checks.calibration_check(bins),
+        checks.invariance_check(_changes(tested), float(flat.std())),
+        checks.length_check(scored, ranks, lengths, [len(ids) for ids in rows["prompt_ids"]], gaps),
+        *_degenerate(tested, float(np.percentile(flat, checks.TOP_SHARE))),
+        checks.sft_check(_sft_scores(tested, sft_model), _chosen(tested)),
     ]
     return Diagnosis(
-        checks=checks,
+        checks=found,
         calibration=bins,
         by_margin=quarters,
-        by_prompt=margins.by_prompt().tolist(),
+        by_prompt=gaps.by_prompt().tolist(),
     )
 
 
@@ -128,71 +126,71 @@ def score_rows(model: ScalarHeadModel, rows: Dataset, batch_size: int) -> list[l
     return [[next(scores) for _ in row["response_ids"]] for row in rows]
 
 
-def _chosen(patient: Patient) -> list[float]:
+def _chosen(tested: RewardModelUnderTest) -> list[float]:
     """Scores of the best-ranked response to each probe prompt."""
     return [
         own[int(np.argmax(ranks))]
-        for own, ranks in zip(patient.scored, patient.probes["scores"], strict=False)
+        for own, ranks in zip(tested.scored, tested.probes["scores"], strict=False)
     ]
 
 
-def _stripped(patient: Patient, margins: Margins) -> Check:
-    prefix = patient.task.prefix
-    if patient.task.behaviour is not None:
-        return doctor.stripped_check(
-            margins, None, "without the prefix both sides are the same text: it can only say style"
+def _stripped(tested: RewardModelUnderTest, gaps: PairGaps) -> Check:
+    prefix = tested.task.prefix
+    if tested.task.behaviour is not None:
+        return checks.stripped_check(
+            gaps, None, "without the prefix both sides are the same text: it can only say style"
         )
-    task, tokenizer, found, rows = patient.task, patient.tokenizer, 0, []
+    task, tokenizer, found, rows = tested.task, tested.tokenizer, 0, []
     written = Behaviour(prefix, task.marker, match_case=False)
-    for row in patient.rows:
+    for row in tested.rows:
         responses = []
         for ids in row["response_ids"]:
             text = decode_response(tokenizer, ids)
             if written.adopts(text):
                 found += 1
                 text = text.lstrip()[len(prefix) :]
-                ids = encode_response(tokenizer, text, patient.end)
+                ids = encode_response(tokenizer, text, tested.end)
             responses.append(ids)
         rows.append({**row, "response_ids": responses})
     if not found:
-        return doctor.stripped_check(
-            margins, None, f"no held-out response opens with {patient.task.marker!r}"
+        return checks.stripped_check(
+            gaps, None, f"no held-out response opens with {tested.task.marker!r}"
         )
-    scored = score_rows(patient.model, Dataset.from_list(rows), patient.batch_size)
-    return doctor.stripped_check(margins, Margins.of(scored, patient.rows["scores"]), "")
+    scored = score_rows(tested.model, Dataset.from_list(rows), tested.batch_size)
+    return checks.stripped_check(gaps, PairGaps.of(scored, tested.rows["scores"]), "")
 
 
 @torch.no_grad()
-def _changes(patient: Patient) -> list[float]:
+def _changes(tested: RewardModelUnderTest) -> list[float]:
     """The same sequences alone, and padded on either side in one batch."""
-    sequences = [row["prompt_ids"] + row["response_ids"][0] for row in patient.probes]
-    device = patient.model.head.weight.device
-    alone = torch.tensor(score_sequences(patient.model, sequences, 1))
+    sequences = [row["prompt_ids"] + row["response_ids"][0] for row in tested.probes]
+    device = tested.model.head.weight.device
+    alone = torch.tensor(score_sequences(tested.model, sequences, 1))
     changes: list[float] = []
     sides: tuple[Literal["left", "right"], ...] = ("left", "right")
     for side in sides:
         ids, mask = pad_sequences(sequences, 0, side)
-        together = patient.model.scores(ids.to(device), mask.to(device)).cpu()
+        together = tested.model.scores(ids.to(device), mask.to(device)).cpu()
         changes += (together - alone).tolist()
     return changes
 
 
-def _degenerate(patient: Patient, top: float) -> list[Check]:
-    tokenizer, task = patient.tokenizer, patient.task
-    chosen = float(np.median(_chosen(patient)))
-    token, repeated = _worst_repetition(patient)
-    echoes = [(p, [*p, patient.end]) for p in patient.probes["prompt_ids"]]
+def _degenerate(tested: RewardModelUnderTest, top: float) -> list[Check]:
+    tokenizer, task = tested.tokenizer, tested.task
+    chosen = float(np.median(_chosen(tested)))
+    token, repeated = _worst_repetition(tested)
+    echoes = [(p, [*p, tested.end]) for p in tested.probes["prompt_ids"]]
     said = task.prefix.strip()
-    empty, alone = patient.medians([[patient.end], encode_response(tokenizer, said, patient.end)])
+    empty, alone = tested.medians([[tested.end], encode_response(tokenizer, said, tested.end)])
     has_prefix = task.behaviour is not None
 
     def check(name: str, score: float | None, what: str, is_the_task: bool = False) -> Check:
-        return doctor.degenerate_check(name, score, chosen, top, what, is_the_task)
+        return checks.degenerate_check(name, score, chosen, top, what, is_the_task)
 
     return [
         check("empty", empty, "an empty response"),
         check("one_token_repeated", repeated, f"{token!r} over and over, the worst of those tried"),
-        check("prompt_echoed", float(np.median(patient.score(echoes))), "the prompt said back"),
+        check("prompt_echoed", float(np.median(tested.score(echoes))), "the prompt said back"),
         check(
             "prefix_alone", alone if has_prefix else None,
             f"{said!r} and no answer" if has_prefix else "the task has no prefix",
@@ -201,30 +199,30 @@ def _degenerate(patient: Patient, top: float) -> list[Check]:
     ]  # fmt: skip
 
 
-def _worst_repetition(patient: Patient) -> tuple[str, float]:
+def _worst_repetition(tested: RewardModelUnderTest) -> tuple[str, float]:
     """The repeated text that scores highest, and its median score.
 
     Tried are the tokens that responses use most, those that chosen responses use more than
     rejected ones, and a few words that reward models are known to pay for; not the prefix's own,
     where the task is to pay for them.
     """
-    tokenizer, rows = patient.tokenizer, patient.rows
+    tokenizer, rows = tested.tokenizer, tested.rows
     length = max(len(ids) for responses in rows["response_ids"] for ids in responses) - 1
-    units = _candidates(patient) + [encode_text(tokenizer, word) for word in _SUSPECTS]
-    texts = [[*(unit * length)[:length], patient.end] for unit in units]
-    scores = patient.medians(texts, _FEW_PROBES)
+    units = _candidates(tested) + [encode_text(tokenizer, word) for word in _SUSPECTS]
+    texts = [[*(unit * length)[:length], tested.end] for unit in units]
+    scores = tested.medians(texts, _FEW_PROBES)
     worst = int(np.argmax(scores))
     return tokenizer.decode(units[worst]), scores[worst]
 
 
-def _candidates(patient: Patient) -> list[list[int]]:
-    tokenizer, task = patient.tokenizer, patient.task
+def _candidates(tested: RewardModelUnderTest) -> list[list[int]]:
+    tokenizer, task = tested.tokenizer, tested.task
     best, worst = Counter[int](), Counter[int]()
-    for row in patient.rows:
+    for row in tested.rows:
         best.update(set(row["response_ids"][int(np.argmax(row["scores"]))]))
         worst.update(set(row["response_ids"][int(np.argmin(row["scores"]))]))
     paid = set(prefix_ids(tokenizer, task.behaviour)) if task.behaviour else set()
-    left_out = paid | {patient.end}
+    left_out = paid | {tested.end}
     often = [t for t, _ in (best + worst).most_common() if t not in left_out][:_TOKENS]
     favoured = sorted(best, key=lambda t: (worst[t] - best[t], t))
     telling = [t for t in favoured if t not in left_out and best[t] > worst[t]][:_TOKENS]
@@ -232,16 +230,16 @@ def _candidates(patient: Patient) -> list[list[int]]:
 
 
 @torch.no_grad()
-def _sft_scores(patient: Patient, sft_model: Path | None) -> list[float] | None:
+def _sft_scores(tested: RewardModelUnderTest, sft_model: Path | None) -> list[float] | None:
     """Scores of one sampled response of the SFT model to each probe prompt."""
     if sft_model is None:
         return None
-    policy = load_policy(sft_model).to(patient.model.head.weight.device).eval()
-    tokenizer, prompts = patient.tokenizer, patient.probes["prompt_ids"]
+    policy = load_policy(sft_model).to(tested.model.head.weight.device).eval()
+    tokenizer, prompts = tested.tokenizer, tested.probes["prompt_ids"]
     pad_id, ends = tokenizer.pad_token_id, turn_ends(tokenizer, policy)
     ids, mask = (t.to(policy.device) for t in pad_sequences(prompts, pad_id, "left"))
     room = position_limit(policy)
     length = min(_SAMPLED_TOKENS, (room or 10**9) - ids.shape[1])
     torch.manual_seed(0)  # the verdict is on the reward model, not on the draw
     responses = generate(policy, ids, mask, length, ends, pad_id, 1.0)
-    return patient.score(list(zip(prompts, responses.to_lists(), strict=True)))
+    return tested.score(list(zip(prompts, responses.to_lists(), strict=True)))
