@@ -79,7 +79,6 @@ _LONG = {
     "tests/dpo/test_trainer.py",
     "tests/ppo/test_moving.py",
     "tests/ppo/test_trainer.py",
-    "tests/reporting/test_report.py",
     "tests/reward/test_trainer.py",
     "tests/runs/test_resumable.py",
     "tests/runs/test_runner.py",
