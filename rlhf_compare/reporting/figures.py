@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -19,13 +18,13 @@ from rlhf_compare.reporting.drawing import (
     PHASE_COLOURS,
     adoption_axis,
     canvas,
-    describe,
     finish,
     floor_region,
     look,
     mark,
     measured,
     note,
+    save,
 )
 from rlhf_compare.reporting.method_schema import DeviceSeconds, StageCost
 from rlhf_compare.reporting.numbers import display_name, format_value
@@ -260,10 +259,6 @@ def draw_figures(results: Results, directory: Path) -> list[Drawing]:
         figure = drawing.draw(results)
         if figure is None:
             continue
-        figure.savefig(directory / f"{drawing.name}.png", dpi=160)
-        # text stays text; a fixed salt and no date: the same results give the same bytes
-        said = {"Title": drawing.heading, "Description": describe(figure)}
-        with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": drawing.name}):
-            figure.savefig(directory / f"{drawing.name}.svg", metadata={"Date": None, **said})
+        save(figure, directory, drawing.name, drawing.heading)
         drawn.append(drawing)
     return drawn
