@@ -139,7 +139,7 @@ def note(axes: Axes, text: str, at: tuple[float, float]) -> None:
     )
 
 
-_LINE, _HANDLE = 110, 8  # characters that a legend's line holds, and that a marker takes of it
+_LINE, _HANDLE = 110, 8  # characters: in a line of the legend; taken by one marker there
 
 
 def finish(figure: Figure, axes: Axes, takeaway: str, columns: int = 6, width: int = 78) -> Figure:
@@ -156,7 +156,7 @@ def finish(figure: Figure, axes: Axes, takeaway: str, columns: int = 6, width: i
 
 
 def describe(figure: Figure) -> str:
-    """What a figure says to somebody who does not see it: its takeaway and what its axes hold."""
+    """The figure in words for a screen reader: its takeaway, then what its axes show."""
     first, *_ = figure.axes
     takeaway = " ".join(first.get_title(loc="left").split())
     labels = [f"{each.get_ylabel()} over {each.get_xlabel()}" for each in figure.axes]
@@ -167,7 +167,7 @@ def save(figure: Figure, directory: Path, name: str, title: str) -> list[Path]:
     """Write ``name.png`` and ``name.svg``; the same figure gives the same bytes.
 
     Args:
-        title: of the SVG, for a reader who does not see it.
+        title: of the SVG, for a screen reader.
     """
     png, svg = directory / f"{name}.png", directory / f"{name}.svg"
     figure.savefig(png, dpi=160)

@@ -175,8 +175,8 @@ def _has_floors(results: Results) -> bool:
 class Drawing:
     """A figure on the page: file name without suffix, heading, and how to read it.
 
-    `details`: further sentences of the caption, each with what must hold for it to be said: a
-    caption explains nothing that is not there.
+    `details`: further sentences of the caption, each with its condition: a caption explains only
+    what is drawn.
     """
 
     draw: Callable[[Results], Figure | None]
