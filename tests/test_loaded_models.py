@@ -25,8 +25,8 @@ from rlhf_compare.ppo import stage as ppo
 from rlhf_compare.recipe import load_recipe
 from rlhf_compare.sft import stage as sft
 
-from .models.families import FAMILIES, LLAMA_3, OPENING_FAMILIES, byte_level
 from .micro_recipe import RECIPE
+from .models.families import FAMILIES, LLAMA_3, OPENING_FAMILIES, byte_level
 
 STEEP = ["sft.learning_rate=1e-2", "dpo.learning_rate=1e-2", "ppo.learning_rate=1e-2"]
 

@@ -12,7 +12,7 @@ def applies(results: Results, name: str, metric: Metric) -> bool:
         return False
     if name in metric.not_of or metric.logits is (not _has_logits(results, name)):
         return False
-    # who learns from its own samples has no batches of pairs, and who trains no model has none
+    # a method that samples its own responses has no pairs; nor has one that trains no model
     samples = results.methods[name].value("cost.tokens.generated")
     return not (metric.of_pairs and (samples or not _has_logits(results, name)))
 

@@ -7,7 +7,9 @@ in the schema, so no text here can hold a `$` that matplotlib would read as math
 
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -21,22 +23,24 @@ from rlhf_compare.reporting.verdict import ADOPTION
 from rlhf_compare.theory import binary_kl
 
 # Okabe and Ito's palette: told apart with every common kind of colour blindness
-BLACK, GREY = "#000000", "#999999"
+BLACK, GREY, BLUE, SKY = "#000000", "#999999", "#0072B2", "#56B4E9"
+GREEN, YELLOW, ORANGE = "#009E73", "#F0E442", "#E69F00"
+VERMILION, PURPLE = "#D55E00", "#CC79A7"
 PHASE_COLOURS = {
-    "load": "#000000",
-    "data": "#F0E442",
-    "reference": "#CC79A7",
-    "generate": "#D55E00",
-    "score": "#E69F00",
-    "update": "#0072B2",
-    "evaluate": "#009E73",
-    "save": "#56B4E9",
+    "load": BLACK,
+    "data": YELLOW,
+    "reference": PURPLE,
+    "generate": VERMILION,
+    "score": ORANGE,
+    "update": BLUE,
+    "evaluate": GREEN,
+    "save": SKY,
 }
 # colour and marker: a printed page in grey still tells the methods apart
 _OF_SFT = (BLACK, "s")
 _LOOKS = (
-    *(("#D55E00", "o"), ("#0072B2", "^"), ("#009E73", "D")),
-    *(("#CC79A7", "v"), ("#E69F00", "P"), ("#56B4E9", "X")),
+    *((VERMILION, "o"), (BLUE, "^"), (GREEN, "D")),
+    *((PURPLE, "v"), (ORANGE, "P"), (SKY, "X")),
 )
 
 
@@ -49,9 +53,9 @@ def canvas(height: float = 4.2) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def panels(columns: int, height: float = 4.0) -> tuple[Figure, Sequence[Axes]]:
+def panels(columns: int, height: float = 4.0, width: float = 7.2) -> tuple[Figure, Sequence[Axes]]:
     """Like :func:`canvas`, with several sets of axes side by side."""
-    figure = Figure(figsize=(7.2, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = list(figure.subplots(1, columns))
     for each in axes:
@@ -135,7 +139,7 @@ def note(axes: Axes, text: str, at: tuple[float, float]) -> None:
     )
 
 
-_LINE, _HANDLE = 110, 8  # characters that a legend's line holds, and that a marker takes of it
+_LINE, _HANDLE = 110, 8  # characters: in a line of the legend; taken by one marker there
 
 
 def finish(figure: Figure, axes: Axes, takeaway: str, columns: int = 6, width: int = 78) -> Figure:
@@ -152,11 +156,26 @@ def finish(figure: Figure, axes: Axes, takeaway: str, columns: int = 6, width: i
 
 
 def describe(figure: Figure) -> str:
-    """What a figure says to somebody who does not see it: its takeaway and what its axes hold."""
+    """The figure in words for a screen reader: its takeaway, then what its axes show."""
     first, *_ = figure.axes
     takeaway = " ".join(first.get_title(loc="left").split())
     labels = [f"{each.get_ylabel()} over {each.get_xlabel()}" for each in figure.axes]
     return ". ".join([takeaway, *(label for label in labels if not label.startswith(" over "))])
+
+
+def save(figure: Figure, directory: Path, name: str, title: str) -> list[Path]:
+    """Write ``name.png`` and ``name.svg``; the same figure gives the same bytes.
+
+    Args:
+        title: of the SVG, for a screen reader.
+    """
+    png, svg = directory / f"{name}.png", directory / f"{name}.svg"
+    figure.savefig(png, dpi=160)
+    # text stays text; a fixed salt and no date, or two drawings of the same numbers would differ
+    metadata = {"Date": None, "Title": title, "Description": describe(figure)}
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(svg, metadata=metadata)
+    return [png, svg]
 
 
 def adoption_axis(axes: Axes) -> None:

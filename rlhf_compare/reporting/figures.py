@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -19,13 +18,13 @@ from rlhf_compare.reporting.drawing import (
     PHASE_COLOURS,
     adoption_axis,
     canvas,
-    describe,
     finish,
     floor_region,
     look,
     mark,
     measured,
     note,
+    save,
 )
 from rlhf_compare.reporting.method_schema import DeviceSeconds, StageCost
 from rlhf_compare.reporting.numbers import display_name, format_value
@@ -176,8 +175,8 @@ def _has_floors(results: Results) -> bool:
 class Drawing:
     """A figure on the page: file name without suffix, heading, and how to read it.
 
-    `details`: further sentences of the caption, each with what must hold for it to be said: a
-    caption explains nothing that is not there.
+    `details`: further sentences of the caption, each with its condition: a caption explains only
+    what is drawn.
     """
 
     draw: Callable[[Results], Figure | None]
@@ -260,10 +259,6 @@ def draw_figures(results: Results, directory: Path) -> list[Drawing]:
         figure = drawing.draw(results)
         if figure is None:
             continue
-        figure.savefig(directory / f"{drawing.name}.png", dpi=160)
-        # text stays text; a fixed salt and no date: the same results give the same bytes
-        said = {"Title": drawing.heading, "Description": describe(figure)}
-        with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": drawing.name}):
-            figure.savefig(directory / f"{drawing.name}.svg", metadata={"Date": None, **said})
+        save(figure, directory, drawing.name, drawing.heading)
         drawn.append(drawing)
     return drawn

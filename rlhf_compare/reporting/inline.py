@@ -45,9 +45,9 @@ def _label(root: ElementTree.Element, name: str, title: str, description: str) -
     root.set("style", "stroke-linejoin: round; stroke-linecap: butt")
     root.set("role", "img")
     root.set("aria-labelledby", f"{name}-title {name}-desc")
-    for index, (tag, said) in enumerate((("title", title), ("desc", description))):
+    for index, (tag, words) in enumerate((("title", title), ("desc", description))):
         element = ElementTree.Element(f"{{{_SVG}}}{tag}", {"id": f"{name}-{tag}"})
-        element.text = said
+        element.text = words
         root.insert(index, element)
 
 

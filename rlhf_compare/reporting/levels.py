@@ -13,7 +13,7 @@ def level(results: Results, name: str, path: str) -> Level:
     """Read from the interval of the gain over SFT in the metric at `path`.
 
     Returns:
-        learned: the whole interval lies above the least gain; not learned: none of it does;
+        learned: the whole interval is above the least gain; not learned: no part of it is;
         not shown: the interval holds both; unknown: there is no interval.
     """
     gain = _gain(results, name, path)

@@ -16,7 +16,7 @@ def section(results: Results, name: str) -> Section:
 
 
 def has_prefix_task(results: Results) -> bool:
-    """Whether the behaviour is a prefix that can be looked for; so it is where nothing is said."""
+    """Whether the behaviour is a prefix of the response; True where the recipe names no task."""
     return bool(section(results, "task").get("name", "prefix") == "prefix")
 
 

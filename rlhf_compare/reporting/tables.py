@@ -180,7 +180,7 @@ def differences_table(results: Results) -> Table:
 
 
 def ledger_table(results: Results) -> Table:
-    """Where every row of the data went; the last line is what nobody accounted for."""
+    """How many rows were read, dropped with their reasons, kept and used."""
     ledger = results.provenance.ledger
     dropped = [
         (f"dropped: {why}", f"{count:,}", _first(ledger.named.get(why, []), count))

@@ -123,7 +123,7 @@ def _pair_sentences(results: Results, first: str, second: str) -> list[str]:
 
 
 def _shortfall(results: Results, name: str, path: str) -> str:
-    """That one method did not learn the behaviour; empty where it did, or nobody knows."""
+    """A sentence where a method did not learn the behaviour; empty where it did or is unknown."""
     found = level(results, name, path)
     if found not in _FAILED:
         return ""

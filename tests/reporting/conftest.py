@@ -5,12 +5,16 @@ expected texts can be worked out on paper: DPO moves further, no difference in d
 PPO's path costs 90 s against 30 s.
 """
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rlhf_compare.metrics import METRICS
+from rlhf_compare.reporting import report
+from rlhf_compare.reporting.figures import DRAWINGS, Drawing
 from rlhf_compare.reporting.method_schema import (
     Cost,
     DeviceSeconds,
@@ -159,6 +163,12 @@ def _methods() -> dict[str, Any]:
     }
 
 
+HOSTILE = (
+    "<script>alert(1)</script> <img src=x onerror=alert(2)> ```\n# not a heading\n````text "
+    "\u202eright to left \x1b[31mred\x1b[0m \x00 \u200b \ud800 {{ 7 * 7 }} | cell | "
+    "[link](javascript:alert(3))\r\nlast"
+)
+
 _HOSTILE = "<script>alert(1)</script> \x1b[31m | `x`"  # what a token may decode to
 
 
@@ -242,3 +252,23 @@ def _data() -> dict[str, Any]:
             }
         ],
     }
+
+
+@pytest.fixture
+def quick_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Placeholders for pictures, by the same rule of what can be drawn: rendering takes a second.
+
+    What they hold follows the numbers, so that an old picture can be told from a new one.
+    """
+
+    def sketch(results: Results, directory: Path) -> list[Drawing]:
+        drawn = [drawing for drawing in DRAWINGS if drawing.draw(results) is not None]
+        content = json.dumps(as_data(results)["methods"])
+        for drawing in drawn:
+            (directory / f"{drawing.name}.png").write_text(content)
+            (directory / f"{drawing.name}.svg").write_text(
+                f"<svg xmlns='http://www.w3.org/2000/svg'><!--{len(content)}--></svg>"
+            )
+        return drawn
+
+    monkeypatch.setattr(report, "draw_figures", sketch)

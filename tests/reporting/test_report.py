@@ -1,49 +1,21 @@
-"""The page: complete, safe against model text, whole or not at all."""
+"""The page: complete, and safe against model text."""
 
-import json
-import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from rlhf_compare.metrics import METRICS
 from rlhf_compare.reporting import report
-from rlhf_compare.reporting.escaping import escape_markdown, fence, visible
-from rlhf_compare.reporting.figures import DRAWINGS, Drawing, draw_figures
-from rlhf_compare.reporting.report import Page, write_report
-from rlhf_compare.reporting.results import as_data, load_results
+from rlhf_compare.reporting.figures import draw_figures
+from rlhf_compare.reporting.report import write_report
+from rlhf_compare.reporting.results import load_results
 from rlhf_compare.reporting.schema import Results
 
-from .conftest import changed, only, unmeasured
+from .conftest import HOSTILE, changed, only, unmeasured
 
-HOSTILE = (
-    "<script>alert(1)</script> <img src=x onerror=alert(2)> ```\n# not a heading\n````text "
-    "\u202eright to left \x1b[31mred\x1b[0m \x00 \u200b \ud800 {{ 7 * 7 }} | cell | "
-    "[link](javascript:alert(3))\r\nlast"
-)
-
-
-@pytest.fixture(autouse=True)
-def quick_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Placeholders for pictures, by the same rule of what can be drawn: rendering takes a second.
-
-    What they hold follows the numbers, so that an old picture can be told from a new one.
-    """
-
-    def sketch(results: Results, directory: Path) -> list[Drawing]:
-        drawn = [drawing for drawing in DRAWINGS if drawing.draw(results) is not None]
-        content = json.dumps(as_data(results)["methods"])
-        for drawing in drawn:
-            (directory / f"{drawing.name}.png").write_text(content)
-            (directory / f"{drawing.name}.svg").write_text(
-                f"<svg xmlns='http://www.w3.org/2000/svg'><!--{len(content)}--></svg>"
-            )
-        return drawn
-
-    monkeypatch.setattr(report, "draw_figures", sketch)
+pytestmark = pytest.mark.usefixtures("quick_figures")
 
 
 class Tags(HTMLParser):
@@ -210,63 +182,6 @@ def test_table_rows_keep_their_columns(results: Results, tmp_path: Path) -> None
     assert len(re.findall(r"(?<!\\)\|", version)) == 3
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("plain", "```text\nplain\n```"),
-        ("a ``` b", "````text\na ``` b\n````"),
-        ("``````", "```````text\n``````\n```````"),
-        ("\u202e", "```text\n⟨U+202E⟩\n```"),
-    ],
-)
-def test_fence(text: str, expected: str) -> None:
-    assert fence(text) == expected
-
-
-def test_visible_keeps_ordinary_text() -> None:
-    assert visible("naïve Ω 漢字 🙂\n\tx") == "naïve Ω 漢字 🙂\n\tx"
-    assert visible("a\nb\u2028", line=True) == "a⟨U+000A⟩b⟨U+2028⟩"
-
-
-FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # Persian: I want
-        "\u0915\u094d\u200d\u0937",  # Hindi: a virama, then a joiner
-        FAMILY,
-        "\U0001f3f3\ufe0f\u200d\U0001f308",  # a flag, a variation selector, a rainbow
-        "\U0001f469\U0001f3fd\u200d\U0001f52c",  # a modifier of the skin's colour before it
-    ],
-)
-def test_a_joiner_between_letters_or_emoji_is_spelling(text: str) -> None:
-    assert visible(text) == visible(text, line=True) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("\u200da", "⟨U+200D⟩a"),
-        ("a\u200c", "a⟨U+200C⟩"),
-        ("a \u200d b", "a ⟨U+200D⟩ b"),
-        ("1\u200d2", "1⟨U+200D⟩2"),
-        ("a\u200d\u200db", "a⟨U+200D⟩⟨U+200D⟩b"),
-        ("a\u202eb\u2066c\u200fd\u200be", "a⟨U+202E⟩b⟨U+2066⟩c⟨U+200F⟩d⟨U+200B⟩e"),
-    ],
-)
-def test_any_other_hidden_character_is_shown(text: str, expected: str) -> None:
-    assert visible(text) == expected
-
-
-def test_escape_markdown_leaves_numbers_and_names_readable() -> None:
-    assert escape_markdown("0.5 [0.4, 0.6] recipes/tiny_a.yaml") == (
-        "0.5 [0.4, 0.6] recipes/tiny_a.yaml"
-    )
-    assert escape_markdown("_a_ [x](y) a|b") == r"\_a\_ [x\](y) a\|b"
-
-
 @pytest.mark.parametrize("kept", [("sft",), ("ppo",), ("sft", "dpo"), ("ppo", "dpo")])
 def test_partial_results(results: Results, tmp_path: Path, kept: tuple[str, ...]) -> None:
     results = changed(only(results, *kept), {"samples": [{"prompt": "p", "held_out": True}]})
@@ -286,64 +201,3 @@ def test_nothing_measured_at_all(results: Results, tmp_path: Path) -> None:
     html, markdown = pages(results, tmp_path)
     assert "<svg" not in html and "figures/" not in markdown
     assert "No answers were recorded." in html and "No answers were recorded." in markdown
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-def test_an_error_while_rendering_changes_nothing(
-    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_report(results, tmp_path)
-    before = snapshot(tmp_path)
-
-    def broken(page: Page) -> str:
-        raise RuntimeError("planted")
-
-    monkeypatch.setattr(report, "render_html", broken)
-    with pytest.raises(RuntimeError, match="planted"):
-        write_report(changed(results, {"recipe.name": "other"}), tmp_path)
-    assert snapshot(tmp_path) == before
-
-
-def test_a_failure_at_any_rename_leaves_whole_files(
-    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_report(results, tmp_path / "old")
-    old = snapshot(tmp_path / "old")
-    results = changed(results, {"methods.ppo.adoption.exact.mean": 0.5})
-    write_report(results, tmp_path / "new")
-    new = snapshot(tmp_path / "new")
-    real, count, fail_at = os.replace, 0, 0
-
-    def failing(source: Any, target: Any) -> None:
-        nonlocal count
-        count += 1
-        if count == fail_at:
-            raise OSError(5, "Input/output error")
-        real(source, target)
-
-    monkeypatch.setattr(os, "replace", failing)
-    for attempt in range(1, 50):
-        count, fail_at = 0, attempt
-        try:
-            write_report(results, tmp_path / "old")
-        except OSError:
-            after = snapshot(tmp_path / "old")
-            assert after.keys() == old.keys()
-            assert all(content in (old[name], new[name]) for name, content in after.items())
-        else:
-            break
-    assert fail_at == 13  # 3 files staged, 6 pictures and 3 files published, all of them failed
-    assert snapshot(tmp_path / "old") == new
-
-
-def test_a_figure_of_an_earlier_report_does_not_linger(results: Results, tmp_path: Path) -> None:
-    write_report(results, tmp_path)
-    (tmp_path / "figures" / "mine.png").write_bytes(b"kept")
-    results = changed(unmeasured(results, "kl_to_reference"), {"comparisons": []})
-    write_report(results, tmp_path)
-    names = {path.name for path in (tmp_path / "figures").iterdir()}
-    assert "adoption_against_kl.png" not in names and "adoption_against_kl.svg" not in names
-    assert {"mine.png", "adoption_against_seconds.png"} <= names

@@ -9,8 +9,7 @@ from rich.console import Console
 from rlhf_compare.reporting.schema import Results
 from rlhf_compare.reporting.terminal import print_table
 
-from .conftest import changed, method, stage, unmeasured
-from .test_report import HOSTILE
+from .conftest import HOSTILE, changed, method, stage, unmeasured
 
 
 def printed(results: Results, methods: list[str] | None = None, width: int = 80) -> str:
