@@ -49,8 +49,8 @@ def run_one(system: str, inputs: Path, options: argparse.Namespace, seed: int) -
     """One run of one system."""
     with tempfile.TemporaryDirectory() as scratch:
         result = Path(scratch) / "result.json"
-        told = [system, inputs, scratch, result, options.pairs, seed, int(options.losses)]
-        command = [sys.executable, "-m", "benchmarks.worker_dpo", *map(str, told)]
+        arguments = [system, inputs, scratch, result, options.pairs, seed, int(options.losses)]
+        command = [sys.executable, "-m", "benchmarks.worker_dpo", *map(str, arguments)]
         return run_worker(NAMES[system], command, result, options.threads)
 
 
@@ -71,7 +71,7 @@ def rows() -> dict[str, Any]:
     return {
         "pairs per second": lambda run: run["pairs"] / run["seconds"],
         "seconds of the whole run": lambda run: run["seconds"],
-        "of it, reference log-probabilities beforehand": lambda run: run["reference_seconds"],
+        "of these, reference log-probabilities beforehand": lambda run: run["reference_seconds"],
         "padding among the positions computed, share": lambda run: run["padding_share"],
         "optimizer steps": lambda run: run["optimizer_steps"],
         "peak memory above the imports, MiB": lambda run: run["peak"] / MIB,

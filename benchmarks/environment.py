@@ -14,7 +14,7 @@ def ensure_environment(directory: Path) -> Path:
     """The interpreter of an environment that holds ``REQUIREMENTS`` and not this package.
 
     Raises:
-        subprocess.CalledProcessError: pip or venv failed; what they said was printed.
+        subprocess.CalledProcessError: pip or venv failed; their output was printed.
     """
     python = directory / "bin" / "python"
     stamp = directory / "requirements.txt"
@@ -35,8 +35,9 @@ def ensure_environment(directory: Path) -> Path:
     return python
 
 
-# glibc keeps what was freed, how much depends on chance: one run's peak was 1.4 times another's.
-# So told, it gives blocks back at once, and resident memory is what is alive. It costs time.
+# glibc keeps freed memory, and how much depends on chance: one run's peak was 1.4 times another's.
+# With these settings glibc gives blocks back at once, so that resident memory is the live memory.
+# That costs time.
 _TIGHT = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": "65536",

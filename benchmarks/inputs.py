@@ -27,7 +27,7 @@ from benchmarks.settings import SHAPES, Settings, Shape
 EOS, SEPARATOR, FIRST = 0, 1, 2
 _PROMPTS, _PROMPT_LENGTH, _RESPONSE_LENGTH = 512, (14, 3, 8, 24), (17, 4, 6, 40)
 _STEPS, _BATCH, _LEARNING_RATE = 150, 32, 3e-3
-_BLOCK = 8  # ids that may be said at one place: few, so that they are soon learned
+_BLOCK = 8  # ids that may stand at one position: few, so that they are learned soon
 _IGNORED = -100  # what cross entropy leaves out
 
 

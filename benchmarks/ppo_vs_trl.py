@@ -70,7 +70,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    """What every worker of this call is told."""
+    """The settings of every worker of this call."""
     shape = options.shape or ("small" if options.lora else "tiny")
     return Settings(
         shape=shape,
@@ -130,11 +130,13 @@ def measure(
                     f"not {optimizer_steps(settings)}: nothing to compare"
                 )
             runs[system].append(run)
-            print(f"round {index + 1}: {NAMES[system]}: {_told(run, settings, tight)}", flush=True)
+            print(
+                f"round {index + 1}: {NAMES[system]}: {_line_of(run, settings, tight)}", flush=True
+            )
     return runs
 
 
-def _told(run: summary.Run, settings: Settings, tight: bool) -> str:
+def _line_of(run: summary.Run, settings: Settings, tight: bool) -> str:
     """A run on one line."""
     if tight:
         return f"{run['memory']['peak'] / summary.MIB:.0f} MiB at most"

@@ -1,12 +1,12 @@
-"""What a trainer does, watched from outside: time by phase, positions through every model,
-optimizer steps. The same code watches both sides; it knows neither."""
+"""Measures a trainer from outside: time by phase, positions through every model, optimizer steps.
+The same code measures our trainer and TRL's."""
 
 import itertools
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -16,41 +16,30 @@ from torch.optim.optimizer import (
 )
 from transformers import TrainerCallback
 
+from rlhf_compare.runs.meter import DeviceMeter
+
 _MARK = "mark"  # a phase of no length: makes the clock write down where it stands
 
 
-class Clock(Protocol):
-    """Ours (DeviceMeter, with ``current``) or :class:`PhaseClock`."""
-
-    phases: dict[str, float]
-
-    @property
-    def current(self) -> str: ...
-
-    def phase(self, name: str) -> AbstractContextManager[None]: ...
-
-
-class PhaseClock:
-    """Wall seconds by phase; a phase inside another pauses the outer one, as our meter's do."""
+class NamedPhases(DeviceMeter):
+    """The package's meter, which also names the phase it is in. It measures both systems."""
 
     def __init__(self) -> None:
-        self.phases: dict[str, float] = defaultdict(float)
-        self._open: list[str] = []
-        self._since = 0.0
+        super().__init__()
+        self._names = ["none"]
 
     @property
     def current(self) -> str:
-        return self._open[-1] if self._open else "none"
+        return self._names[-1]
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        self._charge()
-        self._open.append(name)
+        self._names.append(name)
         try:
-            yield
+            with super().phase(name):
+                yield
         finally:
-            self._charge()
-            self._open.pop()
+            self._names.pop()
 
     def timed(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
         """``function``, charged to ``name``."""
@@ -61,12 +50,6 @@ class PhaseClock:
 
         return wrapped
 
-    def _charge(self) -> None:
-        now = time.perf_counter()
-        if self._open:
-            self.phases[self._open[-1]] += now - self._since
-        self._since = now
-
 
 class Probe(TrainerCallback):
     """Counts by iteration. Give it to the trainer as a callback.
@@ -76,7 +59,7 @@ class Probe(TrainerCallback):
         tokens: how many response tokens were sampled so far, EOS included.
     """
 
-    def __init__(self, clock: Clock, tokens: Callable[[], int]) -> None:
+    def __init__(self, clock: NamedPhases, tokens: Callable[[], int]) -> None:
         self._clock, self._tokens = clock, tokens
         self._forwards: dict[str, Counter[str]] = defaultdict(Counter)
         self._steps = 0

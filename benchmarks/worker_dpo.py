@@ -40,7 +40,7 @@ def run(
     from datasets import Dataset, load_from_disk
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from benchmarks.memory import ResidentPeak, resident_bytes
+    from benchmarks.memory import resident_bytes, resident_peak
     from rlhf_compare.dpo.config import DPOConfig
     from rlhf_compare.dpo.reference import ReferenceCache
     from rlhf_compare.dpo.trainer import EncodedDPOTrainer
@@ -81,7 +81,7 @@ def run(
         "train_dataset": pairs,
         "processing_class": tokenizer,
     }
-    with ResidentPeak() as peak:
+    with resident_peak() as peak:
         start = time.perf_counter()
         if system == OURS:
             fuse_activations(policy)
@@ -107,7 +107,7 @@ def run(
         "padding_share": padding["empty"] / padding["all"],
         "optimizer_steps": trainer.state.global_step,
         "losses": [row["loss"] for row in trainer.state.log_history if "loss" in row],
-        "peak": peak.bytes - imported,
+        "peak": peak.peak - imported,
     }
 
 

@@ -2,8 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +11,13 @@ from datasets import Dataset
 from peft import LoraConfig
 from transformers import AutoTokenizer, GPT2ForSequenceClassification, GPT2LMHeadModel
 
-from benchmarks.memory import ResidentPeak, resident_bytes
-from benchmarks.probe import Probe
+from benchmarks.memory import resident_bytes, resident_peak
+from benchmarks.probe import NamedPhases, Probe
 from benchmarks.roofline import gemm_rates
 from benchmarks.settings import LORA, LORA_ONE_BASE, OURS, SHAPES, Settings, trainer_arguments
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.trainer import PPOTrainer
-from rlhf_compare.runs.meter import DeviceMeter
 
 _LORA = {
     "r": 16,
@@ -29,27 +26,6 @@ _LORA = {
     "fan_in_fan_out": True,  # GPT-2 keeps its weights transposed
     "task_type": "CAUSAL_LM",
 }
-
-
-class TracingMeter(DeviceMeter):
-    """The meter as it is, and the name of the phase it is in."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._names = ["none"]
-
-    @property
-    def current(self) -> str:
-        return self._names[-1]
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        self._names.append(name)
-        try:
-            with super().phase(name):
-                yield
-        finally:
-            self._names.pop()
 
 
 def load_models(system: str, inputs: Path) -> dict[str, Any]:
@@ -94,7 +70,7 @@ def run(system: str, settings: Settings, inputs: Path, scratch: str) -> dict[str
     prompts = json.loads((inputs / "prompts.json").read_text(encoding="utf-8"))
     loaded = resident_bytes()
 
-    meter = TracingMeter()
+    meter = NamedPhases()
     probe = Probe(meter, lambda: meter.tokens["generated"])
     probe.watch_optimizer()
     trainer = PPOTrainer(
@@ -107,10 +83,10 @@ def run(system: str, settings: Settings, inputs: Path, scratch: str) -> dict[str
     )
     if system == OURS:
         _watch_models(probe, models)
-    with ResidentPeak() as peak:
+    with resident_peak() as peak:
         trainer.train()
     result = probe.result(settings.warmup) | {
-        "memory": {"imported": imported, "loaded": loaded, "peak": peak.bytes},
+        "memory": {"imported": imported, "loaded": loaded, "peak": peak.peak},
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
     }
     if settings.gemm:

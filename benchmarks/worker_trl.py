@@ -15,15 +15,15 @@ from datasets import Dataset
 from transformers import AutoTokenizer, GPT2ForSequenceClassification, GPT2LMHeadModel
 from trl.experimental.ppo import PPOConfig, PPOTrainer, ppo_trainer
 
-from benchmarks.memory import ResidentPeak, resident_bytes
-from benchmarks.probe import PhaseClock, Probe
+from benchmarks.memory import resident_bytes, resident_peak
+from benchmarks.probe import NamedPhases, Probe
 from benchmarks.settings import Settings, trainer_arguments
 
 
 class _Watched:
     """TRL's functions, wrapped where its module looks them up; what is left over is ``update``."""
 
-    def __init__(self, clock: PhaseClock, eos_id: int) -> None:
+    def __init__(self, clock: NamedPhases, eos_id: int) -> None:
         self.clock, self.eos_id, self.tokens = clock, eos_id, 0
         self._generation, self._forward = ppo_trainer.batch_generation, ppo_trainer.forward
         self._logprobs = ppo_trainer.selective_log_softmax
@@ -56,7 +56,7 @@ class _Watched:
 class _TimedLoader:
     """The prompts' loader, charged to ``data``."""
 
-    def __init__(self, loader: Any, clock: PhaseClock) -> None:
+    def __init__(self, loader: Any, clock: NamedPhases) -> None:
         self._loader, self._clock = loader, clock
 
     def __iter__(self) -> Iterator[Any]:
@@ -81,7 +81,7 @@ def run(settings: Settings, inputs: Path, scratch: str) -> dict[str, Any]:
     prompts = json.loads((inputs / "prompts.json").read_text(encoding="utf-8"))
     loaded = resident_bytes()
 
-    clock = PhaseClock()
+    clock = NamedPhases()
     watched = _Watched(clock, tokenizer.eos_token_id)
     probe = Probe(clock, lambda: watched.tokens)
     probe.watch_optimizer()
@@ -100,10 +100,10 @@ def run(settings: Settings, inputs: Path, scratch: str) -> dict[str, Any]:
     probe.watch_model("reference", reference.transformer, reference.lm_head)
     probe.watch_model("reward", reward.transformer)
     probe.watch_model("value", value.transformer)
-    with ResidentPeak() as peak, clock.phase("update"):
+    with resident_peak() as peak, clock.phase("update"):
         trainer.train()
     return probe.result(settings.warmup) | {
-        "memory": {"imported": imported, "loaded": loaded, "peak": peak.bytes},
+        "memory": {"imported": imported, "loaded": loaded, "peak": peak.peak},
         "versions": {
             "trl": trl.__version__,
             "torch": torch.__version__,

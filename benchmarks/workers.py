@@ -22,7 +22,7 @@ def run_worker(
         threads, tight: see :func:`clean_environment`.
 
     Raises:
-        SystemExit: it failed; the end of what it said was printed.
+        SystemExit: the worker failed; the end of its output was printed.
     """
     done = subprocess.run(
         command,

@@ -18,9 +18,9 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    told = Clock()
-    monkeypatch.setattr("rlhf_compare.bars.time.monotonic", told)
-    return told
+    clock = Clock()
+    monkeypatch.setattr("rlhf_compare.bars.time.monotonic", clock)
+    return clock
 
 
 def test_a_log_gets_a_line_now_and_then(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,17 +51,17 @@ class BestOfNSampler:
         batch is larger than the caller's."""
         best: Responses | None = None
         for _ in range(self.n):
-            said = generate(
+            responses = generate(
                 self._model, prompt_ids, prompt_mask, max_new_tokens, end_ids, pad_id,
                 self.temperature,
             )  # fmt: skip
-            scores = self._scorer(prompt_ids, prompt_mask, said)
-            tokens = said.mask.sum(1)
+            scores = self._scorer(prompt_ids, prompt_mask, responses)
+            tokens = responses.mask.sum(1)
             if best is None:
-                best, highest, sampled = said, scores, tokens
+                best, highest, sampled = responses, scores, tokens
                 continue
             better = scores > highest
-            best = _choose(better, said, best, pad_id)
+            best = _choose(better, responses, best, pad_id)
             highest, sampled = torch.where(better, scores, highest), sampled + tokens
         assert best is not None, "n is at least 1"
         width = int(best.mask.sum(1).max())

@@ -12,8 +12,8 @@ from rlhf_compare.runs.arguments import section_of
 class DPOConfig(trl.DPOConfig):
     """TRL's fields under their own names (its losses by ``loss_type``), and two of ours.
 
-    With labels that no noise contradicts the sigmoid loss has no minimum: it goes to 0 while the
-    policy goes on drifting. So the loss is no rule for stopping; the drift itself is one.
+    With noise-free labels the sigmoid loss has no minimum: it goes to 0 while the policy drifts
+    further and further. So training stops by the drift, not by the loss.
     """
 
     kl_budget: float | None = field(

@@ -1,8 +1,8 @@
-"""The forward of a pair, under the contract of TRL's fused head, without what no loss reads.
+"""The forward of a pair, with the interface of TRL's fused head; computes only what the loss reads.
 
 TRL's DPOTrainer calls ``model(..., labels=labels, fused_lm_head=True)`` and reads log-probabilities
-per token. TRL 1.16 computes every prompt twice, and without Triton, that is on a CPU, the head of
-all positions, prompts and padding too, and the logits a second time for the gradient.
+per token. TRL 1.16 computes every prompt twice. Without Triton, so on a CPU, it also applies the
+head to all positions, prompts and padding included, and computes the logits again for the gradient.
 """
 
 import functools
@@ -19,7 +19,8 @@ from rlhf_compare.dpo.layout import PairLayout
 from rlhf_compare.models.policy import has_plain_head, hidden_states
 from rlhf_compare.models.wrapping import causal_lm
 
-_TILE = 1 << 25  # logits held at once, 128 MiB in float32; of more, backward computes them again
+# logits in memory at once, 128 MiB in float32; beyond that the backward computes them again
+_TILE = 1 << 25
 _TEXT = {"input_ids", "attention_mask", "use_cache", "labels", "fused_lm_head"}
 _ALONE = "logprobs_alone"
 _WINDOWS = ("sliding_window", "attention_chunk_size", "window_size", "attention_window_size")
@@ -28,8 +29,8 @@ _WINDOWS = ("sliding_window", "attention_chunk_size", "window_size", "attention_
 def use_pair_forward(model: Any) -> None:
     """Replace the fused head that TRL gave ``model``.
 
-    TRL's stays where it is the better one, on a device with Triton, and where it knows more: for
-    models whose logits are not the plain head of the hidden states or that read more than text.
+    TRL's head stays on a device with Triton, where it is faster, and for models that only it can
+    compute: their logits are not the plain head of the hidden states, or they read more than text.
 
     Args:
         model: a causal language model or a PEFT model of one; batches are padded last.
@@ -42,7 +43,8 @@ def use_pair_forward(model: Any) -> None:
     @functools.wraps(type(lm).forward)  # `generate` checks its arguments against the signature
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
         metrics = not kwargs.pop(_ALONE, False)
-        given = {name for name, value in kwargs.items() if value is not None}  # PEFT names them all
+        # PEFT passes every argument, most of them None
+        given = {name for name, value in kwargs.items() if value is not None}
         asked = kwargs.get("fused_lm_head") and "labels" in given
         if not asked or args or not _TEXT.issuperset(given):
             return trl_forward(self, *args, **kwargs)
@@ -53,7 +55,7 @@ def use_pair_forward(model: Any) -> None:
 
 
 def logprobs_alone(model: Any) -> Any:
-    """The model to call where no metric is read, as of a reference."""
+    """The model to call when no metrics are needed, as for a reference."""
     ours = hasattr(causal_lm(model).forward, "trl_forward")
     return functools.partial(model, **{_ALONE: True}) if ours else model
 
@@ -105,9 +107,10 @@ def _states(lm: Any, input_ids: Tensor, labels: Tensor, shared: bool) -> Tensor:
 def can_share_prompts(lm: Any) -> bool:
     """Whether the model reads a pair in one row as it reads two rows.
 
-    It must keep to a mask of its caller's and tell places by ``position_ids``; recurrent layers and
-    biases by distance do not. Asked by trying. A window over the last tokens a short trial would
-    not show: the model's own mask makes it, so models that have one are left out by name.
+    The model must use the given mask and the given ``position_ids``; recurrent layers and biases by
+    distance do not. This is tested with a forward pass. A short test cannot show a window over the
+    last tokens, which the model's own mask makes; models whose configuration has a window are
+    excluded by that field.
     """
     config = lm.config.get_text_config()
     if any(getattr(config, name, None) is not None for name in _WINDOWS):
@@ -118,9 +121,9 @@ def can_share_prompts(lm: Any) -> bool:
     try:
         together, apart = (_states(lm, ids, labels, shared) for shared in (True, False))
         beside_another = _states(lm, other, labels, True)
-    except (TypeError, ValueError, RuntimeError):  # knows no position_ids, or no such mask
+    except (TypeError, ValueError, RuntimeError):  # it takes no position_ids, or no such mask
         return False
-    # to the bit: what leaks between responses may be little before training and much after it
+    # exact comparison: a small leak between the responses can grow during training
     untouched = torch.equal(together[4:], beside_another[4:])
     return untouched and torch.allclose(together, apart, rtol=1e-3, atol=1e-3 * float(apart.std()))
 

@@ -25,18 +25,18 @@ class PairLayout:
 
     @classmethod
     def of(cls, input_ids: Tensor, labels: Tensor) -> "PairLayout | None":
-        """From TRL's batch; None where its two halves are no pairs under common prompts.
+        """From TRL's batch; None if its two halves are not pairs that share their prompts.
 
         Args:
             input_ids: (2N, W) chosen rows, then rejected rows, padded last.
             labels: (2N, W), -100 = none; a response is one stretch. A first token has no label
                 that anything predicts.
         """
-        said, (rows, width) = labels != -100, labels.shape
+        labelled, (rows, width) = labels != -100, labels.shape
         if rows % 2:
             return None
-        start = torch.where(said.any(1), said.long().argmax(1), width)
-        first, count = start.view(2, -1), said.sum(1).view(2, -1)
+        start = torch.where(labelled.any(1), labelled.long().argmax(1), width)
+        first, count = start.view(2, -1), labelled.sum(1).view(2, -1)
         prompt = first.amin(0)
         place = torch.arange(width, device=labels.device)
         chosen, rejected = input_ids.view(2, -1, width)
@@ -49,11 +49,12 @@ class PairLayout:
         length = int((prompt + count.sum(0)).clamp(max=2 * width).max())
         token = torch.arange(length, device=labels.device)
         position = torch.where(token < end, token, token - count[0].unsqueeze(1))
-        position = position.clamp(max=width - 1)  # of padding, which must not leave the model's
+        position = position.clamp(max=width - 1)  # padding must stay inside the model's positions
         source = torch.where(token < end, position, position + width)
         in_chosen = (token >= prompt.unsqueeze(1)) & (token < end)
         apart = (token >= end).unsqueeze(2) & in_chosen.unsqueeze(1)
-        # a label's own place, moved behind the chosen response where its state lies there
+        # For rejected tokens after the first, add the length of the chosen response: the state that
+        # predicts them comes after that response.
         behind = (place > prompt.unsqueeze(1)) * count[0].unsqueeze(1)
         before = place - 1 + torch.stack([torch.zeros_like(behind), behind])
         before = before + length * torch.arange(rows // 2, device=labels.device).unsqueeze(1)
@@ -61,5 +62,5 @@ class PairLayout:
             input_ids=torch.cat([chosen, rejected], dim=1).gather(1, source),
             position_ids=position,
             attention_mask=((token.unsqueeze(1) >= token) & ~apart).unsqueeze(1),
-            predicted_by=before.view(rows, width)[:, 1:][said[:, 1:]],
+            predicted_by=before.view(rows, width)[:, 1:][labelled[:, 1:]],
         )

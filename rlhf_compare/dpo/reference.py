@@ -22,7 +22,7 @@ COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")
 @dataclass(frozen=True)
 class CachedLogps:
     """log pi_ref of every chosen and rejected response (N,), summed over tokens, and the device
-    seconds that they took whoever computed them."""
+    seconds of the original computation."""
 
     chosen: Tensor
     rejected: Tensor

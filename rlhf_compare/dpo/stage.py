@@ -22,7 +22,8 @@ from rlhf_compare.runs.method import Method, MethodInputs
 def dpo_arguments(
     section: StageSection, output_dir: str, seed: int, evaluations: int = 0, name: str = "dpo"
 ) -> DPOConfig:
-    """The trainer's arguments; reference log-probabilities are computed once unless told not to.
+    """The trainer's arguments; reference log-probabilities are computed once, unless the recipe
+    says otherwise.
 
     Args:
         evaluations: in the whole run.
@@ -41,7 +42,8 @@ def dpo_arguments(
 def train_dpo(context: StageContext, section: StageSection, inputs: MethodInputs) -> None:
     """Train the DPO policy from the SFT model and leave it in the stage's directory.
 
-    Evaluations in between are made on the pairs of the probe's prompts; none without such pairs.
+    Evaluations during training use the pairs of the probe's prompts; without such pairs there are
+    none.
     """
     with context.meter.phase("evaluate"):
         asked = _pairs_of(inputs.probe_rows, inputs.pairs)
@@ -55,7 +57,7 @@ def train_dpo(context: StageContext, section: StageSection, inputs: MethodInputs
         tokenizer = load_tokenizer(inputs.sft_model)
         policy = load_policy(inputs.sft_model)
         live = inputs.lora is None and not args.precompute_ref_log_probs
-        # with adapters the reference is the base, its adapters off
+        # with adapters the reference is the base with its adapters off
         reference = load_policy(inputs.sft_model) if live else None
         for model in (policy, reference):
             if model is not None:
@@ -88,7 +90,7 @@ def _pairs_of(rows: Dataset, rule: PairRule) -> Dataset | None:
 
 
 def _caveats(settings: dict[str, Any]) -> Sequence[str]:
-    """TRL's DPOTrainer has many losses: a column called DPO may have been trained with another."""
+    """TRL's DPOTrainer has many losses: the column DPO may show a policy of another loss."""
     losses, weights = settings.get("loss_type"), settings.get("loss_weights")
     losses = [losses] if isinstance(losses, str) else losses
     if not losses or losses == ["sigmoid"]:

@@ -5,7 +5,7 @@ What it adds to TRL's:
     trailing space of the prompt into the completion and trains on a context that inference never
     sees.
  2. Reference log-probabilities are computed once and shared by all runs on the same pairs.
- 3. Batches hold pairs of like length; a pair stays together, chosen and rejected in one forward.
+ 3. Batches hold pairs of similar length; a pair stays together, chosen and rejected in one forward.
  4. Evaluations show adoption and KL beside the loss, and the log-ratios of chosen and rejected
     apart: when both fall ("likelihood displacement", Razin et al. 2025) no margin shows it.
  5. It can stop at a KL budget and keep the best policy within it.
@@ -66,7 +66,8 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
         self._sft_tokens_of_a_part: float | None = None  # mean over the parts of the step
         before = _before_adapters(model, peft_config)
         given = kwargs.get("args", args[1] if len(args) > 1 else None)
-        if given is None or given.disable_dropout:  # TRL's switch finds modules alone
+        # TRL's option switches dropout modules off, but not a dropout that is a number
+        if given is None or given.disable_dropout:
             reference = kwargs.get("ref_model", args[0] if args else None)
             for part in (model, reference):
                 if isinstance(part, nn.Module):
@@ -77,7 +78,7 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
             fault := adapter_fault(AdapterSwitch(self.model, "default"), "default", before)
         ):
             raise ValueError(f"peft_config: {fault}")
-        # of ours, which TRL's config has not
+        # our own fields, which TRL's config lacks
         self._kl_budget: float | None = getattr(self.args, "kl_budget", None)
         self._keeps_best = getattr(self.args, "keep", "last") == "best"
         if self._kl_budget is not None and self.probe is None:
@@ -86,7 +87,8 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
             raise ValueError("keep: best needs an eval_dataset to choose by")
 
     def _use_pair_forward(self) -> None:
-        # under mixed precision the reference's forward is accelerate's by now, which casts
+        # Under mixed precision accelerate has wrapped the reference's forward with autocast;
+        # replacing that forward would lose the cast.
         mixed = self.args.bf16 or self.args.fp16
         for model in (self.model, None if mixed else self.ref_model):
             if model is not None and not self.use_weighting:
@@ -118,10 +120,11 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
     # --- reference log-probabilities
 
     def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
-        """Once for all runs: whoever finds them on disk is charged what they once took, so that no
-        run looks cheaper for coming second; those of held-out pairs belong to the evaluation."""
+        """Computed once for all runs. A run that finds them on disk is charged the time of the
+        original computation, so that later runs do not look cheaper. The time for held-out pairs is
+        charged to the evaluation."""
         if isinstance(dataset, IterableDataset):
-            return super()._precompute_ref_logps(dataset, name, batch_size)  # says why it cannot
+            return super()._precompute_ref_logps(dataset, name, batch_size)  # raises the reason
         phase, cache, args = "reference" if name == "train" else "evaluate", self._cache, self.args
         if cache is None:
             with self.meter.phase(phase):
@@ -142,12 +145,13 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
         return super().compute_ref_log_probs(logprobs_alone(model), inputs)
 
     def _reference_logps(self, dataset: Dataset, batch_size: int) -> CachedLogps:
-        """In batches of like length. TRL's own pass takes them as they come, and keeps a copy of
-        its own beside the data, which would look like numbers that cost nothing."""
+        """Computed in batches of similar length. TRL's own pass takes the pairs in their order, and
+        caches the result beside the data; a later run would find it and be charged nothing."""
         start = time.perf_counter()
-        self._use_pair_forward()  # TRL asks while its constructor still runs
+        self._use_pair_forward()  # TRL calls this before its constructor ends
         order = torch.tensor(dataset[self.args.length_column_name]).argsort()
-        # a loader draws a seed; forked, so that who finds the numbers trains as who makes them
+        # DataLoader draws a random number. fork_rng keeps training the same with and without a
+        # cache hit.
         with torch.random.fork_rng():
             loader = self.accelerator.prepare(
                 DataLoader(

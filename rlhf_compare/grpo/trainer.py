@@ -90,9 +90,9 @@ class EncodedGRPOTrainer(StageTrainer, GRPOTrainer):
 
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
         with self.meter.phase("generate"):
-            said, logprobs = super()._generate_single_turn(*args, **kwargs)
-            self.meter.count(generated=sum(map(len, said)))
-        return said, logprobs
+            sampled_ids, logprobs = super()._generate_single_turn(*args, **kwargs)
+            self.meter.count(generated=sum(map(len, sampled_ids)))
+        return sampled_ids, logprobs
 
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
         with self.meter.phase("score"):
@@ -165,9 +165,11 @@ def _reward_function(scorer: Scorer, end_ids: Sequence[int], pad_id: int) -> Cal
     def reward(prompts: list[list[int]], completion_ids: list[list[int]], **_: Any) -> list[float]:
         device = "cpu" if scorer.model is None else scorer.model.head.weight.device
         prompt_ids, prompt_mask = (t.to(device) for t in pad_sequences(prompts, pad_id, "left"))
-        said, mask = (t.to(device) for t in pad_sequences(completion_ids, pad_id, "right"))
-        ended = mask_after_end(said, end_ids).ended
-        scores: list[float] = scorer(prompt_ids, prompt_mask, Responses(said, mask, ended)).tolist()
+        sampled_ids, mask = (t.to(device) for t in pad_sequences(completion_ids, pad_id, "right"))
+        ended = mask_after_end(sampled_ids, end_ids).ended
+        scores: list[float] = scorer(
+            prompt_ids, prompt_mask, Responses(sampled_ids, mask, ended)
+        ).tolist()
         return scores
 
     return reward

@@ -1,9 +1,9 @@
-"""Whether an adapter can be taken off and put on again, asked by trying.
+"""Tests with forward passes whether an adapter can be switched off and on again.
 
 A LoRA configuration can change the base in many ways: initialisations that move the base weights,
-copied layers, biases or whole modules that train beside the low-rank matrices. A list of them would
-never be complete, so the model is asked: the same short batch before the adapter came, with the
-adapter off, with the adapter on, and again after the adapter's weights were moved.
+copied layers, biases or whole modules that train beside the low-rank matrices. No list of these
+ways is complete. So the model is tested with one short batch: without the adapter, with the adapter
+off, with the adapter on, and again after the adapter's weights were changed.
 """
 
 import copy
@@ -31,7 +31,7 @@ _STAYS = "what trains would change the model with the adapter off as well, which
 _BESIDE = "modules would train beside the low-rank matrices, and stay with the adapter off"
 _UNREAD = "the adapter acts only inside PEFT's own forward, which is not the one that trains here"
 _SHIFT = 0.05
-_NEUTRAL = ("r", "target_modules", "task_type", "inference_mode")  # or asked about apart
+_NEUTRAL = ("r", "target_modules", "task_type", "inference_mode")  # or checked elsewhere
 
 
 def kind_fault(config: Any) -> str | None:
@@ -63,7 +63,7 @@ def undisturbed(*models: nn.Module) -> Iterator[None]:
 
 def short_logits(model: Any) -> Tensor:
     """Logits of a short batch, float32: (2, 6, V). ``model`` is a causal language model or a PEFT
-    model of one, whose own forward is gone around: see :class:`AdapterSwitch`."""
+    model of one. PEFT's own forward is not used: see :class:`AdapterSwitch`."""
     lm = causal_lm(model)
     logits: Tensor = lm(input_ids=_short_ids(lm), use_cache=False).logits
     return logits.float()
@@ -85,7 +85,7 @@ def same_logits(a: Tensor, b: Tensor, dtype: torch.dtype, steps: float = 8.0) ->
 def adapter_fault(
     adapters: "AdapterSwitch", name: str, before: Tensor | None, new: bool = True
 ) -> str | None:
-    """Why adapter ``name`` cannot be taken off and put on again; None if it can.
+    """Why adapter ``name`` cannot be switched off and on again; None if it can.
 
     Args:
         before: :func:`short_logits` of the base before it had an adapter; None = unknown.
@@ -103,15 +103,14 @@ def adapter_fault(
                 return _MOVED
             with adapters.active(name):
                 on = short_logits(model)
-            if new and not same_logits(
-                on, before, dtype, steps=64.0
-            ):  # DoRA divides norms by norms
+            # DoRA divides norms by norms, so its roundings are larger
+            if new and not same_logits(on, before, dtype, steps=64.0):
                 return _STARTS_ELSEWHERE
         return _fault_once_moved(adapters, name, off)
 
 
 def _fault_once_moved(adapters: "AdapterSwitch", name: str, off: Tensor) -> str | None:
-    """The same questions after every weight that trains was moved; the weights come back."""
+    """The same tests after every trainable weight was changed; the weights are restored."""
     model, fault = adapters.model, None
     trained = [p for p in model.parameters() if p.requires_grad]
     kept = [p.detach().clone() for p in trained]
@@ -139,7 +138,7 @@ def configuration_fault(config: LoraConfig, switch_of: Any, new: bool = True) ->
 
     Args:
         switch_of: makes :class:`AdapterSwitch` of a PEFT model and an adapter's name.
-        new: False = adapters that exist: how they once began is no matter.
+        new: False = the adapters exist already, so their initialisation does not matter.
 
     Returns:
         One line that names the field, what it must be and what it is; None if nothing is wrong.
@@ -172,7 +171,7 @@ def _tried(config: LoraConfig, switch_of: Any, new: bool) -> str | None:
                 before = short_logits(base)
             model = get_peft_model(base, _on_stand_in(config), adapter_name="tried")
             return adapter_fault(switch_of(model, "tried"), "tried", before, new)
-        except Exception as error:  # whatever PEFT raises, it would raise it later
+        except Exception as error:  # training would raise the same error later
             return first_line(error)
 
 
@@ -189,7 +188,7 @@ def _stand_in(rank: int) -> LlamaForCausalLM:
 
 
 def _on_stand_in(config: LoraConfig) -> LoraConfig:
-    """The configuration with everything that names parts of a model named after the stand-in."""
+    """The configuration, with the names of model parts replaced by those of the stand-in."""
     ours = copy.deepcopy(config)
     ours.task_type, ours.inference_mode = "CAUSAL_LM", False
     ours.target_modules = {"q_proj", "down_proj"}

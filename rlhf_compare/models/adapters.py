@@ -129,7 +129,7 @@ class AdapterSwitch:
         return adapter_parameters(self.model, name)
 
     def train(self, name: str) -> None:
-        """Let one adapter's weights train, whatever PEFT has frozen."""
+        """Make one adapter's weights trainable, also those that PEFT has frozen."""
         for parameter in self.parameters_of(name):
             parameter.requires_grad_(True)
         for layer in self._layers:
@@ -208,10 +208,10 @@ class AdapterBackbone(nn.Module):
             return causal_lm(model).base_model(**inputs)
 
     def add_model_tags(self, tags: Any) -> None:
-        """Tags are for uploads; an adapter that is not uploaded needs none."""
+        """No-op: tags are for uploads, and nothing is uploaded."""
 
     def save_pretrained(self, directory: str | Path) -> None:
-        """The adapter alone, as PEFT writes it: in a folder of its name."""
+        """Save the adapter alone, as PEFT does: in a folder with the adapter's name."""
         self.adapters.model.save_pretrained(str(directory), selected_adapters=[self.name])
 
     def gradient_checkpointing_enable(self, **_: Any) -> None:
@@ -241,16 +241,17 @@ def lora_config(fields: dict[str, Any] | None) -> LoraConfig | None:
 def lora_fault(config: Any) -> str | None:
     """Why adapters under this configuration could not be taken off, None if they could.
 
-    With the adapters off the base must be the model that was loaded, which is the reference, and
-    with a new adapter on as well; both must hold after training. Tried on a small stand-in model,
-    in a fraction of a second. A dropout is no fault: PPO and DPO switch it off.
+    With the adapters off, the base must be the model that was loaded, which is the reference; with
+    a new adapter on, too. With the adapters off this must hold after training as well. It is tested
+    on a small stand-in model, in a fraction of a second. Dropout is no fault: PPO and DPO switch it
+    off.
     """
     return kind_fault(config) or configuration_fault(config, AdapterSwitch)
 
 
 def require_lora(config: Any, new: bool = True) -> None:
-    """Raises TypeError for another kind of adapter, ValueError for a :func:`lora_fault`; where
-    ``new`` is False, of an adapter that exists, and may start elsewhere, for the rest of them."""
+    """Raises TypeError for another kind of adapter, ValueError for a :func:`lora_fault`; if
+    ``new`` is False the adapter exists already and may have been trained."""
     if fault := kind_fault(config):
         raise TypeError(fault)
     if fault := configuration_fault(config, AdapterSwitch, new):

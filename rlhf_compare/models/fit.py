@@ -1,4 +1,4 @@
-"""What a model needs to be trained and saved: checked, or mended, when it is loaded.
+"""Checks and corrections that a model needs, when it is loaded, to be trained and saved.
 
 A save, a batch or an optimizer step would refuse the same faults hours later.
 """
@@ -50,7 +50,7 @@ def fit_generation_config(model: Any, origin: object) -> None:
         origin: where the model comes from, for messages.
 
     Raises:
-        RecipeError: the settings contradict each other in a way that nobody but their author can
+        RecipeError: the settings contradict each other in a way that only their author can
             mend.
     """
     settings = getattr(model, "generation_config", None)
@@ -59,7 +59,8 @@ def fit_generation_config(model: Any, origin: object) -> None:
     _move_from_config(model.config, settings)
     if settings.pad_token_id is not None and settings.pad_token_id < 0:
         settings.pad_token_id = None
-    greedy = settings.temperature == 0  # which is how many say it, and no sampler takes it
+    # many files write greedy decoding as temperature 0, which no sampler accepts
+    greedy = settings.temperature == 0
     if greedy:
         settings.temperature, settings.do_sample = None, False
     try:
@@ -84,7 +85,7 @@ def generation_fault(origin: object, config: Any, **where: Any) -> str | None:
 
     Args:
         config: the model's configuration, which holds them where they have no file.
-        where: what ``from_pretrained`` is told.
+        where: arguments of ``from_pretrained``.
     """
     try:
         try:
@@ -134,7 +135,7 @@ def _move_from_config(config: Any, settings: Any) -> None:
 
 
 def fit_tokenizer(tokenizer: Any, model: Any, origin: object, field: str = "model") -> None:
-    """Hold every id that texts can become against the rows of the model's embedding.
+    """Check that the model's embedding has a row for every id that a text can have.
 
     A pad id outside is replaced by the EOS id: padding is masked wherever it goes, so any row does.
 
@@ -168,7 +169,7 @@ def fit_tokenizer(tokenizer: Any, model: Any, origin: object, field: str = "mode
 
 
 def _written_by_itself(tokenizer: Any) -> set[int]:
-    """Ids of special tokens that stand in sequences without anybody typing them."""
+    """Ids of special tokens that the tokenizer itself adds to sequences."""
     ids = {tokenizer.eos_token_id, template_end(tokenizer), *opening_of(tokenizer)}
     template = str(tokenizer.chat_template or "")
     ids |= {

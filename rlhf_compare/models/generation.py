@@ -14,10 +14,10 @@ from rlhf_compare.models.stepping import steps_of
 class Responses:
     """Responses to a batch of prompts.
 
-    ids  (B, R): right-padded, the end token included where the policy said one.
+    ids  (B, R): right-padded, the end token included if the policy sampled one.
     mask (B, R): True on real tokens, the end token included.
     ended (B,): whether the response ends in such a token; False = cut at the length limit.
-    sampled (B,): tokens that were sampled to find the response; None = its own alone.
+    sampled (B,): tokens that were sampled for the response; None = its own tokens only.
     """
 
     ids: Tensor
@@ -77,7 +77,7 @@ def _next_token(logits: Tensor, temperature: float | None) -> Tensor:
     """(B, V) -> (B,)."""
     if temperature is None:
         return logits.argmax(-1)
-    # inverse transform sampling: one random number a row, where torch.multinomial draws one for
+    # Inverse transform sampling draws one random number a row; torch.multinomial draws one for
     # every token of the vocabulary. float64 keeps the smallest probabilities in the sum.
     scaled = logits.float() / temperature if temperature != 1.0 else logits.float()
     cumulative = torch.softmax(scaled, dim=-1).double().cumsum(-1)

@@ -26,7 +26,7 @@ class ScalarHeadModel(nn.Module):
     """Backbone + linear layer on its hidden states.
 
     ``forward`` gives the score of each sequence, read where ``pooling`` says and always by mask:
-    with pad = EOS the place of the last token cannot be told from ids, and transformers' own GPT-2
+    with pad = EOS the position of the last token cannot be found by id, and transformers' own GPT-2
     classifier then reads the token before EOS. ``token_values`` gives a number at every position.
 
     Args:
@@ -49,17 +49,16 @@ class ScalarHeadModel(nn.Module):
         super().__init__()
         self.backbone, self.pooling = backbone, pooling
         self.config = backbone.config
-        self.config.num_labels = 1  # what TRL's RewardTrainer asks for
+        self.config.num_labels = 1  # TRL's RewardTrainer needs it
         width = self.config.get_text_config().hidden_size
         self.head = nn.Linear(width, 1, bias=False, dtype=backbone.dtype, device=backbone.device)
         nn.init.normal_(self.head.weight, std=(width + 1) ** -0.5 if init_std is None else init_std)
         self.register_buffer("bias", torch.zeros((), dtype=torch.float32))
-        # encoders that cannot generate have no cache, and refuse the argument
+        # encoders cannot generate, have no cache and refuse the argument
         self._options = {"use_cache": False} if hasattr(self.config, "use_cache") else {}
         if getattr(backbone, "pooler", None) is not None:
-            backbone.pooler.requires_grad_(
-                False
-            )  # BERT's pooler is not used: we read the hidden states
+            # BERT's pooler is not used: the head reads the hidden states
+            backbone.pooler.requires_grad_(False)
 
     def token_values(self, input_ids: Tensor, mask: Tensor | None = None) -> Tensor:
         """A number at every position, float32: (B, T) ids and mask -> (B, T).
@@ -79,7 +78,7 @@ class ScalarHeadModel(nn.Module):
         hidden = self.backbone(
             input_ids=input_ids, **mask_kwargs, **self._options
         ).last_hidden_state
-        # a frozen trunk may be in half precision, the head that trains is not
+        # a frozen trunk may be in half precision; the trained head is float32
         scores: Tensor = self.head(hidden.to(self.head.weight.dtype)).squeeze(-1).float()
         return scores - self.bias
 
@@ -117,7 +116,8 @@ class ScalarHeadModel(nn.Module):
     # --- disk
 
     def save_pretrained(self, directory: str | Path, pad_token_id: int | None = None) -> None:
-        """Write the backbone as transformers does, so that it loads there, and the head beside.
+        """Write the backbone as transformers does, so that transformers can load it, and the head
+        beside.
 
         Where the architecture has a sequence classifier with one linear layer on the last token
         (GPT-2, Llama, ...) and the head reads it too, the directory is that classifier:
@@ -187,7 +187,7 @@ class ScalarHeadModel(nn.Module):
     def on_backbone_of(
         cls, origin: str | Path, init_std: float | None = None, pooling: Pooling = "last"
     ) -> "ScalarHeadModel":
-        """A new head on the backbone of a saved model, its language-model head left behind."""
+        """A new head on the backbone of a saved model, without its language-model head."""
         try:
             backbone = AutoModel.from_pretrained(str(origin), local_files_only=True)
         except (OSError, ValueError) as error:
@@ -225,7 +225,8 @@ class ClassifierHeadModel(ScalarHeadModel):
         return self._modules["score" if "score" in self._modules else "head"]
 
     def _require_own_score(self, model: Any) -> None:
-        """Score a few texts both ways: an adapter may act outside the layers (learnt prompts)."""
+        """Score a few texts both ways, because an adapter may act outside the layers (learnt
+        prompts)."""
         pad, words = self.config.pad_token_id, self.backbone.get_input_embeddings().weight.shape[0]
         texts = [(7 * i + 1) % words for i in range(64)]
         texts = [i for i in texts if i != pad][:48]
@@ -241,7 +242,7 @@ class ClassifierHeadModel(ScalarHeadModel):
             ours = self.scores(ids, torch.ones_like(ids).bool())
         for module, training in modes:
             module.training = training
-        room = max(1e-3, 8 * torch.finfo(self.backbone.dtype).eps)  # roundings, and no more
+        room = max(1e-3, 8 * torch.finfo(self.backbone.dtype).eps)  # allows for rounding alone
         if not torch.allclose(ours, theirs, rtol=0.0, atol=room * float(theirs.abs().max())):
             raise ValueError(
                 f"{type(model).__name__}: its own forward scores {float(theirs[0]):.4g} where its "

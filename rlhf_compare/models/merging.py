@@ -1,4 +1,4 @@
-"""Adapters on disk: alone where PEFT finds them, or folded into one plain model."""
+"""Saves adapters: alone, as PEFT loads them, or merged into one plain model."""
 
 import os
 import warnings
@@ -41,8 +41,8 @@ def merge(model: PeftModel, name: str) -> nn.Module:
         merged: nn.Module = model.merge_and_unload(adapter_names=[name])
     with undisturbed(merged):
         after = short_logits(merged)
-    # a merged weight is rounded once and read in another order: about a thousand roundings in
-    # float32, and in half precision what a few roundings of every weight come to
+    # A merged weight is rounded once, and sums are computed in another order. That allows about a
+    # thousand roundings in float32, and in half precision a few roundings of every weight.
     steps = 1000.0 if base.dtype == torch.float32 else 16.0
     if not same_logits(after, before, base.dtype, steps):
         moved = float((after - before).abs().max())

@@ -1,4 +1,4 @@
-"""The policy: built, loaded, and asked for the logits of a response."""
+"""Builds and loads the policy, and computes the logits of a response."""
 
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def build_policy(config: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> Pre
 
 
 def _to_train(policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """The policy in float32, its generation settings stopping where its answers end."""
+    """The policy in float32; its generation settings stop where its answers end."""
     float32_where_trained(policy)
     state_ends(policy, turn_ends(tokenizer, policy))
     return policy
@@ -83,7 +83,7 @@ def open_model(
     local: bool = True,
     dtype: str = "auto",
 ) -> PreTrainedModel:
-    """``kind.from_pretrained``, with the faults of what lies there named.
+    """``kind.from_pretrained``; its errors name what is wrong with the files.
 
     Args:
         kind: one of transformers' Auto classes.
@@ -99,7 +99,8 @@ def open_model(
         text = config.get_text_config()
         pad, rows = getattr(text, "pad_token_id", None), getattr(text, "vocab_size", None)
         if pad is not None and rows is not None and pad >= rows:
-            text.pad_token_id = None  # torch makes no embedding whose padding it does not hold
+            # torch refuses an embedding whose padding id is beyond its rows
+            text.pad_token_id = None
         return kind.from_pretrained(str(origin), config=config, dtype=dtype, **where)
     except (OSError, ValueError, KeyError, AssertionError) as error:
         if config is not None and (fault := generation_fault(origin, config, **where)):

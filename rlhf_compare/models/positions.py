@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from transformers import AutoModel
 
-_SANE = 10**9  # tokenizers say 10**30 where they know of no limit
+_SANE = 10**9  # tokenizers without a limit give 10**30
 
 
 def position_limit(model: Any) -> int | None:

@@ -1,4 +1,4 @@
-"""What the evaluation asks of a policy: answers, and, where it is one model, its logits."""
+"""What the evaluation needs of a policy: answers and, if it is one model, its logits."""
 
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ from rlhf_compare.models.policy import load_policy
 
 
 class Sampler(Protocol):
-    """A policy as something that answers.
+    """A policy that can be sampled from.
 
     Attributes:
         model: the causal language model whose distribution the answers are drawn from; None where
@@ -36,7 +36,7 @@ class Sampler(Protocol):
 
 
 class ModelSampler:
-    """A causal language model that answers for itself."""
+    """A policy that is one causal language model."""
 
     kl_bound: float | None = None
 

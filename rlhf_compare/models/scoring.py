@@ -29,7 +29,7 @@ RewardModel = ScalarHeadModel | nn.Module | TextReward
 
 
 def as_scalar_head(model: Any, role: str = "reward_model") -> ScalarHeadModel | None:
-    """A model that scores by a linear head, as ours; None if it is a plain function.
+    """A scoring model with a linear head, as a :class:`ScalarHeadModel`; None for a function.
 
     A transformers sequence classifier is read by mask: its own forward finds the last token by id,
     which with pad = EOS is the token before EOS.
@@ -58,7 +58,7 @@ def as_scalar_head(model: Any, role: str = "reward_model") -> ScalarHeadModel | 
 
 
 class TextRewardModel:
-    """A reward model with a tokenizer of its own, asked for texts as any function is.
+    """A reward model with its own tokenizer; it scores texts, as a function does.
 
     The end token is put behind every text, also behind one that was cut off: a text does not show
     whether it was cut.
@@ -69,9 +69,9 @@ class TextRewardModel:
 
     @torch.no_grad()
     def __call__(self, prompts: Sequence[str], responses: Sequence[str]) -> list[float]:
-        """r(x, y) of every prompt with its response; of longer texts than the model has positions
-        the front of the prompt is cut, so that the response is read whole. What is marked in a
-        prompt is text (:mod:`rlhf_compare.data.control`); a response is all text."""
+        """r(x, y) of every prompt with its response; if a text is longer than the model's
+        positions, the front of the prompt is cut, so that the whole response is read. Marked parts
+        of a prompt are text (:mod:`rlhf_compare.data.control`); all of a response is text."""
         longest = text_limit(self.model, self.tokenizer)
         opening = opening_of(self.tokenizer)
         sequences = []
@@ -87,7 +87,8 @@ class TextRewardModel:
 def score_sequences(
     model: ScalarHeadModel, sequences: Sequence[Sequence[int]], batch_size: int
 ) -> list[float]:
-    """One score a sequence, in their order; batched by length, so that little is padding."""
+    """One score per sequence, in the given order; batches hold similar lengths, so padding is
+    small."""
     order = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
     device, scores = model.head.weight.device, [0.0] * len(sequences)
     for start in range(0, len(order), batch_size):
@@ -100,7 +101,7 @@ def score_sequences(
     return scores
 
 
-OWN_TOKENIZER = "own_tokenizer"  # a folder beside the model: it reads texts through this tokenizer
+OWN_TOKENIZER = "own_tokenizer"  # a folder beside the model: the tokenizer for its texts
 
 
 def load_reward(
@@ -152,7 +153,7 @@ class Scorer:
         return torch.tensor([float(s) for s in given], device=prompt_ids.device)
 
     def _text(self, prompt: list[int]) -> str:
-        """A prompt as the function reads it: without BOS, which is the policy's own."""
+        """A prompt as the function reads it: without the policy's BOS token."""
         text = decode_prompt(self._tokenizer, prompt)
         if isinstance(self._function, TextRewardModel):
             return prompt_for_another(text, self._tokenizer, self._function.tokenizer)

@@ -1,4 +1,4 @@
-"""Next-token logits for the loop of :func:`generate`: from a cache, or from the whole row again."""
+"""Next-token logits for :func:`generate`: with a cache, or by reading the whole row again."""
 
 import inspect
 from typing import Any
@@ -13,7 +13,7 @@ from rlhf_compare.models.wrapping import causal_lm
 from rlhf_compare.tensors.padding import attention_inputs, pad_sequences, positions, to_the_left
 
 _PLAIN = (DynamicLayer, DynamicSlidingWindowLayer)
-# model -> whether its cache can be used, whether it reads padding on the left as nothing
+# model -> whether its cache can be used; model -> whether it ignores padding on the left
 _trusted: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 _masks: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
@@ -30,12 +30,12 @@ class CachedSteps:
         self.cache = DynamicCache(config=policy.config)
         self.ids, self.mask = prompt_ids, prompt_mask.long()
         self.places = positions(prompt_mask)
-        # a mixture of experts would hold the mask of the whole row against the tokens of one step
+        # a mixture of experts would compare the mask of the whole row with the tokens of one step
         balancing = getattr(policy.config.get_text_config(), "output_router_logits", False)
         self.options = {"output_router_logits": False} if balancing else {}
 
     def logits(self) -> Tensor:
-        """Of the token that comes next in every row: (B, V)."""
+        """Logits of the next token of every row: (B, V)."""
         logits: Tensor = self.policy(
             input_ids=self.ids,
             attention_mask=self.mask,
@@ -48,9 +48,10 @@ class CachedSteps:
         return logits[:, -1]
 
     def go_on(self, rows: Tensor, tokens: Tensor) -> None:
-        """Keep the rows at ``rows`` (b,) alone, each of them longer by its token of ``tokens``."""
+        """Keep only the rows ``rows`` (b,), and append to each its token of ``tokens`` (b,)."""
         if len(rows) < len(self.mask):
-            self.cache.reorder_cache(rows)  # of any kind of layer, where batch_select_indices fails
+            # works for every kind of layer; batch_select_indices does not
+            self.cache.reorder_cache(rows)
         self.ids, self.places = tokens.unsqueeze(1), self.places[rows, -1:] + 1
         self.mask = torch.cat([self.mask[rows], torch.ones_like(self.ids)], dim=1)
 
@@ -64,7 +65,7 @@ class WholeSteps:
         self.ids, self.mask = prompt_ids, prompt_mask
 
     def logits(self) -> Tensor:
-        """Of the token that comes next in every row: (B, V)."""
+        """Logits of the next token of every row: (B, V)."""
         ids, mask = to_the_left(self.ids, self.mask)
         logits: Tensor = self.policy(input_ids=ids, use_cache=False).logits
         last = mask.sum(1) - 1
@@ -114,24 +115,24 @@ def _reads_left(model: Any) -> bool:
 
 
 def _close(given: Tensor, sure: Tensor, dtype: torch.dtype) -> bool:
-    """Equal but for rounding, of which half precision has much."""
+    """Equal up to rounding; the tolerance is larger in half precision."""
     room = 0.2 if dtype in (torch.float16, torch.bfloat16) else 1e-2
     given, sure = given.float(), sure.float()
     return bool(((given - sure).abs() <= room * sure.std()).all())
 
 
 def _cache_name(policy: Any) -> str | None:
-    """What the model calls its cache: Mamba has another word than most."""
+    """The name of the model's cache argument; Mamba's differs from that of most models."""
     parameters = inspect.signature(type(causal_lm(policy)).forward).parameters
     names = ("past_key_values", "cache_params")
     return next((name for name in names if name in parameters), None)
 
 
 def _cache_is_right(policy: Any) -> bool:
-    """Whether padding on the left and rows that leave change nothing for the rows that stay.
+    """Whether padding on the left, and rows that leave, change nothing for the rows that stay.
 
-    So it is for plain attention. Recurrent and compressed states differ from one architecture to
-    the next, so a model that has any is asked once, by trying.
+    This holds for plain attention. Recurrent and compressed states differ between architectures, so
+    a model that has any is tested once, with a few steps.
     """
     lm = causal_lm(policy)
     if lm not in _trusted:
@@ -142,7 +143,7 @@ def _cache_is_right(policy: Any) -> bool:
 def _is_plain(policy: Any) -> bool:
     try:
         layers = DynamicCache(config=policy.config).layers
-    except Exception:  # a configuration that no cache is made for
+    except Exception:  # no cache can be made for this configuration
         return False
     plain = all(type(layer) in _PLAIN for layer in layers)
     return plain and _cache_name(policy) == "past_key_values"
@@ -150,7 +151,8 @@ def _is_plain(policy: Any) -> bool:
 
 @torch.no_grad()
 def _agrees(policy: Any) -> bool:
-    """Three tokens after prompts of unequal length, a row leaving after the first, both ways."""
+    """Whether both ways give the same logits for three tokens after prompts of unequal length,
+    where one row leaves after the first token."""
     device, rows = policy.device, len(policy.get_input_embeddings().weight)
     prompts = [[(3 * i + n) % rows for i in range(n)] for n in (7, 1, 4)]
     ids, mask = (t.to(device) for t in pad_sequences(prompts, 0, "left"))
@@ -163,6 +165,6 @@ def _agrees(policy: Any) -> bool:
             index = torch.tensor(kept, device=device)
             for way in ways:
                 way.go_on(index, sure[index].argmax(-1))
-    except Exception:  # a cache of its own, or arguments that it does not know
+    except Exception:  # the model has its own kind of cache, or other arguments
         return False
     return True

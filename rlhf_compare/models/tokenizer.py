@@ -27,7 +27,8 @@ def get_tokenizer(config: ModelConfig, texts: Iterable[str]) -> PreTrainedTokeni
 
 
 def tokenizer_fingerprint(config: ModelConfig) -> str | None:
-    """SHA-256 of a local tokenizer's files; None where a recipe or a hub revision says it all."""
+    """SHA-256 of a local tokenizer's files; None if the recipe or the hub revision identifies
+    it."""
     if config.path is None:
         return None
     names = ("token", "vocab", "merges", "special_tokens", "chat_template", "spiece", "added")

@@ -6,5 +6,5 @@ from transformers import PreTrainedModel
 
 
 def causal_lm(model: Any) -> PreTrainedModel:
-    """The transformers model itself, out of a PEFT wrapper where there is one."""
+    """The transformers model itself, without the PEFT wrapper, if there is one."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model

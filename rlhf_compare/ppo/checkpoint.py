@@ -1,4 +1,4 @@
-"""Everything that a PPO run is, on disk and back: weights as safetensors, the rest as JSON."""
+"""Saves and loads a PPO run: weights as safetensors, the rest as JSON."""
 
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ _STATE, _BESIDE, _REFERENCE = "ppo_state.json", "critic.safetensors", "reference
 
 
 def save(directory: Path, model: PolicyAndValue, reference: Any, state: dict[str, Any]) -> None:
-    """The policy where ``from_pretrained`` finds it (of adapters, ``AutoPeftModelForCausalLM``'s),
-    the rest beside it.
+    """Save the policy as ``from_pretrained`` loads it (adapters as ``AutoPeftModelForCausalLM``
+    does), and the rest beside it.
 
     Args:
-        reference: the reference model where it moves; None where it is what the run began with.
-        state: JSON; what of the algorithm is no weight.
+        reference: the reference model if it moves; None = it is that of the run's start.
+        state: everything of the algorithm that is no weight, as JSON.
     """
     directory.mkdir(parents=True, exist_ok=True)
     if model.adapters is not None:

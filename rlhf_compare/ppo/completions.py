@@ -33,17 +33,18 @@ def answer(
         {
             "step": step,
             "prompt": tokenizer.decode(ids[real]),
-            "response": tokenizer.decode(said),
+            "response": tokenizer.decode(response),
             "score": float(score),
         }
-        for ids, real, said, score in zip(
+        for ids, real, response, score in zip(
             batch["prompt_ids"], batch["prompt_mask"], responses.to_lists(), scores, strict=True
         )
     ]
 
 
 def print_answers(rows: list[dict[str, Any]]) -> None:
-    """As a table. A model's text may hold what moves a terminal's cursor: that is spelt out."""
+    """Print a table. A model's text may hold characters that move a terminal's cursor; those are
+    printed as escapes."""
     table = Table(*_COLUMNS, show_lines=True)
     for row in rows:
         table.add_row(*(Text(_printable(str(row[name]))) for name in _COLUMNS))

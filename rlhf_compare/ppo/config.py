@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Unsaid:
-    """Where nobody said how a response ends, an id that is given wins over EOS."""
+    """The default of ``stop_token``: EOS ends a response, unless ``stop_token_id`` is given."""
 
     def __repr__(self) -> str:
         return "eos"

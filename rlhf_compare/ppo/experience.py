@@ -1,4 +1,4 @@
-"""Collecting a rollout: sample, score, and ask policy, value model and reference of every token."""
+"""Collecting a rollout: sample responses, score them, and compute log-probabilities and values."""
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
@@ -45,7 +45,7 @@ class Collector:
 
     @torch.no_grad()
     def collect(self, model: Any, policy: Any, prompt_ids: Tensor, prompt_mask: Tensor) -> Rollout:
-        """Sample a response to every prompt and everything that the losses need to know of it.
+        """Sample a response to every prompt, and compute everything that the losses need.
 
         Args:
             model: policy and value, wrapped as the update will call it.
@@ -67,7 +67,7 @@ class Collector:
         for part in torch.arange(len(lengths)).split(self.config.local_mini_batch_size):
             for rows in micro_batches(lengths, part, self.config.per_device_train_batch_size):
                 cut = window(sequences, lengths, predicted, rows)
-                self._judge(model, cut, responses.mask[rows], columns)
+                self._fill_columns(model, cut, responses.mask[rows], columns)
         return Rollout(
             sequences=sequences,
             lengths=lengths,
@@ -78,14 +78,15 @@ class Collector:
             **columns,
         )
 
-    def _judge(
+    def _fill_columns(
         self,
         model: Any,
         cut: Window,
         response_mask: Tensor,
         columns: dict[str, Tensor],
     ) -> None:
-        """Fill in the per-token columns of some rows; ``response_mask`` (b, R) is theirs."""
+        """Fill in the per-token columns of the rows in ``cut``, whose mask is ``response_mask``:
+        (b, R)."""
         temperature = self.config.temperature
         with self.meter.phase("score"):
             model.eval()
@@ -96,14 +97,14 @@ class Collector:
             ref_logp = torch.log_softmax(ref_logits.float(), dim=-1)
         with self.meter.phase("score"):
             logp = torch.log_softmax(logits.float(), dim=-1)
-            judged = (
+            computed = (
                 token_logprobs(logits, cut.tokens),
                 ref_logprobs,
                 values,
                 kl_of_logs(logp, ref_logp),
                 entropy_of_logs(logp),
             )
-            for name, flat in zip(_COLUMNS, judged, strict=True):
+            for name, flat in zip(_COLUMNS, computed, strict=True):
                 block = torch.zeros(response_mask.shape, device=flat.device)
                 block[response_mask] = flat.float()
                 columns[name][cut.rows] = block
@@ -120,8 +121,8 @@ class Collector:
         return responses
 
     def center(self, prompts: Sequence[list[int]], device: Any) -> None:
-        """Take the mean score of the reference's own responses off every score from now on: 0 is
-        then the score of changing nothing. Without prompts nothing is taken off."""
+        """From now on, subtract the mean score of the reference's own responses from every score,
+        so that a policy that did not change has a mean score of 0. Without prompts, subtract 0."""
         scores, size = [], self.config.local_rollout_forward_batch_size
         for start in range(0, len(prompts), size):
             part = pad_sequences(prompts[start : start + size], self.pad_id, "left")
@@ -132,8 +133,8 @@ class Collector:
         self.score_offset = float(torch.cat(scores).mean()) if scores else 0.0
 
     def score(self, prompt_ids: Tensor, prompt_mask: Tensor, responses: Responses) -> Tensor:
-        """r(x, y), less the penalty where EOS is missing: (B,). The rule for a response without
-        EOS is this penalty and nothing else: its score is read at its last token."""
+        """r(x, y), less the penalty where EOS is missing: (B,). A response without EOS is scored at
+        its last token; the penalty is the only other difference."""
         with self.meter.phase("score"):
             scores = self.scorer(prompt_ids, prompt_mask, responses)
             penalty = self.config.missing_eos_penalty or 0.0

@@ -1,4 +1,4 @@
-"""The policy and the prompts that somebody gives the trainer, held against each other."""
+"""Checks of a policy and its prompts: ids, positions, stop tokens, padding."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from rlhf_compare.ppo.config import PPOConfig
 
 
 def open_policy(model: Any) -> Any:
-    """The policy, loaded where a directory or a hub id is given, such that it can be saved.
+    """The policy, ready to be saved; loaded if a directory or a hub id is given.
 
     Raises:
         ValueError: its generation settings contradict each other.
@@ -32,12 +32,15 @@ def open_policy(model: Any) -> Any:
 
 
 def stop_tokens(args: PPOConfig, tokenizer: Any, model: Any) -> tuple[int, ...]:
-    """What ends a response: everything that ends a turn, which the saved policy's generation
-    settings then say too; or the one token that was asked for; or nothing, where ``stop_token`` is
-    None and no id is given: every response has the full length.
+    """The tokens that end a response.
+
+    By default they are all tokens that end a turn; the saved policy's generation settings then name
+    them too. With ``stop_token_id`` it is that token alone. With ``stop_token`` None and no id
+    there are none, and every response has the full length.
 
     Raises:
-        ValueError: the end of a turn is to end it, and neither tokenizer nor model has one.
+        ValueError: the end of a turn should end a response, but neither tokenizer nor model has
+            one.
     """
     if args.stop_token is None:
         return () if args.stop_token_id is None else (args.stop_token_id,)
@@ -52,7 +55,7 @@ def stop_tokens(args: PPOConfig, tokenizer: Any, model: Any) -> tuple[int, ...]:
 
 
 def require_known_ids(prompts: Dataset, model: Any) -> None:
-    """Hold the prompts' ids against the rows of the embedding.
+    """Check that the embedding has a row for every id of the prompts.
 
     Raises:
         ValueError: an id has no row.
@@ -67,9 +70,10 @@ def require_known_ids(prompts: Dataset, model: Any) -> None:
 
 
 def require_positions(longest: int, args: PPOConfig, **models: Any) -> None:
-    """Hold the longest prompt and its response against the positions of each model.
+    """Check that every model has positions for the longest prompt and its response.
 
-    Rotary models compute beyond the length of their configuration, so theirs is no hard limit.
+    Models with rotary positions can compute beyond the length in their configuration, so that
+    length is no hard limit.
 
     Raises:
         ValueError: names the model that has fewer positions.
@@ -88,8 +92,8 @@ def require_positions(longest: int, args: PPOConfig, **models: Any) -> None:
 
 
 def safe_pad_id(tokenizer: Any, *models: Any) -> int:
-    """An id to fill up with that every model's embedding has: the tokenizer's pad id, EOS or 0. All
-    of them are masked, so none changes a result."""
+    """A padding id that every model's embedding has: the tokenizer's pad id, EOS or 0. Padding is
+    masked, so the choice changes no result."""
     rows = min(_embedding_rows(model) for model in models if model is not None)
     for token in (tokenizer.pad_token_id, tokenizer.eos_token_id):
         if token is not None and token < rows:

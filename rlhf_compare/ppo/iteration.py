@@ -52,7 +52,8 @@ class IterationTrainer(StageTrainer, Trainer):
             self._history[name].append(value)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Adds the means since the last row; drops the Trainer's norm of no gradient."""
+        """Adds the means since the last row. Drops the Trainer's gradient norm: no gradient is left
+        when the Trainer computes it."""
         if "loss" in logs:
             logs.pop("grad_norm", None)
             logs.update({name: sum(v) / len(v) for name, v in self._history.items()})
@@ -70,8 +71,9 @@ class IterationTrainer(StageTrainer, Trainer):
             self.keep_pad_inside()
 
     def keep_pad_inside(self) -> None:
-        """The Trainer copies the tokenizer's pad id into the model's configuration; an id that the
-        embedding has not would make the saved model unloadable."""
+        """Put a pad id that the embedding has into the model's configuration. The Trainer copies
+        the tokenizer's pad id there; with an id beyond the embedding the saved model could not be
+        loaded."""
         for config in (self.policy.config, self.policy.generation_config):
             if config is not None and config.pad_token_id == self.processing_class.pad_token_id:
                 config.pad_token_id = self.pad_id
@@ -86,8 +88,8 @@ class IterationTrainer(StageTrainer, Trainer):
         return {"prompt_ids": ids, "prompt_mask": mask}
 
     def _as_collated(self, batch: Any) -> list[list[int]]:
-        """The prompts of a collator's batch, out of its padding: by its mask, or, where it has
-        none, by the tokenizer's pad id, as TRL read it."""
+        """The prompts of a collator's batch without padding. The mask tells padding; a batch
+        without a mask is read by the tokenizer's pad id, as TRL does."""
         ids = torch.as_tensor(batch["input_ids"])
         mask = batch.get("attention_mask")
         real = ids != self.processing_class.pad_token_id if mask is None else torch.as_tensor(mask)
@@ -108,14 +110,15 @@ class IterationTrainer(StageTrainer, Trainer):
         self._signature_columns = ["input_ids"]
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """As the Trainer's, the value model's parameters at their own learning rate."""
+        """The Trainer's optimizer, with the value model's parameters in a group with a learning
+        rate of their own."""
         optimizer: torch.optim.Optimizer = super().create_optimizer(model)
         rate = self.ppo.value_learning_rate
         if rate is not None:
             critic = {id(p) for p in self._critic_parameters()}
             for group in list(optimizer.param_groups):
-                theirs = [p for p in group["params"] if id(p) in critic]
+                critics = [p for p in group["params"] if id(p) in critic]
                 group["params"] = [p for p in group["params"] if id(p) not in critic]
-                if theirs:
-                    optimizer.add_param_group({**group, "params": theirs, "lr": rate})
+                if critics:
+                    optimizer.add_param_group({**group, "params": critics, "lr": rate})
         return optimizer

@@ -13,7 +13,7 @@ from rlhf_compare.tensors.kl import k1, k3
 from rlhf_compare.tensors.masked import masked_mean, masked_sum
 from rlhf_compare.tensors.padding import last_true
 
-# exp(20) is 5e8: beyond it a ratio says only that something broke, and in half precision is inf
+# exp(20) is 5e8. A larger ratio shows only that something broke; in half precision it is inf.
 MAX_LOG_RATIO = 20.0
 KLEstimator = Literal["k1", "k3"]
 ESTIMATORS = {"k1": k1, "k3": k3}
@@ -59,7 +59,7 @@ def gae(
     The value after the last real token is 0: the episode is over.
 
     Args:
-        rewards, values: (B, R); V_t is the value before token t is said.
+        rewards, values: (B, R); V_t is the value before token t is sampled.
         mask: (B, R), real tokens first, padding after them.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What a rollout says of the policy that made it; every mean is over responses or real tokens."""
+"""Metrics of a rollout; every mean is over responses or over real tokens."""
 
 import json
 from pathlib import Path
@@ -17,12 +17,12 @@ def rollout_metrics(
     kl_coef: float,
     kl_estimator: KLEstimator = "k1",
 ) -> dict[str, float]:
-    """Under TRL 1.12's names where it had one.
+    """The metrics of one rollout, under TRL 1.12's names where TRL has one.
 
     Args:
         returns: (B, R); None leaves the explained variance out.
         kl_coef: beta of this rollout.
-        kl_estimator: of the penalty; ``objective/kl`` is k1 whatever it is.
+        kl_estimator: of the penalty; ``objective/kl`` is always k1.
     """
     mask = rollout.response_mask
     # masked, because TRL's own metric of this name counted padding
@@ -52,12 +52,12 @@ def append_samples(path: Path, rollout: Rollout, tokenizer: Any, step: int, coun
     kl = masked_sum(rollout.token_kl, rollout.response_mask, dim=1)
     with path.open("a", encoding="utf-8") as stream:
         for row in range(min(count, len(rollout))):
-            ids, said = rollout.sequences[row], rollout.predicted[row]
-            start = int(said.int().argmax())
+            ids, response = rollout.sequences[row], rollout.predicted[row]
+            start = int(response.int().argmax())
             sample = {
                 "step": step,
                 "prompt": tokenizer.decode(ids[:start]),
-                "response": tokenizer.decode(ids[said]),
+                "response": tokenizer.decode(ids[response]),
                 "score": float(rollout.scores[row]),
                 "kl": float(kl[row]),
             }

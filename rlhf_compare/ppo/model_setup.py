@@ -131,8 +131,8 @@ def adapters_of(model: Any, config: Any, args: PPOConfig) -> AdapterSwitch | Non
 
     Raises:
         TypeError: an adapter is no low-rank one.
-        ValueError: a PEFT model together with a configuration; several adapters of which none is
-            said to be the policy's; an adapter that cannot be taken off.
+        ValueError: a PEFT model together with a configuration; several adapters, and none is named
+            as the policy's; an adapter that cannot be taken off.
     """
     if not isinstance(model, PeftModel):
         for name in ("model_adapter_name", "ref_adapter_name"):
@@ -184,7 +184,7 @@ def _acts(adapters: AdapterSwitch) -> bool:
 
 
 def require_models(**models: Any) -> None:
-    """Raises TypeError where a policy or reference is no model, say a path."""
+    """Raises TypeError where a policy or reference is no model but, for instance, a path."""
     for role, model in models.items():
         if model is not None and not isinstance(model, nn.Module):
             raise TypeError(
@@ -218,8 +218,12 @@ def require_apart(trained: dict[str, Any], frozen: dict[str, Any]) -> None:
 
 
 def let_critic_train(critic: ScalarHeadModel) -> None:
-    """What of a critic trains: what its owner left trainable; where all is frozen (a reward model's
-    copy, an adapter from disk), its adapter and what PEFT trains beside it, or else all of it."""
+    """Make sure that a critic trains.
+
+    If some weight is trainable, nothing changes. If all are frozen (a copy of a reward model, an
+    adapter from disk), the adapter trains with the modules that PEFT trains beside it; a critic
+    without an adapter trains whole.
+    """
     adapted = adapter_parameters(critic)
     modules = [m for m in critic.modules() if isinstance(m, ModulesToSaveWrapper)]
     beside = [
@@ -234,10 +238,13 @@ def let_critic_train(critic: ScalarHeadModel) -> None:
 def new_critic(
     scalar: ScalarHeadModel | None, policy: Any, adapters: AdapterSwitch | None
 ) -> ScalarHeadModel:
-    """A value model: a copy of the reward model, which knows what is paid for; where the reward is
-    a function, or sees what comes after a token, a copy of the policy's trunk with a head that
-    starts at 0. With adapters it is one more of them: a copy of the reward's where that lives on
-    the same base. ``scalar`` is the reward model, None where that is a function."""
+    """A new value model.
+
+    It is a copy of the reward model, which already knows what is rewarded. If the reward is a
+    function, or its model sees later tokens, it is a copy of the policy's trunk with a head that
+    starts at 0. With adapters it is one more adapter: a copy of the reward model's adapter if that
+    is on the same base, else a new one. ``scalar`` is the reward model; None = a function.
+    """
     if adapters is not None:
         return _adapter_critic(scalar, adapters)
     if scalar is not None and is_causal(scalar):
@@ -247,8 +254,8 @@ def new_critic(
 
 @torch.no_grad()
 def is_causal(model: ScalarHeadModel) -> bool:
-    """Whether a value does not change with the tokens after it, asked by trying: a critic that sees
-    the action makes the baseline depend on it, and the policy gradient wrong."""
+    """Whether a value is independent of the tokens after it; tested with a forward pass. If a
+    critic sees the action, the baseline depends on the action, and the policy gradient is wrong."""
     was_training = model.training
     model.eval()
     ids = torch.tensor([[0, 1, 0, 0], [0, 1, 0, 1]], device=model.head.weight.device)
@@ -258,15 +265,16 @@ def is_causal(model: ScalarHeadModel) -> bool:
 
 
 def _adapter_critic(reward: ScalarHeadModel | None, adapters: AdapterSwitch) -> ScalarHeadModel:
-    theirs = reward.backbone if reward is not None else None
-    beside = isinstance(theirs, AdapterBackbone) and theirs.adapters.model is adapters.model
-    source: str = theirs.name if beside else adapters.first  # type: ignore[union-attr]
+    trunk = reward.backbone if reward is not None else None
+    beside = isinstance(trunk, AdapterBackbone) and trunk.adapters.model is adapters.model
+    source: str = trunk.name if beside else adapters.first  # type: ignore[union-attr]
     config = copy.deepcopy(adapters.model.peft_config[source])
     config.inference_mode = False
-    if config.init_lora_weights is False:  # so the policy's once began; this one is new
+    # the policy's adapter was created with this setting; the critic's is a new one
+    if config.init_lora_weights is False:
         config.init_lora_weights = True
     name = VALUE
-    while name in adapters.model.peft_config:  # the policy's own may be called so
+    while name in adapters.model.peft_config:  # the policy's adapter may have this name
         name += "_model"
     adapters.add(name, config)
     critic = ScalarHeadModel(AdapterBackbone(adapters, name), init_std=0.0)

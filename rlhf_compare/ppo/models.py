@@ -85,8 +85,8 @@ class PolicyAndValue(nn.Module):
             temperature: divides the logits.
 
         Returns:
-            logits (N, V) and values (N,), float32. The hidden state that predicts a token has not
-            seen it: that is the state whose value is meant.
+            logits (N, V) and values (N,), float32. Both come from the hidden state that predicts
+            the token, which has not seen that token.
         """
         if self.value_model is None:
             states = hidden_states(self.policy, sequences)[:, :-1][predicted[:, 1:]]
@@ -98,8 +98,8 @@ class PolicyAndValue(nn.Module):
         return logits / temperature, values
 
     def activation_checkpointing_enable(self, **_: Any) -> None:
-        """Hold fewer activations and compute them again in the backward, inside
-        :func:`recomputed`; whichever of torch's ways is asked for, the exact one is taken."""
+        """Keep fewer activations and compute them again in the backward, inside :func:`recomputed`.
+        Of torch's two implementations the exact one is always used."""
         again = partial(checkpoint, use_reentrant=False)
         if self.adapters is not None:
             self.adapters.checkpoint_activations()
@@ -135,9 +135,9 @@ def reference_logits(
 
 @contextmanager
 def recomputed(model: nn.Module) -> Iterator[None]:
-    """Inside, layers that were told to checkpoint do so. Transformers' layers do it in training
-    mode alone; here everything else stays in evaluation mode, so that the forward is that of the
-    rollout, to the bit."""
+    """Inside, layers with gradient checkpointing use it. Transformers' layers use it in training
+    mode only. All other modules stay in evaluation mode, so that the forward is bit-equal to that
+    of the rollout."""
     layers = [
         module
         for module in model.modules()
@@ -153,12 +153,12 @@ def recomputed(model: nn.Module) -> Iterator[None]:
 
 
 def freeze(model: Any) -> Any:
-    """Never trained, no dropout, no gradient."""
+    """Switch gradients and dropout off."""
     return model.requires_grad_(False).eval()
 
 
 @torch.no_grad()
 def blend(reference: nn.Module, policy: nn.Module, keep: float) -> None:
-    """reference <- keep * reference + (1 - keep) * policy: a reference that follows slowly."""
+    """reference <- keep * reference + (1 - keep) * policy, in place."""
     for old, new in zip(reference.parameters(), policy.parameters(), strict=True):
         old.lerp_(new.detach().to(old.dtype), 1.0 - keep)

@@ -1,4 +1,4 @@
-"""Prompts, however a dataset holds them, to token ids."""
+"""Token ids of prompts, from every form in which a dataset may hold them."""
 
 import logging
 from collections.abc import Sequence
@@ -16,11 +16,13 @@ _log = logging.getLogger(__name__)
 def encode_prompts(dataset: Dataset, tokenizer: Any) -> Dataset:
     """A dataset with the one column ``input_ids``, each prompt without padding.
 
-    Takes what TRL's PPO examples hold: ``input_ids`` ready made, and only what their
-    ``attention_mask`` counts where they have one (where they have none, a pad token of its own is
-    padding where it comes first or last); ``prompt`` as text, opened as the tokenizer opens
-    a text; ``prompt`` as a conversation (a list of messages), rendered by the tokenizer's chat
-    template, in which what people wrote never becomes a control token.
+    Three forms are read, as in TRL's PPO examples:
+
+    - ``input_ids``. With an ``attention_mask``, only the tokens that it counts. Without one, pad
+      tokens at the beginning and the end are padding, if no other token shares the pad id.
+    - ``prompt`` as text. It begins with the tokenizer's own opening tokens.
+    - ``prompt`` as a conversation, a list of messages. The chat template renders it; text that
+      people wrote never becomes a control token.
 
     Raises:
         TypeError: it is no dataset, or one without a length.
@@ -63,7 +65,7 @@ def _ready_made(dataset: Dataset, tokenizer: Any) -> Dataset:
 
 
 def _without_pad_token(dataset: Dataset, tokenizer: Any) -> Dataset:
-    """Prompts without the pad tokens at their ends, where that token can be nothing else."""
+    """Prompts without the pad tokens at both ends, if no other token shares the pad id."""
     pad = getattr(tokenizer, "pad_token_id", None)
     if pad is None:
         return dataset
@@ -102,7 +104,7 @@ def _text(prompt: str | Sequence[dict[str, Any]], tokenizer: Any) -> str:
 
 
 def _typed(value: Any, controls: tuple[str, ...]) -> Any:
-    """A field of a message with what people typed marked, however deep it stands."""
+    """A field of a message, with all typed text in it marked, at any depth."""
     if isinstance(value, str):
         return mark_typed(unmarked(value), controls)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""One batch of experience: what the policy said, and what everybody thinks of it."""
+"""One batch of sampled responses, with their log-probabilities, values and scores."""
 
 from dataclasses import dataclass, fields
 
@@ -17,7 +17,7 @@ class Rollout:
     scores         (B,)    r(x, y), centred, less the penalty for a missing EOS
     logprobs       (B, R)  log pi of the policy that sampled, at the sampling temperature
     ref_logprobs   (B, R)  log pi_ref of the same tokens
-    values         (B, R)  value before each token is said
+    values         (B, R)  value before each token is sampled
     token_kl       (B, R)  KL(pi || pi_ref) over the vocabulary at each position, nats
     entropy        (B, R)  of the policy at each position, nats
 

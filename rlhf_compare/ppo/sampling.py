@@ -1,5 +1,5 @@
-"""What a trainer of rollouts shows while it trains: evaluations, samples, and its parts by the
-names that TRL's scripts read them under."""
+"""A trainer that also samples outside of training: evaluations and samples. Its parts have the
+names that TRL's scripts read."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -21,7 +21,7 @@ from rlhf_compare.ppo.setup import encode_each
 
 
 class SamplingTrainer(IterationTrainer):
-    """Samples responses outside of training too.
+    """Samples responses outside of training as well.
 
     Attributes:
         collector: samples and scores.
@@ -53,7 +53,7 @@ class SamplingTrainer(IterationTrainer):
 
     @property
     def is_peft_model(self) -> bool:
-        """Whether adapters train, on a base that stays."""
+        """Whether adapters train on a frozen base."""
         return self.adapters is not None
 
     @property

@@ -8,9 +8,9 @@ One training step of the Trainer is one PPO iteration:
     update      num_ppo_epochs passes of clipped policy and value losses
     log
 
-The optimizer steps inside the iteration are ours; afterwards no gradient is left, so the one that
-the Trainer takes changes nothing and what remains of it is its learning-rate schedule, its log,
-its checkpoints and its resumption, all counted in iterations.
+The iteration takes its own optimizer steps and leaves no gradient. So the optimizer step of the
+Trainer itself changes nothing. The Trainer provides the learning-rate schedule, the log, the
+checkpoints and the resumption, all counted in iterations.
 
 Departures from TRL 1.12's trainer, whose names these are:
  1. old log-probabilities come from a forward like the update's, not from generation: the first
@@ -176,7 +176,7 @@ class PPOTrainer(SamplingTrainer):
         self.kl_control.update(everywhere, len(rollout) * self.args.world_size)
         if self.ppo.reference_ema is not None:
             blend(self.ref_model, self.policy, self.ppo.reference_ema)
-        # the Trainer's own mean loss forgets what came before a checkpoint; this one is saved
+        # The Trainer's own mean loss starts again at a checkpoint; this one is saved in it.
         self._record({**metrics, "loss": float(loss)})
         self._write_samples(rollout)
         return loss

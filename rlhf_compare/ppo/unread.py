@@ -1,4 +1,5 @@
-"""Fields of TRL 1.12's PPOConfig that decide nothing here: its scripts and commands parse."""
+"""Fields of TRL 1.12's PPOConfig that have no effect here. They exist so that TRL's scripts and
+commands parse."""
 
 import math
 from dataclasses import dataclass, field, fields
@@ -11,8 +12,8 @@ _SCRIPT = {"help": "for scripts as TRL 1.12's, which load their models from it"}
 
 
 class Computed:
-    """A number of TRL's config that was never a setting: what is given is noted and not read, what
-    is asked for is computed."""
+    """A number that TRL's config computes. A given value is stored but not used; reading the field
+    computes the number."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name

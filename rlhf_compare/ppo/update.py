@@ -46,7 +46,7 @@ class Updater:
         """
         losses, limit = [], self.config.target_kl
         for epoch in range(self.config.num_ppo_epochs):
-            # the loader has shuffled the prompts already, so the first pass takes them as they are
+            # the loader has shuffled the prompts, so the first pass keeps their order
             order = torch.arange(len(rollout)) if epoch == 0 else torch.randperm(len(rollout))
             for rows in order.split(self.config.local_mini_batch_size):
                 loss, approx_kl = self._step(rollout, advantages, returns, rows)
@@ -62,14 +62,15 @@ class Updater:
         self, rollout: Rollout, advantages: Tensor, returns: Tensor, rows: Tensor
     ) -> tuple[Tensor, float]:
         """One optimizer step on the episodes ``rows``: its loss and its approximate KL."""
-        # every loss is divided by the real tokens of the whole step, so the cut changes nothing
+        # Every loss is divided by the real tokens of the whole step, so the size of the
+        # micro-batches changes nothing.
         tokens = rollout.response_mask[rows].sum()
         self.count(trained=int(rollout.lengths[rows].sum()))
         count = self.accelerator.gather(tokens).sum() / self.accelerator.num_processes
         stats: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=count.device))
         micros = micro_batches(rollout.lengths, rows, self.config.per_device_train_batch_size)
         for index, micro in enumerate(micros):
-            last = index == len(micros) - 1  # gradients travel between processes once a step
+            last = index == len(micros) - 1  # processes exchange gradients once a step
             with nullcontext() if last else self.accelerator.no_sync(self.model):
                 loss = self._loss(rollout, advantages, returns, micro, count, stats)
                 self.check_finite(loss)
@@ -84,7 +85,8 @@ class Updater:
         total = stats.pop("loss")
         stats["policy/grad_norm"] = norm
         self.record({name: float(value) for name, value in stats.items()})
-        # of all processes: one that stopped alone would leave the others waiting for its gradients
+        # The mean over all processes: if one process stopped alone, the others would wait for its
+        # gradients forever.
         moved = self.accelerator.reduce(stats["policy/approxkl_avg"], reduction="mean")
         return total, float(moved)
 

@@ -1,4 +1,4 @@
-"""What a reward model starts from: the SFT model, another model, or a configuration."""
+"""Makes an untrained reward model from the SFT model, another model, or a configuration."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +39,10 @@ class NewRewardModel:
 def new_reward_model(
     args: RewardModelConfig, tokenizer: Path, sft_model: Path | None, lora: LoraConfig | None
 ) -> NewRewardModel:
-    """The start that ``reward.backbone`` names; the head is drawn with torch's global generator.
+    """The untrained model that ``reward.backbone`` names; the head is drawn with torch's global
+    generator.
 
-    Adapters are for the SFT model alone: another backbone trains all its weights, for PPO keeps
+    Adapters are for the SFT model alone: another backbone trains all its weights, because PPO keeps
     its adapters on the policy's base.
 
     Raises:

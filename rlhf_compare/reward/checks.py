@@ -1,8 +1,8 @@
-"""Is a reward model any good? Checks of its scores, each with a verdict and what to do.
+"""Checks of a reward model's scores, each with a verdict and an advice.
 
-Everything here is a function of numbers; ``evaluate.py`` gets them from a model. The limits are
-the constants below. ``fail`` means that PPO would learn something else than was asked for, so PPO
-refuses to start; ``warn`` that somebody should look; ``n/a`` that the question makes no sense here.
+Everything here is a function of numbers; ``evaluate.py`` computes them with a model. The limits are
+the constants below. ``fail``: a policy would learn something other than the task, so methods refuse
+to start. ``warn``: a person should look. ``n/a``: the check does not apply here.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ TOP_SHARE = 99.0  # a degenerate text over this percentile of real ones: fail; o
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One question put to the reward model.
+    """The result of one check.
 
     value, low, high  the number and its 95 % interval; None where there is none
     sentence          what the number means and what to do about it
@@ -83,7 +83,7 @@ def accuracy_check(gaps: PairGaps) -> Check:
 
 
 def stripped_check(gaps: PairGaps, stripped: PairGaps | None, why_not: str) -> Check:
-    """Accuracy once more, with the prefix taken off every response that opens with it."""
+    """Accuracy with the prefix removed from every response that begins with it."""
     name = "accuracy_without_prefix"
     if stripped is None:
         return Check(name=name, value=None, verdict="n/a", sentence=why_not)
@@ -153,12 +153,12 @@ def length_check(
     prompt_lengths: Sequence[int],
     gaps: PairGaps,
 ) -> Check:
-    """Correlation of score and length among responses of the same standing.
+    """Correlation of score and length among responses of the same rank.
 
-    Chosen responses may well be longer, and where they are a right score follows length. So both
-    are first freed of what the place in the prompt's ranking and the prompt's length explain
-    (linearly). The effect is what a standard deviation of length is paid, as a multiple of the mean
-    margin: a correlation without an effect is noise about nothing.
+    Chosen responses may be longer; then a correct score correlates with length. So the part that
+    rank and prompt length explain linearly is first removed from both. The effect is the score of
+    one standard deviation of length, as a multiple of the mean margin: a correlation with a small
+    effect does not matter.
     """
     places = np.concatenate([_places(order) for order in ranks])
     known = np.stack([places, np.repeat(prompt_lengths, [len(order) for order in ranks])], 1)
@@ -179,7 +179,7 @@ def length_check(
 
 
 def _places(ranks: Sequence[float]) -> np.ndarray:
-    """Place of each response among those to its prompt, 0 the worst, 1 the best, ties shared."""
+    """Rank of each response to a prompt, from 0 = worst to 1 = best; ties share a rank."""
     _, place = np.unique(np.array(ranks), return_inverse=True)
     return place / max(int(place.max()), 1)
 
@@ -199,13 +199,13 @@ def degenerate_check(
     what: str,
     is_the_task: bool = False,
 ) -> Check:
-    """A text that nobody wants must score below what people chose.
+    """A useless text must score below the chosen responses.
 
     Args:
-        score: of the text; None where there is no such text.
+        score: of the text; None = there is no such text.
         chosen: median score of chosen responses to the same prompts.
         top: score that only 1 % of real responses reach.
-        is_the_task: a text that the task itself pays for may score high, but somebody should know.
+        is_the_task: the task itself rewards this text, so a high score is a warning, not a failure.
     """
     if score is None:
         return Check(name=name, value=None, verdict="n/a", sentence=what)
@@ -224,7 +224,7 @@ def degenerate_check(
 
 
 def sft_check(sampled: Sequence[float] | None, chosen: Sequence[float]) -> Check:
-    """Scores of the SFT model's own samples: where PPO starts from."""
+    """Scores of the SFT model's own samples, from which PPO starts."""
     name = "sft_samples"
     if sampled is None:
         return Check(

@@ -1,5 +1,5 @@
-"""Puts the doctor's questions to a reward model: scores of held-out responses, of the same under
-other padding, of texts that nobody wants, and of the SFT model's own samples."""
+"""Runs the checks on a reward model. It scores held-out responses, the same responses with other
+padding, useless texts, and the SFT model's own samples."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -26,16 +26,16 @@ from rlhf_compare.reward.checks import Check, Diagnosis
 from rlhf_compare.reward.pair_gaps import PairGaps, by_margin, calibration
 from rlhf_compare.tensors.padding import pad_sequences
 
-_PROBES, _TOKENS = 16, 16  # prompts that odd texts are tried on; candidates of each kind
-_FEW_PROBES = 4  # for texts of which there are many
-# what people have seen reward models pay for; tried beside the tokens that the data suggest
+_PROBES, _TOKENS = 16, 16  # prompts for useless texts; candidates of each kind
+_FEW_PROBES = 4  # for the kinds with many texts
+# words that reward models are known to reward; tried beside tokens from the data
 _SUSPECTS = (" thanks", " thank you", " sorry", " great", " sure", " please", "!")
 _SAMPLED_TOKENS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class RewardModelUnderTest:
-    """A reward model, what it was not trained on, and how it scored that.
+    """A reward model, held-out rows, and its scores of them.
 
     rows    ``prompt_ids``, ``response_ids``, ``scores`` (the ranking)
     scored  the model's score of every response, prompt by prompt
@@ -84,7 +84,7 @@ def evaluate_reward_model(
 
     Args:
         rows: ``prompt_ids``, ``response_ids``, ``scores``, none of them trained on.
-        sft_model: sampled from for one of the checks; None = that check is left out.
+        sft_model: one check samples from it; None = that check is left out.
 
     Raises:
         DataError: no prompt has two responses that the ranking tells apart.
@@ -180,8 +180,8 @@ def _degenerate(tested: RewardModelUnderTest, top: float) -> list[Check]:
     chosen = float(np.median(_chosen(tested)))
     token, repeated = _worst_repetition(tested)
     echoes = [(p, [*p, tested.end]) for p in tested.probes["prompt_ids"]]
-    said = task.prefix.strip()
-    empty, alone = tested.medians([[tested.end], encode_response(tokenizer, said, tested.end)])
+    prefix = task.prefix.strip()
+    empty, alone = tested.medians([[tested.end], encode_response(tokenizer, prefix, tested.end)])
     has_prefix = task.behaviour is not None
 
     def check(name: str, score: float | None, what: str, is_the_task: bool = False) -> Check:
@@ -193,7 +193,7 @@ def _degenerate(tested: RewardModelUnderTest, top: float) -> list[Check]:
         check("prompt_echoed", float(np.median(tested.score(echoes))), "the prompt said back"),
         check(
             "prefix_alone", alone if has_prefix else None,
-            f"{said!r} and no answer" if has_prefix else "the task has no prefix",
+            f"{prefix!r} and no answer" if has_prefix else "the task has no prefix",
             is_the_task=True,
         ),
     ]  # fmt: skip
@@ -202,9 +202,9 @@ def _degenerate(tested: RewardModelUnderTest, top: float) -> list[Check]:
 def _worst_repetition(tested: RewardModelUnderTest) -> tuple[str, float]:
     """The repeated text that scores highest, and its median score.
 
-    Tried are the tokens that responses use most, those that chosen responses use more than
-    rejected ones, and a few words that reward models are known to pay for; not the prefix's own,
-    where the task is to pay for them.
+    The candidates are the most frequent tokens of responses, the tokens that chosen responses use
+    more than rejected ones, and a few words that reward models are known to reward. The tokens of
+    the prefix are left out if the task rewards the prefix.
     """
     tokenizer, rows = tested.tokenizer, tested.rows
     length = max(len(ids) for responses in rows["response_ids"] for ids in responses) - 1
@@ -240,6 +240,6 @@ def _sft_scores(tested: RewardModelUnderTest, sft_model: Path | None) -> list[fl
     ids, mask = (t.to(policy.device) for t in pad_sequences(prompts, pad_id, "left"))
     room = position_limit(policy)
     length = min(_SAMPLED_TOKENS, (room or 10**9) - ids.shape[1])
-    torch.manual_seed(0)  # the verdict is on the reward model, not on the draw
+    torch.manual_seed(0)  # the verdict must not depend on the draw
     responses = generate(policy, ids, mask, length, ends, pad_id, 1.0)
     return tested.score(list(zip(prompts, responses.to_lists(), strict=True)))

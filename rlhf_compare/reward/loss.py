@@ -12,12 +12,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class RankedPairs:
-    """Every pair of responses to one prompt that the ranking tells apart.
+    """Every pair of responses to one prompt with different ranks.
 
     winners, losers  (M,) indices into the N responses
     groups           (M,) the prompt of each pair, numbered from 0
-    prompts          how many prompts have such a pair; the others say nothing and count nowhere
-    ties             pairs that the ranking leaves equal: in no sum and in no divisor
+    prompts          how many prompts have such a pair; the others do not count
+    ties             pairs of equal rank; they count in no sum and in no divisor
     """
 
     winners: Tensor
@@ -28,7 +28,7 @@ class RankedPairs:
 
     @property
     def siblings(self) -> Tensor:
-        """(M,) how many pairs the prompt of a pair has: what its share is divided by."""
+        """(M,) how many pairs the prompt of each pair has; divides the loss of that pair."""
         return torch.bincount(self.groups)[self.groups]
 
 

@@ -1,4 +1,4 @@
-"""How far winners score ahead of losers, and what that says: accuracy, by margin, calibration."""
+"""Score gaps of pairs: how far winners are ahead of losers; accuracy, margins, calibration."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class PairGaps:
     def accuracy(self) -> tuple[float, float, float]:
         """Mean over prompts of the share of pairs whose winner scores strictly higher (equal
         scores are wrong), with a 95 % interval: Wilson's where every prompt has one pair, else a
-        bootstrap over prompts, for the pairs of a prompt share its responses."""
+        bootstrap over prompts, because the pairs of a prompt share its responses."""
         shares = self.by_prompt()
         if len(shares) == len(self.ahead):
             interval = binomtest(int(shares.sum()), len(shares)).proportion_ci(method="wilson")

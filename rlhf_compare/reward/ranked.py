@@ -1,4 +1,4 @@
-"""Ranked responses on their way to the trainer: which prompts, which tokens, which batch."""
+"""Prepares ranked responses for the trainer: chooses prompts, encodes, makes batches."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -17,12 +17,12 @@ PromptHalf = Literal["proxy", "held_out"]
 
 
 def half_of(rows: Dataset, half: PromptHalf) -> Dataset:
-    """The prompts of one of two disjoint halves, told apart by hash."""
+    """The prompts of one of two disjoint halves, chosen by hash."""
     return _by_hash(rows, "half", (0.0, 0.5) if half == "proxy" else (0.5, 1.0))
 
 
 def set_aside(rows: Dataset, share: float) -> tuple[Dataset, Dataset]:
-    """Rows to train on and rows to stop by: no prompt in both.
+    """Rows for training and rows for early stopping, without a common prompt.
 
     Raises:
         DataError: one of the two is empty.
@@ -88,10 +88,10 @@ class RankedCollator:
     """Prompts with all their responses in one batch: each response stands, and is scored, once.
 
     Args:
-        pad_id: fills the rest; any valid id will do, it is masked.
-        max_responses: of one prompt; of more, so many are drawn.
-        seed: of these draws. They depend on it, on the epoch and on the batch's place in it alone,
-            so that a run that goes on inside an epoch draws as the run that was not interrupted.
+        pad_id: padding; it is masked, so any valid id will do.
+        max_responses: of one prompt; from more, this many are drawn at random.
+        seed: of these draws. A draw depends only on the seed, the epoch and the number of the
+            batch, so that a run resumed inside an epoch draws as an uninterrupted run.
     """
 
     def __init__(self, pad_id: int, max_responses: int | None = None, seed: int = 0) -> None:

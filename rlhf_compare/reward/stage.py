@@ -1,4 +1,4 @@
-"""The reward stage of a recipe: ranked responses in, a reward model and its examination out."""
+"""The reward stage of a recipe: ranked responses in, a reward model and its checks out."""
 
 from pathlib import Path
 from typing import Any
@@ -49,11 +49,11 @@ def train_reward(
     lora: LoraConfig | None = None,
     half: PromptHalf = "proxy",
 ) -> None:
-    """Train a reward model and leave it, with its examination, in the stage's directory.
+    """Train a reward model; save it and the results of its checks in the stage's directory.
 
     Args:
         sft_model: what it starts from unless ``reward.backbone`` says otherwise.
-        half: which half of the prompts to train on, where ``reward.held_out`` parts them.
+        half: which half of the prompts to train on, if ``reward.held_out`` splits them.
     """
     args = reward_arguments(section, str(context.directory.path), context.seed)
     with context.meter.phase("load"):
@@ -104,19 +104,19 @@ def _ranked(rows: Dataset, new: NewRewardModel) -> Dataset:
 
 
 def read_diagnosis(directory: RunDirectory) -> Diagnosis:
-    """What the doctor found when the stage in ``directory`` ended."""
+    """The checks that ran when the stage in ``directory`` ended."""
     return Diagnosis.from_dict(read_json(directory.path / _DIAGNOSIS))
 
 
 def require_healthy(directory: RunDirectory, given: dict[str, Any], method: str) -> None:
-    """Stop before a method follows a reward model that failed its examination.
+    """Stop before a method trains against a reward model that failed its checks.
 
     Args:
         given: the fields that the recipe's ``reward:`` section sets.
         method: what would be trained against it.
 
     Raises:
-        StageFailedError: names the checks and the field that lets PPO go on all the same.
+        StageFailedError: names the checks and the field that allows it all the same.
     """
     failed = read_diagnosis(directory).failed
     if not failed or given.get("accept_failed_doctor", False):

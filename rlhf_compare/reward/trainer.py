@@ -51,7 +51,8 @@ class RankingTrainer(StageTrainer, RewardTrainer):
             args=args, processing_class=processing_class, data_collator=collator, **kwargs
         )
         if args.disable_dropout:
-            disable_dropout(self.model)  # TRL's switch finds modules alone
+            # TRL's option switches dropout modules off, but not a dropout that is a number
+            disable_dropout(self.model)
 
     def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
         return dataset  # encoded by the data layer, the same for every stage
@@ -98,8 +99,8 @@ class RankingTrainer(StageTrainer, RewardTrainer):
         return (loss, {"logits": scores.unsqueeze(1)}) if return_outputs else loss
 
     def _scores(self, model: Any, ids: Tensor, mask: Tensor) -> Tensor:
-        """(N, T) -> (N,), in parts of like length where ``forward_batch_size`` says so: answers to
-        one prompt may differ tenfold in length, and padding is computed like any token."""
+        """(N, T) -> (N,), in parts of similar length if ``forward_batch_size`` is set. Answers to
+        one prompt may differ tenfold in length, and padding costs as much as any token."""
         size = self.args.forward_batch_size or len(ids)
         lengths = mask.sum(1)
         order = lengths.argsort()
@@ -122,8 +123,9 @@ class RankingTrainer(StageTrainer, RewardTrainer):
         self.data_collator.epoch_begins(epoch, batches)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Write the model where :func:`load_reward_model` finds it, its tokenizer beside it; of the
-        Trainer's own checkpoints, which go on here, the weights under their names here."""
+        """Write the model as :func:`load_reward_model` reads it, with its tokenizer beside it. A
+        checkpoint of the Trainer is read by this class alone and holds the weights under their own
+        names."""
         self._for_checkpoint = _internal_call
         super().save_model(output_dir, _internal_call)
 

@@ -1,4 +1,4 @@
-"""The reward model's trainer, built on a model of a few weights: what it refuses is known before
+"""Builds the reward model's trainer on a model of a few weights, so that a refusal is known before
 the run."""
 
 from typing import Any

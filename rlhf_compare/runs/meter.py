@@ -42,7 +42,7 @@ class DeviceMeter:
         self._earlier = 0.0  # seconds of the stage before this process, and of others for it
         self._charged: Counter[str] = Counter()  # of these, what others spent, by phase
         self._start: Any = None
-        self._resident: _PeakResidentMemory | None = None
+        self._resident: PeakResidentMemory | None = None
         self._earlier_peak = 0
         self.peak_memory_bytes: int | None = None
         self._cuda_peak = 0  # before the last evaluation
@@ -56,7 +56,7 @@ class DeviceMeter:
             torch.cuda.reset_peak_memory_stats()
         self._start, self._wall_start = self._now(), time.perf_counter()
         try:
-            watch = _PeakResidentMemory(lambda: self._evaluating, self._write_journal)
+            watch = PeakResidentMemory(lambda: self._evaluating, self._write_journal)
             with watch as self._resident:
                 yield
         finally:
@@ -193,20 +193,26 @@ def seconds_held(journal: Path) -> float:
         return 0.0
 
 
-class _PeakResidentMemory:
-    """Highest resident memory of this process while the block ran, sampled 20 times a second.
+class PeakResidentMemory:
+    """Highest resident memory of this process while the block ran, in bytes, as ``peak``.
 
     ``ru_maxrss`` would not do: it never falls, so a small stage after a large one looks large.
 
     Args:
         away: True while what is in memory is not the block's.
         tick: called every two seconds.
+        every: seconds between two samples.
     """
 
-    def __init__(self, away: Callable[[], bool], tick: Callable[[], None]) -> None:
-        self._away, self._tick = away, tick
+    def __init__(
+        self,
+        away: Callable[[], bool] = lambda: False,
+        tick: Callable[[], None] = lambda: None,
+        every: float = _SAMPLE_SECONDS,
+    ) -> None:
+        self._away, self._tick, self._every = away, tick, every
 
-    def __enter__(self) -> "_PeakResidentMemory":
+    def __enter__(self) -> "PeakResidentMemory":
         self._process = psutil.Process()
         self.peak = self._process.memory_info().rss
         self._stop = threading.Event()
@@ -216,7 +222,7 @@ class _PeakResidentMemory:
 
     def _watch(self) -> None:
         last = time.monotonic()
-        while not self._stop.wait(_SAMPLE_SECONDS):
+        while not self._stop.wait(self._every):
             if time.monotonic() - last > _JOURNAL_SECONDS:
                 last = time.monotonic()
                 self._tick()

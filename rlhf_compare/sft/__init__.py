@@ -1,1 +1,1 @@
-"""Supervised fine-tuning: the start, and the reference, of both methods."""
+"""Supervised fine-tuning. Its model is the start and the reference of every method."""

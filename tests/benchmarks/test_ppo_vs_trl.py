@@ -10,7 +10,7 @@ from benchmarks import summary
 from benchmarks.flops import flops_by_phase, forward_flops
 from benchmarks.inputs import EOS, SEPARATOR, make_prompts, make_response
 from benchmarks.ppo_vs_trl import parse, settings_of
-from benchmarks.probe import PhaseClock, Probe, summarise
+from benchmarks.probe import NamedPhases, Probe, summarise
 from benchmarks.settings import OURS, TRL, Settings, Shape, optimizer_steps, optimizer_steps_of_trl
 
 
@@ -51,7 +51,7 @@ def test_flops_of_a_layer_by_hand() -> None:
 
 
 def test_probe_counts_positions_by_phase_and_gradient() -> None:
-    clock = PhaseClock()
+    clock = NamedPhases()
     probe = Probe(clock, lambda: 7)
     trunk = nn.Embedding(5, 2)
     probe.watch_model("policy", trunk)

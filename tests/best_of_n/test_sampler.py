@@ -36,11 +36,11 @@ def ask(policy: BestOfNSampler | ModelSampler, world: EnumerableWorld = WORLD) -
 
 def frequencies(responses: Responses) -> Tensor:
     """Share of every response of the world among the answers to each prompt: (N, Y)."""
-    place = {tuple(said): i for i, said in enumerate(WORLD.responses.to_lists())}
+    place = {tuple(ids): i for i, ids in enumerate(WORLD.responses.to_lists())}
     rows = []
     for start in range(0, len(responses.ids), DRAWS):
         part = responses.to_lists()[start : start + DRAWS]
-        counts = Counter(place[tuple(said)] for said in part)
+        counts = Counter(place[tuple(ids)] for ids in part)
         rows.append([counts[i] / DRAWS for i in range(len(place))])
     return torch.tensor(rows, dtype=torch.float64)
 
@@ -78,9 +78,9 @@ def test_of_equal_scores_the_first_sample_is_taken() -> None:
 @pytest.mark.parametrize("n", [2, 4])
 def test_adoption_of_an_indicator_is_what_theory_says(n: int) -> None:
     world = replace(WORLD, reward=lambda prompt, response: float(response[0] == 1))
-    said = ask(sampler(n, world), world).ids[:, 0].view(len(world.prompts), DRAWS)
+    first = ask(sampler(n, world), world).ids[:, 0].view(len(world.prompts), DRAWS)
     reference = response_logps(world, world.reference())
-    for row, base in zip(said, (reference.exp() * world.rewards).sum(1).tolist(), strict=True):
+    for row, base in zip(first, (reference.exp() * world.rewards).sum(1).tolist(), strict=True):
         expected = best_of_n_adoption(base, n)
         error = math.sqrt(expected * (1 - expected) / DRAWS)
         assert float((row == 1).double().mean()) == pytest.approx(expected, abs=4 * error)

@@ -131,8 +131,8 @@ def test_it_scores_with_the_reward_model_of_its_seed(results: Results, root: Pat
     for n in (1, 3):
         torch.manual_seed(1)
         sampler.n = n
-        said = sampler(ids, ids > 0, 8, eos, eos, None)
-        mean.append(float(scorer(ids, ids > 0, said).mean()))
+        responses = sampler(ids, ids > 0, 8, eos, eos, None)
+        mean.append(float(scorer(ids, ids > 0, responses).mean()))
     assert mean[1] > mean[0]
 
 

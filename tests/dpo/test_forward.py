@@ -72,13 +72,16 @@ def test_values_and_gradient_are_those_of_trl(
     inputs = batch(starts, lengths, policy.config.vocab_size)
     assert (PairLayout.of(inputs["input_ids"], inputs["labels"]) is None) == (starts == ODD[0])
     weights = torch.randn(4, 11, dtype=torch.double, generator=torch.Generator().manual_seed(1))
-    said = [model(**inputs, fused_lm_head=True, use_cache=False) for model in (ours, theirs)]
+    outputs = [model(**inputs, fused_lm_head=True, use_cache=False) for model in (ours, theirs)]
     for field in FIELDS:
         torch.testing.assert_close(
-            getattr(said[0], field).double(), getattr(said[1], field).double(), rtol=0, atol=1e-5
+            getattr(outputs[0], field).double(),
+            getattr(outputs[1], field).double(),
+            rtol=0,
+            atol=1e-5,
         )
-    assert said[0].label_mask.sum() == sum(lengths) - sum(max(1, start) for start in starts)
-    for one, model in zip(said, (ours, theirs), strict=True):
+    assert outputs[0].label_mask.sum() == sum(lengths) - sum(max(1, start) for start in starts)
+    for one, model in zip(outputs, (ours, theirs), strict=True):
         (one.log_probs * weights).sum().backward()
         assert gradient(model).norm() > 1
     torch.testing.assert_close(gradient(ours), gradient(theirs), rtol=1e-5, atol=1e-5)
@@ -146,8 +149,8 @@ def test_prompts_and_padding_never_reach_the_head(policy: GPT2LMHeadModel, lora:
 
 def test_a_batch_without_a_label_has_a_gradient_of_zero(policy: GPT2LMHeadModel) -> None:
     model, _ = two_heads(policy)
-    said = model(**batch([9, 9], [4, 6], policy.config.vocab_size), fused_lm_head=True)
-    said.log_probs.sum().backward()
+    outputs = model(**batch([9, 9], [4, 6], policy.config.vocab_size), fused_lm_head=True)
+    outputs.log_probs.sum().backward()
     assert float(gradient(model).abs().max()) == 0.0
 
 
@@ -171,9 +174,9 @@ def test_a_copy_computes_with_its_own_weights(policy: GPT2LMHeadModel) -> None:
     copied = copy.deepcopy(model)
     for parameter in copied.parameters():
         parameter.zero_()
-    said = copied(**batch([1], [3], policy.config.vocab_size), fused_lm_head=True)
+    outputs = copied(**batch([1], [3], policy.config.vocab_size), fused_lm_head=True)
     uniform = -torch.tensor(float(policy.config.vocab_size)).log()
-    torch.testing.assert_close(said.log_probs, uniform.expand(1, 2))
+    torch.testing.assert_close(outputs.log_probs, uniform.expand(1, 2))
 
 
 def test_what_leaks_a_little_before_training_is_a_leak() -> None:

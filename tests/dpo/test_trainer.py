@@ -161,10 +161,10 @@ def test_tokens_arrive_as_they_were_encoded(make_dpo: MakeDPO, pairs: Dataset) -
     for side, block in zip(("chosen_ids", "rejected_ids"), (0, 16), strict=True):
         for i, row in enumerate(pairs):
             real = batch["attention_mask"][block + i].bool()
-            said = batch["completion_mask"][block + i].bool()
+            completion = batch["completion_mask"][block + i].bool()
             ids = batch["input_ids"][block + i]
             assert ids[real].tolist() == row["prompt_ids"] + row[side]
-            assert ids[said].tolist() == row[side]
+            assert ids[completion].tolist() == row[side]
 
 
 def test_streams_are_trained_on_or_refused_with_the_reason(

@@ -86,10 +86,13 @@ def test_the_reward_model_scores_the_ids_with_the_end_token(
     make_grpo: MakeGRPO, reward_model: ScalarHeadModel
 ) -> None:
     trainer = make_grpo({"max_steps": 8, "max_completion_length": 20, "learning_rate": 0.0})
-    said, scored = watched(trainer, "_generate_single_turn"), watched(trainer, "_calculate_rewards")
+    generated, scored = (
+        watched(trainer, "_generate_single_turn"),
+        watched(trainer, "_calculate_rewards"),
+    )
     trainer.train()
     ended = 0
-    for (((prompts, *_), _), (responses, _)), (_, scores) in zip(said, scored, strict=True):
+    for (((prompts, *_), _), (responses, _)), (_, scores) in zip(generated, scored, strict=True):
         whole = [x + y for x, y in zip(prompts, responses, strict=True)]
         expected = score_sequences(reward_model, whole, 64)
         torch.testing.assert_close(scores[:, 0], torch.tensor(expected), rtol=1e-4, atol=1e-4)
@@ -100,7 +103,7 @@ def test_the_reward_model_scores_the_ids_with_the_end_token(
 def test_logprobs_are_those_that_were_sampled_from(make_grpo: MakeGRPO) -> None:
     """Prompts of unequal lengths under learnt positions: TRL's own forward reads them shifted."""
     trainer = make_grpo({"temperature": 0.7})
-    prompts, said = [[41, 41, 41, 62], [44, 63]], [[70, 71, 72], [73, 74]]
+    prompts, responses = [[41, 41, 41, 62], [44, 63]], [[70, 71, 72], [73, 74]]
     ids = torch.tensor([[41, 41, 41, 62, 70, 71, 72], [9, 9, 44, 63, 73, 74, 9]])
     mask = torch.tensor([[1, 1, 1, 1, 1, 1, 1], [0, 0, 1, 1, 1, 1, 0]])
     with torch.no_grad():
@@ -108,7 +111,7 @@ def test_logprobs_are_those_that_were_sampled_from(make_grpo: MakeGRPO) -> None:
         theirs, _, _ = GRPOTrainer._get_per_token_logps_and_entropies(
             trainer, trainer.model, ids, mask, 3
         )
-        for row, (prompt, response) in enumerate(zip(prompts, said, strict=True)):
+        for row, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
             alone = torch.tensor([prompt + response])
             logits = response_logits(
                 trainer.model, alone, torch.ones_like(alone).bool(), len(response), 0.7
@@ -120,13 +123,13 @@ def test_logprobs_are_those_that_were_sampled_from(make_grpo: MakeGRPO) -> None:
 
 def test_phases_and_tokens_are_metered(make_grpo: MakeGRPO) -> None:
     trainer = make_grpo()
-    said, losses = watched(trainer, "_generate_single_turn"), watched(trainer, "_compute_loss")
+    generated, losses = watched(trainer, "_generate_single_turn"), watched(trainer, "_compute_loss")
     with trainer.meter.stage():
         trainer.train()
     cost = trainer.meter.as_dict()
     assert {"generate", "score", "reference", "update", "data"} <= set(cost["phases"])
     assert all(seconds > 0 for seconds in cost["phases"].values())
-    responses = [y for _, (batch, _) in said for y in batch]
+    responses = [y for _, (batch, _) in generated for y in batch]
     assert cost["tokens"]["generated"] == sum(map(len, responses))
     real = sum(
         int(i["prompt_mask"].sum() + i["completion_mask"].sum()) for ((_, i), _), _ in losses
@@ -238,7 +241,7 @@ def test_it_learns_to_say_what_the_reward_pays_for(make_grpo: MakeGRPO) -> None:
     """The first token 70: the reference says it about once in 300 times."""
 
     def pays(prompts: list[str], responses: list[str]) -> list[float]:
-        return [float(said.startswith(marker)) for said in responses]
+        return [float(text.startswith(marker)) for text in responses]
 
     trainer = make_grpo(
         {"max_steps": 150, "num_generations": 16, "per_device_train_batch_size": 64,

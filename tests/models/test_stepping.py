@@ -91,8 +91,8 @@ def test_answers_to_a_padded_batch_are_those_to_each_prompt_alone(kind: str) -> 
 def test_logits_of_padded_rows_are_those_of_each_row_alone(kind: str) -> None:
     model, responses = model_of(kind), [[7, 8, 9], [7], [1, 2], [9, 9, 9], [4]]
     ids, mask = pad_sequences(PROMPTS, 0, "left")
-    said, real = pad_sequences(responses, 0, "right")
-    whole, both = torch.cat([ids, said], 1), torch.cat([mask, real], 1)
+    sampled_ids, real = pad_sequences(responses, 0, "right")
+    whole, both = torch.cat([ids, sampled_ids], 1), torch.cat([mask, real], 1)
     with torch.no_grad():
         logits = response_logits(model, whole, both, 3)
         for row, (prompt, response) in enumerate(zip(PROMPTS, responses, strict=True)):
@@ -130,5 +130,5 @@ def test_a_model_that_returns_router_logits_is_sampled() -> None:
     )
     model = AutoModelForCausalLM.from_config(config).eval()
     ids, mask = pad_sequences(PROMPTS, 0, "left")
-    said = generate(model, ids, mask, 4, (), 0, temperature=None)
-    assert said.ids.tolist() == [alone(model, prompt, 4) for prompt in PROMPTS]
+    sampled_ids = generate(model, ids, mask, 4, (), 0, temperature=None)
+    assert sampled_ids.ids.tolist() == [alone(model, prompt, 4) for prompt in PROMPTS]

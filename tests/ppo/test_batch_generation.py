@@ -24,7 +24,7 @@ def test_answers_in_parts_are_those_to_each_prompt_alone(policy: GPT2LMHeadModel
         assert logits.shape == (4, length, policy.config.vocab_size)
         assert torch.equal(sequences[:, :4], queries)
         for row, answer in enumerate(alone):
-            said = sequences[row, 4:]
-            assert said[: len(answer)].tolist() == answer.tolist()
-            assert set(said[len(answer) :].tolist()) <= {PAD}
+            sampled_ids = sequences[row, 4:]
+            assert sampled_ids[: len(answer)].tolist() == answer.tolist()
+            assert set(sampled_ids[len(answer) :].tolist()) <= {PAD}
             assert logits[row, : len(answer)].argmax(-1).tolist() == answer.tolist()

@@ -49,8 +49,10 @@ def test_what_lies_under_padding_changes_nothing(make_trainer: MakeTrainer) -> N
 def judge(trainer: Any, prompts: list[list[int]], answers: list[list[int]]) -> dict[str, Tensor]:
     """Per-token columns of given responses, padded to any width."""
     ids, mask = pad_sequences(prompts, trainer.pad_id, "left")
-    said, real = pad_sequences(answers, trainer.pad_id, "right")
-    trainer.collector.sample = lambda *_: Responses(said, real, torch.ones(len(said)).bool())
+    sampled_ids, real = pad_sequences(answers, trainer.pad_id, "right")
+    trainer.collector.sample = lambda *_: Responses(
+        sampled_ids, real, torch.ones(len(sampled_ids)).bool()
+    )
     rollout = trainer.collector.collect(trainer.model, trainer.policy, ids, mask)
     return {name: getattr(rollout, name) for name in ("logprobs", "values", "scores", "token_kl")}
 

@@ -22,8 +22,8 @@ def test_fields_that_nothing_reads_are_named_once(
             ds3_gather_for_generation=False, world_size=8, batch_size=999, mini_batch_size=1,
             gradient_accumulation_steps=3, num_mini_batches=2, total_episodes=100,
         )  # fmt: skip
-    said = [record.message for record in caplog.records if "does not read" in record.message]
-    assert len(said) == 1 and "world_size, batch_size, mini_batch_size" in said[0]
+    messages = [record.message for record in caplog.records if "does not read" in record.message]
+    assert len(messages) == 1 and "world_size, batch_size, mini_batch_size" in messages[0]
     assert (args.world_size, args.local_batch_size, args.batch_size) == (1, 12, 12)
     assert (args.micro_batch_size, args.mini_batch_size, args.local_mini_batch_size) == (4, 6, 6)
     assert args.num_total_batches == 9 and args.sft_model_path == "x"

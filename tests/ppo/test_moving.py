@@ -102,8 +102,8 @@ def test_a_whole_script_runs(
     saved, ids = kind.from_pretrained(out), torch.tensor([[40, 41, 42]])
     with torch.no_grad():
         # PEFT makes a row for the pad token of the tokenizer beside the adapter
-        said = saved.eval()(ids).logits[..., : len(tokenizer) - 1]
-        torch.testing.assert_close(said, trainer.policy(ids).logits, rtol=0, atol=1e-5)
+        logits = saved.eval()(ids).logits[..., : len(tokenizer) - 1]
+        torch.testing.assert_close(logits, trainer.policy(ids).logits, rtol=0, atol=1e-5)
     lines = [json.loads(line) for line in (Path(out) / "samples.jsonl").read_text().splitlines()]
     assert {"prompt", "response", "score"} <= set(lines[-1])
     assert "response" in capsys.readouterr().out
