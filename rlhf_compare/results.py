@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from rlhf_compare.evaluation.collapse import collapsed
 from rlhf_compare.evaluation.stage import read_measurement, read_samples
-from rlhf_compare.evaluation.summary import collapsed, compare, summarise
+from rlhf_compare.evaluation.summary import compare, summarise
 from rlhf_compare.metrics import PROBED
 from rlhf_compare.pipeline import Pipeline
 from rlhf_compare.recipe import Recipe
+from rlhf_compare.reporting.comparisons import main_pair
 from rlhf_compare.reward.stage import read_diagnosis
 from rlhf_compare.runs.files import read_json
 from rlhf_compare.runs.identity import Stage
@@ -40,11 +42,11 @@ def collect_results(
             and collapsed(m, measurements["sft"][seed])
         ]
         methods[method] = {
-            **summarise(list(by_seed.values())),
+            **summarise(list(by_seed.values()), one_run=method == "sft"),
             "cost": _cost(pipeline, method, list(by_seed)),
             "training": _training(pipeline, method, list(by_seed)),
             "runs": {
-                "completed": len(by_seed),
+                "completed": 1 if method == "sft" else len(by_seed),  # SFT is one run
                 "failed": len(pipeline.failed.get(method, [])),
                 "collapsed": len(fell),
             },
@@ -55,20 +57,21 @@ def collect_results(
     return {
         "schema_version": 1,
         "recipe": pipeline.recipe.resolved(),
-        "provenance": _provenance(pipeline, command, shared or measured),
+        "provenance": _provenance(pipeline, command, measured),
         "methods": methods,
-        "comparisons": compare(
-            {m: [by_seed[seed] for seed in shared] for m, by_seed in measurements.items()}
-        )
-        if shared
-        else [],
-        "reward_models": _reward_models(pipeline, shared),
+        "comparisons": compare(measurements, _main_pair(pipeline.recipe, list(methods))),
+        "reward_models": _reward_models(pipeline, measured),
         "samples": _samples(evaluations, shared),
         "failures": [
             {"method": method, "seeds": seeds, "reason": pipeline.reasons[method]}
             for method, seeds in pipeline.failed.items()
         ],
     }
+
+
+def _main_pair(recipe: Recipe, names: list[str]) -> tuple[str, str] | None:
+    """The pair that was asked about, as the page reads it."""
+    return main_pair({"recipe": recipe.resolved(), "methods": dict.fromkeys(names)})
 
 
 def _caveats(recipe: Recipe, name: str) -> list[str]:

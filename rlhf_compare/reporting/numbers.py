@@ -7,6 +7,7 @@ from rlhf_compare.metrics import BY_PATH, Metric, Style
 
 NOT_MEASURED = "not measured"
 NO_DIFFERENCE = "no difference shown"
+NOT_DECIDED = ("one seed: not decided", "two seeds: not decided")
 DOES_NOT_APPLY = "does not apply"
 _SHORT_WORDS = ("best",)  # no acronyms, though short
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from rlhf_compare.errors import UserError
 from rlhf_compare.reporting.escaping import visible
-from rlhf_compare.reporting.numbers import NO_DIFFERENCE
+from rlhf_compare.reporting.numbers import NO_DIFFERENCE, NOT_DECIDED
 from rlhf_compare.reporting.schema import Results
 from rlhf_compare.runs.files import replace_text
 
@@ -86,10 +86,11 @@ def _check_comparison(index: int, row: dict[str, Any], methods: dict[str, Any]) 
 def _check_verdict(path: str, row: dict[str, Any]) -> None:
     """A method is higher only where the interval of a - b says so."""
     a_wins, b_wins = f"{row['a']} higher", f"{row['b']} higher"
-    if row["verdict"] not in (a_wins, b_wins, NO_DIFFERENCE):
-        allowed = f"{a_wins!r}, {b_wins!r} or {NO_DIFFERENCE!r}"
+    undecided = (NO_DIFFERENCE, *NOT_DECIDED)
+    if row["verdict"] not in (a_wins, b_wins, *undecided):
+        allowed = f"{a_wins!r}, {b_wins!r} or {' or '.join(map(repr, undecided))}"
         raise ResultsError(f"{path}.verdict", f"{row['verdict']!r} is not {allowed}")
-    if row["verdict"] == NO_DIFFERENCE:
+    if row["verdict"] in undecided:
         return
     difference = row["difference"]
     if difference is None:

@@ -21,13 +21,16 @@ from rlhf_compare.reporting.schema_types import Count, DottedPath, Name, Part, S
 
 class Estimate(Part):
     """A mean with its 95 % interval; low and high are both None where there is one number and no
-    interval. n: what was averaged over (prompts or responses); seeds: training runs."""
+    interval. n: prompts; units: topics where rows name one, else prompts, drawn independently;
+    seeds: training runs; by_seed: the mean of each, empty in results of an older version."""
 
     mean: float
     low: float | None
     high: float | None
     n: Annotated[int, Field(ge=1)]
     seeds: Annotated[int, Field(ge=1)]
+    units: Annotated[int, Field(ge=1)] | None = None
+    by_seed: list[float | None] = Field([])
 
     @model_validator(mode="after")
     def _interval_is_one(self) -> "Estimate":
@@ -136,13 +139,18 @@ MethodResult = create_model("MethodResult", __base__=_MethodParts, **_metric_fie
 
 
 class Comparison(Part):
-    """difference is a minus b; metric is a dotted path into a method."""
+    """difference is a minus b; metric is a dotted path into a method. The rest, which results of an
+    older version lack: see ``evaluation.verdicts``."""
 
     metric: DottedPath
     a: Name
     b: Name
     difference: Estimate | None
     verdict: Text
+    headline: bool = False
+    p_value: Annotated[float, Field(ge=0, le=1)] | None = None
+    p_adjusted: Annotated[float, Field(ge=0, le=1)] | None = None
+    excluded: Annotated[float, Field(ge=0)] | None = None
 
 
 class Check(Part):
