@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from rlhf_compare.evaluation.collapse import collapsed
 from rlhf_compare.evaluation.stage import read_measurement, read_samples
-from rlhf_compare.evaluation.summary import collapsed, compare, summarise
+from rlhf_compare.evaluation.summary import compare, summarise
 from rlhf_compare.finished import Finished
 from rlhf_compare.metrics import PROBED
 from rlhf_compare.recipe import Recipe
@@ -46,11 +47,11 @@ def collect_results(finished: Finished, command: str) -> Results:
             if method != "sft" and seed in sft and collapsed(measured, sft[seed])
         ]
         methods[method] = {
-            **summarise(list(by_seed.values())),
+            **summarise(list(by_seed.values()), one_run=method == "sft"),
             "cost": _cost(finished, method, list(by_seed)),
             "training": _training(finished, method, list(by_seed)),
             "runs": Runs(
-                completed=len(by_seed),
+                completed=1 if method == "sft" else len(by_seed),  # SFT is one run
                 failed=len(finished.failed.get(method, [])),
                 collapsed=len(fell),
             ),
@@ -62,14 +63,10 @@ def collect_results(finished: Finished, command: str) -> Results:
         {
             "schema_version": 1,
             "recipe": finished.recipe.resolved(),
-            "provenance": _provenance(finished, command, shared or measured_seeds),
+            "provenance": _provenance(finished, command, measured_seeds),
             "methods": methods,
-            "comparisons": compare(
-                {m: [by_seed[seed] for seed in shared] for m, by_seed in measurements.items()}
-            )
-            if shared
-            else [],
-            "reward_models": _reward_models(finished, shared),
+            "comparisons": compare(measurements, _main_pair(finished.recipe, list(methods))),
+            "reward_models": _reward_models(finished, measured_seeds),
             "samples": _samples(finished.evaluations, shared),
             "failures": [
                 Failure(method=method, seeds=list(seeds), reason=finished.reasons[method])
@@ -77,6 +74,12 @@ def collect_results(finished: Finished, command: str) -> Results:
             ],
         }
     )
+
+
+def _main_pair(recipe: Recipe, names: list[str]) -> tuple[str, str] | None:
+    """The pair that was asked about: see :func:`rlhf_compare.reporting.comparisons.main_pair`."""
+    ranked = sorted((n for n in names if n != "sft"), key=recipe.variants.__contains__)  # stable
+    return (ranked[0], ranked[1]) if len(ranked) >= 2 else None
 
 
 def _caveats(recipe: Recipe, name: str) -> list[str]:

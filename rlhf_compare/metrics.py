@@ -19,8 +19,10 @@ class Metric:
     path       dotted path into a method of the results
     better     which direction is wanted; empty where neither is
     reading    one line with the formula, in Markdown
-    counted    a count of yes and no: its interval is one for shares
+    counted    a count of yes and no: a difference without any spread is not certain
     compared   methods are compared by it, with a paired interval
+    headline   the main pair's verdict rests on it; Holm's adjustment is over these, and every other
+               comparison is exploratory
     probe      its name in the log of a training run; empty = it is not asked for while training
     ratio_of   numerator and denominator, where it is a ratio of two means
     behaviour  it needs a behaviour to look for: of a task without one it does not apply
@@ -38,6 +40,7 @@ class Metric:
     reading: str
     counted: bool = False
     compared: bool = False
+    headline: bool = False
     probe: str = ""
     ratio_of: tuple[str, str] | None = None
     behaviour: bool = False
@@ -49,6 +52,11 @@ class Metric:
     def prose(self) -> str:
         """The label as a phrase: 'adoption, exact' reads 'exact adoption' in a sentence."""
         return " ".join(reversed(self.label.split(", ")))
+
+    @property
+    def is_share(self) -> bool:
+        """A mean of shares of answers or of probabilities, with an interval inside [0, 1]."""
+        return self.style == "share" and self.source == "prompts"
 
     @property
     def group(self) -> str:
@@ -89,7 +97,7 @@ METRICS: tuple[Metric, ...] = (
         f"{_A}.exact", "adoption, exact", "probability", "higher", "share",
         "mean over prompts of Π_t π(prefix_t | prompt, prefix_<t): the probability that an "
         "answer opens with the asked-for words, by teacher forcing; nothing is sampled.",
-        behaviour=True, compared=True, probe="adoption_exact", logits=True,
+        behaviour=True, compared=True, headline=True, probe="adoption_exact", logits=True,
     ),
     _metric(
         f"{_A}.sampled", "adoption, sampled", "share", "higher", "share",
@@ -105,7 +113,7 @@ METRICS: tuple[Metric, ...] = (
         f"{_K}.exact", "KL, exact", "nats/response", "lower", "number",
         "E_y~π Σ_t Σ_v π(v) log(π(v) / π_ref(v)): drift from the reference, over the whole "
         "vocabulary at each position of sampled responses.",
-        compared=True, probe="kl_exact", logits=True,
+        compared=True, headline=True, probe="kl_exact", logits=True,
     ),
     _metric(
         f"{_K}.k1", "KL, k1", "nats/response", "lower", "number",
@@ -139,7 +147,7 @@ METRICS: tuple[Metric, ...] = (
         f"{_K}.floor", "KL floor", "nats/response", "", "number",
         "mean over prompts of a log(a/p0) + (1-a) log((1-a)/(1-p0)), with a and p0 the prompt's "
         "adoption by the policy and by SFT: no policy can adopt so far for less.",
-        behaviour=True, probe="kl_floor", logits=True,
+        behaviour=True, compared=True, probe="kl_floor", logits=True,
     ),
     _metric(
         f"{_K}.bound", "KL, upper bound", "nats/response", "lower", "number",
@@ -151,7 +159,7 @@ METRICS: tuple[Metric, ...] = (
         f"{_K}.efficiency", "efficiency", "ratio", "higher", "share",
         "KL floor / exact KL: the share of the drift that the behaviour itself required; at "
         "most 1 but for sampling noise.",
-        behaviour=True, compared=True, probe="efficiency", not_of=("sft",),
+        behaviour=True, compared=True, headline=True, probe="efficiency", not_of=("sft",),
         ratio_of=(f"{_K}.floor", f"{_K}.exact"), logits=True,
     ),
     _metric(
@@ -163,7 +171,7 @@ METRICS: tuple[Metric, ...] = (
     _metric(
         "reward.held_out", "reward, held out", "score", "higher", "number",
         "mean r(x, y) by a reward model that no policy was trained against.",
-        compared=True,
+        compared=True, headline=True,
     ),
     _metric(
         "win_rate_vs_sft", "win rate against SFT", "share", "higher", "share",

@@ -23,7 +23,8 @@ PARSED = Features(
         **dict.fromkeys(KEYS, _KEY),
     }
 )
-ENCODED = {**TEXTS, "prompt_ids": _IDS, "response_ids": List(_IDS), "demonstration_ids": _IDS}
+_ENCODED_IDS = {"prompt_ids": _IDS, "response_ids": List(_IDS), "demonstration_ids": _IDS}
+ENCODED = {**TEXTS, "topic": _KEY, **_ENCODED_IDS}
 LENGTHS = ("prompt_tokens", "longest_tokens")
 FITTED = Features(
     {

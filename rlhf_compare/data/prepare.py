@@ -46,7 +46,9 @@ class PreparedData:
     Columns of both sides: ``prompt`` (text), ``responses`` (K texts), ``scores`` (K numbers, higher
     is better, equal = tie), ``demonstration`` (text); ``prompt_ids``, ``response_ids`` (K lists)
     and ``demonstration_ids`` (token ids, EOS last in every response and demonstration); ``feeds``
-    (kinds of rows that it counts as). K = 0 where a row holds a prompt or a demonstration alone.
+    (kinds of rows that it counts as); ``topic`` (number of the group that stays on one side: a
+    topic that the rows name, or the first question). K = 0 where a row holds a prompt or a
+    demonstration alone.
     """
 
     train: Dataset

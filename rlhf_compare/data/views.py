@@ -92,7 +92,8 @@ def _pairs(data: Dataset, rule: PairRule) -> Dataset:
 
 
 def prompt_view(data: Dataset, kind: Feed | None = None) -> Dataset:
-    """Every different prompt once, in order of appearance: ``prompt``, ``prompt_ids``.
+    """Every different prompt once, in order of appearance: ``prompt``, ``prompt_ids``, ``topic``
+    (absent where an older version prepared the data).
 
     Args:
         kind: count only rows that feed it; None = all rows.
@@ -101,7 +102,8 @@ def prompt_view(data: Dataset, kind: Feed | None = None) -> Dataset:
     first: dict[str, int] = {}
     for index, prompt in enumerate(data["prompt"]):
         first.setdefault(prompt, index)
-    return data.select(list(first.values())).select_columns(["prompt", "prompt_ids"])
+    columns = [name for name in ("prompt", "prompt_ids", "topic") if name in data.column_names]
+    return data.select(list(first.values())).select_columns(columns)
 
 
 def pair_indices(scores: Sequence[float], rule: PairRule) -> list[tuple[int, int]]:

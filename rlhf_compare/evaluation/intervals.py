@@ -1,50 +1,88 @@
-"""Means with 95 % intervals. Every estimate is ``{"mean", "low", "high", "n", "seeds"}``.
+"""Means with 95 % intervals, and differences between methods.
 
-Prompts are resampled and, where there are several, seeds too: with one seed an interval covers
-the choice of prompts and says nothing of training luck.
+Every estimate is ``{"mean", "low", "high", "n", "units", "seeds", "by_seed"}``: n prompts, in
+``units`` that were drawn independently (topics where rows name one, else the prompts), the mean of
+each seed in the order of the seeds. A difference holds ``p_value`` too, two-sided and unadjusted.
+
+With one seed an interval covers the choice of prompts and says nothing of other seeds. With one
+unit there is none: ``low`` and ``high`` are None, and there is no difference.
 """
 
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.stats import norm
 
-_RESAMPLES = 2000
-_LEVELS = (2.5, 97.5)
+from rlhf_compare.evaluation.random_effects import Array, spread, units_of
+from rlhf_compare.evaluation.shares import share_difference_interval, share_interval
 
 
-def estimate(values: np.ndarray | None, share: bool = False) -> dict[str, Any] | None:
+def estimate(
+    values: Array | None, topics: Array | None = None, share: bool = False
+) -> dict[str, Any] | None:
     """Mean of a (seeds, prompts) matrix; None stays None: it was not measured.
 
     Args:
-        share: the values count yes and no. Where one seed holds nothing else, the interval is
-            Wilson's (scipy), which does not shrink to nothing at 0 and 1 as a bootstrap would.
+        topics: (prompts,) whole numbers; see :func:`random_effects.spread`.
+        share: the values are shares of answers, in [0, 1].
     """
     if values is None or values.size == 0:
         return None
-    seeds, prompts = values.shape
-    if share and seeds == 1 and bool(np.isin(values, (0.0, 1.0)).all()):
-        yes = int(values.sum())
-        interval = binomtest(yes, prompts).proportion_ci(0.95, method="wilson")
-        return _entry(yes / prompts, interval.low, interval.high, values)
-    return _with_bootstrap(values.mean(), _resampled_means(values), values)
+    found, mean = spread(values, topics), np.asarray(values.mean())
+    if share:
+        low, high = share_interval(mean, found)
+    else:
+        low, high = mean - found.half_width(), mean + found.half_width()
+    return _entry(mean, low, high, values.mean(axis=1), values, found.n_units)
+
+
+def difference(
+    first: Array | None, second: Array | None, topics: Array | None = None, share: bool = False
+) -> dict[str, Any] | None:
+    """Paired difference of two means over the same seeds and prompts, first less second.
+
+    Returns:
+        None where one was not measured or their shapes differ.
+    """
+    if first is None or second is None or first.shape != second.shape or first.size == 0:
+        return None
+    values = first - second
+    if units_of(values, topics) == 1:
+        return None
+    found, mean = spread(values, topics), np.asarray(values.mean())
+    half = found.half_width()
+    low, high, p_value = mean - half, mean + half, found.p_value(float(mean))
+    if share:
+        more, less = np.maximum(values, 0.0).mean(), np.maximum(-values, 0.0).mean()
+        low, high, z = share_difference_interval(more, less, found)
+        p_value = float(2 * norm.sf(abs(z)))
+    entry = _entry(mean, low, high, values.mean(axis=1), values, found.n_units)
+    return {**entry, "p_value": p_value}
 
 
 def ratio_estimate(
-    numerator: np.ndarray | None, denominator: np.ndarray | None
+    numerator: Array | None, denominator: Array | None, topics: Array | None = None
 ) -> dict[str, Any] | None:
-    """Ratio of two means over the same prompts; None if unmeasured or the denominator is 0."""
-    if numerator is None or denominator is None or abs(denominator.mean()) < 1e-9:
+    """Ratio of two means over the same seeds and prompts, by the delta method.
+
+    Returns:
+        None where one was not measured, or where the data do not tell the denominator from 0: then
+        no bounded interval covers the ratio (Fieller 1954).
+    """
+    if numerator is None or denominator is None or not _is_not_zero(denominator, topics):
         return None
-    above, below = _resampled_means(numerator), _resampled_means(denominator)
-    return _with_bootstrap(numerator.mean() / denominator.mean(), above / below, numerator)
+    found = spread(_linear(numerator, denominator), topics)
+    ratio, half = np.asarray(numerator.mean() / denominator.mean()), found.half_width()
+    by_seed = _ratios(numerator, denominator)
+    return _entry(ratio, ratio - half, ratio + half, by_seed, numerator, found.n_units)
 
 
 def ratio_difference(
-    first: tuple[np.ndarray | None, np.ndarray | None],
-    second: tuple[np.ndarray | None, np.ndarray | None],
+    first: tuple[Array | None, Array | None],
+    second: tuple[Array | None, Array | None],
+    topics: Array | None = None,
 ) -> dict[str, Any] | None:
-    """One ratio of means less another, over the same prompts and seeds.
+    """One ratio of means less another, over the same seeds and prompts.
 
     Args:
         first, second: (numerator, denominator), all of one shape (seeds, prompts).
@@ -56,43 +94,45 @@ def ratio_difference(
     if len(parts) < 4 or len({part.shape for part in parts}) > 1 or parts[0].size == 0:
         return None
     above, below, other_above, other_below = parts
-    if min(abs(below.mean()), abs(other_below.mean())) < 1e-9:
+    if not (_is_not_zero(below, topics) and _is_not_zero(other_below, topics)):
         return None
-    drawn = [_resampled_means(part) for part in parts]
-    if min(abs(drawn[1]).min(), abs(drawn[3]).min()) < 1e-12:
-        return None  # some draws hold no KL at all: the ratio has no interval
-    mean = above.mean() / below.mean() - other_above.mean() / other_below.mean()
-    return _with_bootstrap(mean, drawn[0] / drawn[1] - drawn[2] / drawn[3], above)
+    found = spread(_linear(above, below) - _linear(other_above, other_below), topics)
+    mean = np.asarray(above.mean() / below.mean() - other_above.mean() / other_below.mean())
+    by_seed = _ratios(above, below) - _ratios(other_above, other_below)
+    half = found.half_width()
+    entry = _entry(mean, mean - half, mean + half, by_seed, above, found.n_units)
+    return {**entry, "p_value": found.p_value(float(mean))}
 
 
-def verdict(difference: dict[str, Any], a: str, b: str) -> str:
-    """Who is higher, or that no difference was shown: the interval holds 0."""
-    if difference["low"] > 0:
-        return f"{a} higher"
-    return f"{b} higher" if difference["high"] < 0 else "no difference shown"
+def _linear(numerator: Array, denominator: Array) -> Array:
+    """First-order effect of each seed and prompt on the ratio of the means: (seeds, prompts)."""
+    ratio = numerator.mean() / denominator.mean()
+    return np.asarray((numerator - ratio * denominator) / denominator.mean())
 
 
-def _resampled_means(values: np.ndarray) -> np.ndarray:
-    """Means of resampled matrices. The generator is fixed, so two metrics of the same prompts see
-    the same draws: that is what makes a bootstrapped ratio paired."""
-    draw = np.random.default_rng(0)
-    seeds, prompts = values.shape
-    rows = draw.integers(seeds, size=(_RESAMPLES, seeds))
-    columns = draw.integers(prompts, size=(_RESAMPLES, prompts))
-    return np.array([values[np.ix_(r, c)].mean() for r, c in zip(rows, columns, strict=True)])
+def _ratios(numerator: Array, denominator: Array) -> Array:
+    """The ratio of each seed; NaN where its denominator is 0."""
+    below = denominator.mean(axis=1)
+    return np.asarray(numerator.mean(axis=1) / np.where(below == 0.0, np.nan, below))
 
 
-def _with_bootstrap(mean: float, resampled: np.ndarray, values: np.ndarray) -> dict[str, Any]:
-    low, high = np.percentile(resampled, _LEVELS)
-    return _entry(mean, low, high, values)
+def _is_not_zero(values: Array, topics: Array | None) -> bool:
+    if values.size == 0 or units_of(values, topics) == 1:
+        return False
+    distance = float(abs(values.mean()))
+    return bool(distance > max(1e-9, float(spread(values, topics).half_width())))
 
 
-def _entry(mean: float, low: float, high: float, values: np.ndarray) -> dict[str, Any]:
+def _entry(
+    mean: Array, low: Array, high: Array, by_seed: Array, values: Array, units: int
+) -> dict[str, Any]:
     seeds, prompts = values.shape
     return {
         "mean": float(mean),
-        "low": float(low),
-        "high": float(high),
+        "low": float(low) if units > 1 else None,
+        "high": float(high) if units > 1 else None,
         "n": int(prompts),
+        "units": int(units),
         "seeds": int(seeds),
+        "by_seed": [float(one) if np.isfinite(one) else None for one in by_seed],
     }

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -31,10 +31,12 @@ from rlhf_compare.theory import binary_kl
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
     """per_prompt: metric name -> one number a prompt, in the prompts' order; answers: greedy, or
-    sampled where a policy has no greedy answer."""
+    sampled where a policy has no greedy answer; topics: of each prompt, prompts of one topic being
+    no independent draws (empty = none is known)."""
 
     per_prompt: dict[str, list[float]]
     answers: list[str]
+    topics: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,3 +248,9 @@ def as_matrix(measurements: Sequence[Measurement], name: str) -> np.ndarray | No
     if any(name not in m.per_prompt for m in measurements):
         return None
     return np.array([m.per_prompt[name] for m in measurements], dtype=np.float64)
+
+
+def topics_of(measurements: Sequence[Measurement]) -> np.ndarray | None:
+    """The topic of each prompt, (prompts,); None where none is known."""
+    topics = measurements[0].topics if measurements else []
+    return np.array(topics) if topics else None

@@ -69,6 +69,7 @@ def evaluate_policy(
             {
                 "per_prompt": measured.per_prompt,
                 "answers": measured.answers,
+                "topics": prompts["topic"][:] if "topic" in prompts.column_names else [],
                 "samples": [
                     *zip(map(unmarked, asked), shown, strict=True),
                     *zip(
@@ -107,7 +108,11 @@ def rows_on(held_out: Dataset, prompts: Dataset) -> Dataset:
 def read_measurement(directory: RunDirectory) -> Measurement:
     """What :func:`evaluate_policy` wrote."""
     values = read_json(directory.path / _FILE)
-    return Measurement(per_prompt=values["per_prompt"], answers=values["answers"])
+    return Measurement(
+        per_prompt=values["per_prompt"],
+        answers=values["answers"],
+        topics=values.get("topics", []),  # one that an older version wrote has none
+    )
 
 
 def read_samples(directory: RunDirectory) -> Sequence[tuple[str, str]]:

@@ -1,63 +1,100 @@
 """From numbers per prompt to the ``methods`` and ``comparisons`` of results.json."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from rlhf_compare.evaluation.intervals import estimate, ratio_difference, ratio_estimate, verdict
-from rlhf_compare.evaluation.measure import Measurement, as_matrix
-from rlhf_compare.metrics import BY_PATH, COMPARED, METRICS, Metric
+import numpy as np
 
+from rlhf_compare.evaluation.intervals import (
+    difference,
+    estimate,
+    ratio_difference,
+    ratio_estimate,
+)
+from rlhf_compare.evaluation.measure import Measurement, as_matrix, topics_of
+from rlhf_compare.evaluation.verdicts import decide
+from rlhf_compare.metrics import COMPARED, METRICS, Metric
+
+BySeed = Mapping[int, Measurement]
 _SFT = "sft"
 
-# what makes a run collapsed: this share of what SFT had is lost, and at least this much of it
-_LOST_SHARE, _LEAST_LOSS = 0.5, 0.01
 
+def summarise(measurements: Sequence[Measurement], one_run: bool = False) -> dict[str, Any]:
+    """One method over its seeds: every metric with its interval, None where not measured.
 
-def summarise(measurements: Sequence[Measurement]) -> dict[str, Any]:
-    """One method over its seeds: every metric with its interval, None where not measured."""
+    Args:
+        one_run: the measurements are of one trained model, as of SFT: they differ in the sampling
+            alone, so that their mean is one row. Scores of reward models keep a row for each seed,
+            which trained a reward model of its own.
+    """
     summary: dict[str, Any] = {}
     for metric in METRICS:
         if metric.source == "cost":
             continue
         group, _, leaf = metric.path.rpartition(".")
         target = summary.setdefault(group, {}) if group else summary
-        target[leaf] = _estimate(measurements, metric)
+        target[leaf] = _estimate(measurements, metric, one_run)
     return summary
 
 
-def _estimate(measurements: Sequence[Measurement], metric: Metric) -> dict[str, Any] | None:
+def _estimate(
+    measurements: Sequence[Measurement], metric: Metric, one_run: bool
+) -> dict[str, Any] | None:
+    def matrix(name: str) -> np.ndarray | None:
+        values = as_matrix(measurements, name)
+        if values is None or not one_run or metric.group == "reward":
+            return values
+        return np.asarray(values.mean(axis=0, keepdims=True))
+
+    topics = topics_of(measurements)
     if metric.ratio_of is not None:
-        numerator, denominator = (as_matrix(measurements, part) for part in metric.ratio_of)
-        return ratio_estimate(numerator, denominator)
-    return estimate(as_matrix(measurements, metric.path), share=metric.counted)
+        numerator, denominator = map(matrix, metric.ratio_of)
+        return ratio_estimate(numerator, denominator, topics)
+    return estimate(matrix(metric.path), topics, share=metric.is_share)
 
 
-def compare(methods: dict[str, Sequence[Measurement]]) -> list[dict[str, Any]]:
-    """Differences between every two methods on the same prompts and seeds, with verdicts.
+def compare(
+    methods: Mapping[str, BySeed], main: tuple[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """Differences between every two methods on the same prompts, each over the seeds that the two
+    share; see :mod:`rlhf_compare.evaluation.verdicts` for a row.
 
-    The first two methods after SFT come first, then each method less SFT, then the other pairs.
+    The main pair comes first, then each method less SFT, then the other pairs. Where two methods
+    share no seed, there is no row.
+
+    Args:
+        methods: by name, the measurement of every seed that was completed.
+        main: the pair that was asked about; None = the first two methods after SFT.
     """
     rows = []
-    for a, b in _pairs(list(methods)):
-        for metric in COMPARED:
-            difference = _difference(metric, methods[a], methods[b])
-            if difference is not None:
-                rows.append(
-                    {
-                        "metric": metric.path,
-                        "a": a,
-                        "b": b,
-                        "difference": difference,
-                        "verdict": verdict(difference, a, b),
-                    }
-                )
+    pairs = _pairs(list(methods), main)
+    for a, b in pairs:
+        shared = sorted(set(methods[a]) & set(methods[b]))
+        left, right = ([methods[name][seed] for seed in shared] for name in (a, b))
+        found = [(metric, _difference(metric, left, right)) for metric in COMPARED]
+        is_main = (a, b) == pairs[0] and _SFT not in (a, b)
+        rows += decide(
+            [
+                {
+                    "metric": metric.path,
+                    "a": a,
+                    "b": b,
+                    "difference": value,
+                    "headline": is_main and metric.headline,
+                }
+                for metric, value in found
+                if value is not None
+            ]
+        )
     return rows
 
 
-def _pairs(names: list[str]) -> list[tuple[str, str]]:
+def _pairs(names: list[str], main: tuple[str, str] | None) -> list[tuple[str, str]]:
     others = [name for name in names if name != _SFT]
     among = list(combinations(others, 2))
+    if main is not None:
+        among.sort(key=lambda pair: set(pair) != set(main))  # stable
     against_sft = [(name, _SFT) for name in others if _SFT in names]
     return [*among[:1], *against_sft, *among[1:]]
 
@@ -65,35 +102,15 @@ def _pairs(names: list[str]) -> list[tuple[str, str]]:
 def _difference(
     metric: Metric, a: Sequence[Measurement], b: Sequence[Measurement]
 ) -> dict[str, Any] | None:
+    if not a:
+        return None
+    topics = topics_of(a)
     if metric.ratio_of is not None:
         numerator, denominator = metric.ratio_of
         return ratio_difference(
             (as_matrix(a, numerator), as_matrix(a, denominator)),
             (as_matrix(b, numerator), as_matrix(b, denominator)),
+            topics,
         )
-    left, right = as_matrix(a, metric.path), as_matrix(b, metric.path)
-    if left is None or right is None or left.shape != right.shape:
-        return None
-    return estimate(left - right)
-
-
-def collapsed(measurement: Measurement, sft: Measurement) -> bool:
-    """Whether a run lost what SFT could do: half of SFT's adoption or more, or half of its
-    responses that end where most of them did. A loss within noise is none: the paired 95 %
-    interval must lie below 0, and the loss must be at least 0.01."""
-    if _lost(measurement, sft, "adoption.exact"):
-        return True
-    ended = as_matrix([sft], "eos_rate")
-    if ended is None or ended.mean() < 0.5:
-        return False
-    return _lost(measurement, sft, "eos_rate")
-
-
-def _lost(measurement: Measurement, sft: Measurement, metric: str) -> bool:
-    """Whether this share, less SFT's on the same prompts, is a loss beyond noise and of size."""
-    change = _difference(BY_PATH[metric], [measurement], [sft])
-    base = as_matrix([sft], metric)
-    if change is None or base is None:
-        return False
-    size = max(_LEAST_LOSS, _LOST_SHARE * float(base.mean()))
-    return bool(change["high"] < 0.0 and -change["mean"] >= size)
+    first, second = as_matrix(a, metric.path), as_matrix(b, metric.path)
+    return difference(first, second, topics, share=metric.counted)

@@ -15,13 +15,16 @@ from rlhf_compare.reporting.schema_types import Count, Name, Part, Seconds, Text
 
 class Estimate(Part):
     """A mean with its 95 % interval; low and high are both None where there is one number and no
-    interval. n: what was averaged over (prompts or responses); seeds: training runs."""
+    interval. n: prompts; units: topics where rows name one, else prompts, drawn independently;
+    seeds: training runs; by_seed: the mean of each, empty in results of an older version."""
 
     mean: float
     low: float | None
     high: float | None
     n: Annotated[int, Field(ge=1)]
     seeds: Annotated[int, Field(ge=1)]
+    units: Annotated[int, Field(ge=1)] | None = None
+    by_seed: list[float | None] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _interval_is_one(self) -> "Estimate":

@@ -26,16 +26,22 @@ from rlhf_compare.reporting.provenance_schema import Provenance
 from rlhf_compare.reporting.schema_types import Count, DottedPath, FaultError, Name, Part, Text
 
 NO_DIFFERENCE = "no difference shown"
+NOT_DECIDED = ("one seed: not decided", "two seeds: not decided")
 
 
 class Comparison(Part):
-    """difference is a minus b; metric is a dotted path into a method."""
+    """difference is a minus b; metric is a dotted path into a method. The rest, which results of an
+    older version lack: see ``evaluation.verdicts``."""
 
     metric: DottedPath
     a: Name
     b: Name
     difference: Estimate | None
     verdict: Text
+    headline: bool = False
+    p_value: Annotated[float, Field(ge=0, le=1)] | None = None
+    p_adjusted: Annotated[float, Field(ge=0, le=1)] | None = None
+    excluded: Annotated[float, Field(ge=0)] | None = None
 
     @property
     def winner(self) -> str | None:
@@ -54,8 +60,10 @@ class Comparison(Part):
     def _verdict_follows_from_the_interval(self) -> Self:
         """A method is higher only where the interval of a - b says so."""
         if self.winner is None:
-            if self.verdict != NO_DIFFERENCE:
-                allowed = f"'{self.a} higher', '{self.b} higher' or {NO_DIFFERENCE!r}"
+            undecided = (NO_DIFFERENCE, *NOT_DECIDED)
+            if self.verdict not in undecided:
+                words = " or ".join(map(repr, undecided))
+                allowed = f"'{self.a} higher', '{self.b} higher' or {words}"
                 raise FaultError("verdict", f"{self.verdict!r} is not {allowed}")
             return self
         if self.difference is None:

@@ -1,0 +1,57 @@
+"""Which runs count as collapsed, against the SFT model that they started from."""
+
+import numpy as np
+
+from rlhf_compare.evaluation.intervals import difference, estimate
+from rlhf_compare.evaluation.measure import Measurement, as_matrix, topics_of
+from rlhf_compare.metrics import BY_PATH
+
+_LOST_SHARE, _LEAST_LOSS = 0.5, 0.01  # of SFT's adoption
+_UNENDED = 0.2  # share of responses
+_FLOORS, _LEAST_FLOOR = 10.0, 1.0  # times; nats
+
+COLLAPSE_RULE = (
+    "A run is collapsed if, beyond the noise of the prompts (95 %), it lost half of SFT's adoption "
+    f"and at least {_LEAST_LOSS}; or {_UNENDED:.0%} more of its responses than of SFT's did not "
+    "end, where most of SFT's did; or its KL is over ten times what full adoption needs, "
+    "log(1/p0) in the mean over prompts and at least 1 nat."
+)
+
+
+def collapsed(measurement: Measurement, sft: Measurement) -> bool:
+    """Whether :data:`COLLAPSE_RULE` holds for one run; both were measured on the same prompts."""
+    return (
+        _lost_adoption(measurement, sft)
+        or _stopped_ending(measurement, sft)
+        or _left_the_reference(measurement)
+    )
+
+
+def _lost_adoption(run: Measurement, sft: Measurement) -> bool:
+    return _lost(run, sft, "adoption.exact", _LOST_SHARE, _LEAST_LOSS)
+
+
+def _stopped_ending(run: Measurement, sft: Measurement) -> bool:
+    ended = as_matrix([sft], "eos_rate")
+    if ended is None or ended.mean() < 0.5:
+        return False
+    return _lost(run, sft, "eos_rate", 0.0, _UNENDED)
+
+
+def _lost(run: Measurement, sft: Measurement, metric: str, share: float, least: float) -> bool:
+    """Whether this share, less SFT's on the same prompts, is a loss beyond noise and of size."""
+    base = as_matrix([sft], metric)
+    change = difference(as_matrix([run], metric), base, topics_of([run]), BY_PATH[metric].counted)
+    if change is None or base is None:
+        return False
+    return bool(change["high"] < 0.0 and -change["mean"] >= max(least, share * float(base.mean())))
+
+
+def _left_the_reference(run: Measurement) -> bool:
+    """A run that hardly moved has a floor near 0, so the floor is that of full adoption."""
+    drift = estimate(as_matrix([run], "kl_to_reference.exact"), topics_of([run]))
+    base = as_matrix([run], "base_rate")
+    if drift is None or base is None:
+        return False
+    floor = float(np.log(1.0 / np.clip(base, np.finfo(float).tiny, 1.0)).mean())
+    return bool(drift["low"] > _FLOORS * max(floor, _LEAST_FLOOR))
