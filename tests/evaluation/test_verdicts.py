@@ -70,5 +70,5 @@ def test_few_seeds_name_no_winner(seeds: int, word: str) -> None:
 
 
 def test_the_page_knows_the_verdicts() -> None:
-    assert verdicts.NO_DIFFERENCE == numbers.NO_DIFFERENCE
+    assert verdicts.NO_DIFFERENCE == schema.NO_DIFFERENCE
     assert verdicts.NOT_DECIDED == numbers.NOT_DECIDED
