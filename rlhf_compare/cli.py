@@ -206,6 +206,15 @@ def report(
 
 
 @app.command()
+def oracle(seeds: SeedsOption = "1-3", reports: ReportsOption = Path("reports")) -> None:
+    """Hold PPO and DPO against an exact optimum, in a world whose every response is listed."""
+    wanted = seeds_of(seeds)
+    with console.status("loading"):
+        from rlhf_compare.world.command import run_oracle
+    say(run_oracle(wanted, reports / "oracle"))
+
+
+@app.command()
 def recipes(
     copy: Annotated[
         str | None, typer.Option(metavar="NAME", help="Write NAME.yaml into this directory.")

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from rlhf_compare.best_of_n.sampler import BestOfNSampler, kl_bound
-from rlhf_compare.evaluation.enumerable import EnumerableWorld, response_logps
-from rlhf_compare.evaluation.optimum import best_of_n_logps, kl
 from rlhf_compare.models.generation import Responses
 from rlhf_compare.models.sampler import ModelSampler
 from rlhf_compare.models.scoring import Scorer
 from rlhf_compare.tensors.padding import pad_sequences
 from rlhf_compare.theory import best_of_n_adoption
+from rlhf_compare.world.enumerable import EnumerableWorld, response_logps
+from rlhf_compare.world.optimum import best_of_n_logps, kl
 
 WORLD = EnumerableWorld()
 DRAWS = 3000  # answers to each prompt

@@ -6,7 +6,7 @@ import pytest
 
 from rlhf_compare.evaluation import verdicts
 from rlhf_compare.evaluation.verdicts import decide, holm
-from rlhf_compare.reporting import numbers
+from rlhf_compare.reporting import schema
 
 
 def test_holm_by_hand() -> None:
@@ -71,4 +71,4 @@ def test_few_seeds_name_no_winner(seeds: int, word: str) -> None:
 
 def test_the_page_knows_the_verdicts() -> None:
     assert verdicts.NO_DIFFERENCE == schema.NO_DIFFERENCE
-    assert verdicts.NOT_DECIDED == numbers.NOT_DECIDED
+    assert verdicts.NOT_DECIDED == schema.NOT_DECIDED

@@ -8,9 +8,9 @@ import torch
 from datasets import Dataset
 from transformers import TrainerCallback
 
-from rlhf_compare.evaluation.enumerable import EnumerableWorld, response_logps
-from rlhf_compare.evaluation.optimum import Standing, standing
 from rlhf_compare.ppo import PPOConfig, PPOTrainer
+from rlhf_compare.world.enumerable import EnumerableWorld, response_logps
+from rlhf_compare.world.optimum import Standing, standing
 
 
 class Visits(TrainerCallback):

@@ -1,7 +1,7 @@
 """A world so small that every response can be listed: ground truth for any method.
 
 A few ordinary tokens and EOS, responses of a few tokens: what is estimated elsewhere is a sum
-here (:mod:`rlhf_compare.evaluation.optimum`). The world brings what real trainers take: prompts as
+here (:mod:`rlhf_compare.world.optimum`). The world brings what real trainers take: prompts as
 token ids, a tokenizer, a reference, a gold reward on ids or on texts. PPO's ``kl_coef`` and DPO's
 ``beta`` are both its beta.
 
@@ -131,7 +131,8 @@ class EnumerableWorld:
         """
         config = GPT2Config(
             vocab_size=self.eos_id + 1,
-            n_positions=max(map(len, self.prompts)) + self.max_length,
+            # trainers try a model on six tokens before they train it
+            n_positions=max(8, max(map(len, self.prompts)) + self.max_length),
             n_layer=2,
             n_head=2,
             n_embd=32,

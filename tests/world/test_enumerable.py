@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from rlhf_compare.evaluation.enumerable import EnumerableWorld, response_logps
-from rlhf_compare.evaluation.optimum import (
+from rlhf_compare.world.enumerable import EnumerableWorld, response_logps
+from rlhf_compare.world.optimum import (
     best_of_n_logps,
     expectation,
     kl,
