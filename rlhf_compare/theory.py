@@ -59,3 +59,16 @@ def best_of_n_adoption(p0: float, n: int) -> float:
     if n < 1 or not 0.0 <= p0 <= 1.0:
         raise ValueError(f"best_of_n_adoption needs n >= 1 and p0 in [0, 1], got {n}, {p0}")
     return float(1.0 - (1.0 - p0) ** n)
+
+
+# what makes a run collapsed
+LOST_SHARE, LEAST_LOSS = 0.5, 0.01  # of SFT's adoption
+UNENDED = 0.2  # share of responses
+FLOORS, LEAST_FLOOR = 10.0, 1.0  # times; nats
+
+COLLAPSE_RULE = (
+    "A run is collapsed if, beyond the noise of the prompts (95 %), it lost half of SFT's adoption "
+    f"and at least {LEAST_LOSS}; or {UNENDED:.0%} more of its responses than of SFT's did not "
+    "end, where most of SFT's did; or its KL is over ten times what full adoption needs, "
+    "log(1/p0) in the mean over prompts and at least 1 nat."
+)

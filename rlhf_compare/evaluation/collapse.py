@@ -5,21 +5,12 @@ import numpy as np
 from rlhf_compare.evaluation.intervals import difference, estimate
 from rlhf_compare.evaluation.measure import Measurement, as_matrix, topics_of
 from rlhf_compare.metrics import BY_PATH
-
-_LOST_SHARE, _LEAST_LOSS = 0.5, 0.01  # of SFT's adoption
-_UNENDED = 0.2  # share of responses
-_FLOORS, _LEAST_FLOOR = 10.0, 1.0  # times; nats
-
-COLLAPSE_RULE = (
-    "A run is collapsed if, beyond the noise of the prompts (95 %), it lost half of SFT's adoption "
-    f"and at least {_LEAST_LOSS}; or {_UNENDED:.0%} more of its responses than of SFT's did not "
-    "end, where most of SFT's did; or its KL is over ten times what full adoption needs, "
-    "log(1/p0) in the mean over prompts and at least 1 nat."
-)
+from rlhf_compare.theory import FLOORS, LEAST_FLOOR, LEAST_LOSS, LOST_SHARE, UNENDED
 
 
 def collapsed(measurement: Measurement, sft: Measurement) -> bool:
-    """Whether :data:`COLLAPSE_RULE` holds for one run; both were measured on the same prompts."""
+    """Whether :data:`rlhf_compare.theory.COLLAPSE_RULE` holds for one run; both were measured on
+    the same prompts."""
     return (
         _lost_adoption(measurement, sft)
         or _stopped_ending(measurement, sft)
@@ -28,14 +19,14 @@ def collapsed(measurement: Measurement, sft: Measurement) -> bool:
 
 
 def _lost_adoption(run: Measurement, sft: Measurement) -> bool:
-    return _lost(run, sft, "adoption.exact", _LOST_SHARE, _LEAST_LOSS)
+    return _lost(run, sft, "adoption.exact", LOST_SHARE, LEAST_LOSS)
 
 
 def _stopped_ending(run: Measurement, sft: Measurement) -> bool:
     ended = as_matrix([sft], "eos_rate")
     if ended is None or ended.mean() < 0.5:
         return False
-    return _lost(run, sft, "eos_rate", 0.0, _UNENDED)
+    return _lost(run, sft, "eos_rate", 0.0, UNENDED)
 
 
 def _lost(run: Measurement, sft: Measurement, metric: str, share: float, least: float) -> bool:
@@ -54,4 +45,4 @@ def _left_the_reference(run: Measurement) -> bool:
     if drift is None or base is None:
         return False
     floor = float(np.log(1.0 / np.clip(base, np.finfo(float).tiny, 1.0)).mean())
-    return bool(drift["low"] > _FLOORS * max(floor, _LEAST_FLOOR))
+    return bool(drift["low"] > FLOORS * max(floor, LEAST_FLOOR))

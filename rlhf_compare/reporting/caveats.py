@@ -38,10 +38,15 @@ def _seeds(results: Results) -> list[str]:
     if len(seeds) == 1:
         return [
             f"One seed ({seeds[0]}): the intervals cover the choice of prompts and nothing else, "
-            "not training luck. Another seed may order the methods differently."
+            "not training luck. Another seed may order the methods differently, and so may another "
+            "kind of processor, whose roundings make the same seed another run."
         ]
     listed = ", ".join(map(str, seeds))
-    return [f"{len(seeds)} seeds ({listed}): a spread over so few runs is itself uncertain."]
+    return [
+        f"{len(seeds)} seeds ({listed}): the intervals hold the luck of "
+        "training, wide because so few runs tell little of it. The same seed on another kind of "
+        "processor is another run, because roundings grow; that spread was not measured here."
+    ]
 
 
 def _failures(results: Results) -> list[str]:

@@ -11,6 +11,7 @@ from rlhf_compare.reporting.method_schema import DeviceSeconds, Estimate
 from rlhf_compare.reporting.numbers import NOT_MEASURED, Cell, display_name, format_value
 from rlhf_compare.reporting.recipe_facts import section
 from rlhf_compare.reporting.schema import Results
+from rlhf_compare.theory import COLLAPSE_RULE
 
 NOT_RECORDED = "not recorded"
 ABSENT = "-"  # the stage has no such phase; nothing was left unmeasured
@@ -149,11 +150,7 @@ def needs_table(results: Results) -> Table:
     return Table(header=("", *map(display_name, names)), rows=shown, note=note)
 
 
-_NEEDS_NOTE = (
-    "Read from the stages and phases that each path was charged for. Collapsed: a run that lost "
-    "half or more of SFT's adoption, or of its responses that end by themselves; the loss is at "
-    "least 0.01 and its paired 95 % interval lies below 0."
-)
+_NEEDS_NOTE = f"Read from the stages and phases that each path was charged for. {COLLAPSE_RULE}"
 
 
 def differences_table(results: Results) -> Table:
@@ -163,6 +160,7 @@ def differences_table(results: Results) -> Table:
         metric = BY_PATH[row.metric]
         difference = format_value(row.difference, metric.style)
         verdict = f"{display_name(row.winner)} higher" if row.winner else row.verdict
+        adjusted = "exploratory" if row.p_adjusted is None else f"{row.p_adjusted:.2g}"
         rows.append(
             (
                 metric.label,
@@ -170,12 +168,16 @@ def differences_table(results: Results) -> Table:
                 f"{display_name(row.a)} - {display_name(row.b)}",
                 str(difference),
                 verdict if difference.measured else NOT_MEASURED,
+                adjusted,
             )
         )
     return Table(
-        header=("", "unit", "difference of", "difference", "verdict"),
+        header=("", "unit", "difference of", "difference", "verdict", "p, adjusted"),
         rows=tuple(rows),
-        note="A method is called higher only where the 95 % interval does not hold 0.",
+        note="A method is called higher only from three seeds on and where the 95 % interval does "
+        "not hold 0; in the metrics that the comparison was made for, also only where p, adjusted "
+        "for their number (Holm 1979), is at most 0.05. Every other row is exploratory: of twenty "
+        "without a difference one names a winner.",
     )
 
 

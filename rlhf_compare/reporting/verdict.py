@@ -12,7 +12,7 @@ from rlhf_compare.reporting.doctor import overruled
 from rlhf_compare.reporting.levels import level
 from rlhf_compare.reporting.method_schema import MethodResult
 from rlhf_compare.reporting.numbers import Cell, display_name, format_value
-from rlhf_compare.reporting.schema import NO_DIFFERENCE, Results
+from rlhf_compare.reporting.schema import NO_DIFFERENCE, NOT_DECIDED, Comparison, Results
 
 ADOPTION, DRIFT = "adoption.exact", "kl_to_reference.exact"
 _EFFICIENCY = "kl_to_reference.efficiency"
@@ -57,7 +57,11 @@ def verdict(results: Results) -> list[str]:
         sentences.append("No preference learning was run, so there is nothing to compare yet.")
     sentences += _troubles(results)
     if contenders(results) and len(results.provenance.seeds) == 1:
-        sentences.append("One seed: the intervals hold no training luck.")
+        name = results.recipe.name
+        sentences.append(
+            "One seed: a direction, no verdict. What would decide: rlhf-compare compare --recipe "
+            f'{name} --seeds "0 1 2".'
+        )
     return [sentence for sentence in sentences if sentence]
 
 
@@ -157,13 +161,26 @@ def _compared(results: Results, path: str, pair: tuple[str, str], wording: str) 
     difference = format_value(row.difference, metric.style)
     between = f"{display_name(row.a)} - {display_name(row.b)}: {difference}"
     winner = row.winner
+    if row.verdict in NOT_DECIDED:
+        return f"{_start(metric)}: {numbers} ({between}); {row.verdict}."
     if winner is None:
-        return f"No difference shown in {metric.prose}: {numbers} ({between})."
+        return f"No difference shown in {metric.prose}: {numbers} ({between}{_margin(row)})."
     loser = pair[1] if winner == pair[0] else pair[0]
     return (
         f"{display_name(winner)} {wording}: {metric.prose} {cells[winner]} against "
         f"{cells[loser]}{unit} with {display_name(loser)} ({between})."
     )
+
+
+def _margin(row: Comparison) -> str:
+    """How large an unseen difference may still be, or why an interval without 0 shows none."""
+    if row.difference is None or row.difference.interval is None or row.excluded is None:
+        return ""
+    low, high = row.difference.interval
+    if not low <= 0.0 <= high and row.p_adjusted is not None:
+        return f"; p = {row.p_adjusted:.2g} after Holm's adjustment"
+    metric = BY_PATH[row.metric]
+    return f"; more than {format_value(row.excluded, metric.style)} is excluded"
 
 
 def _unit(metric: Metric) -> str:

@@ -19,6 +19,7 @@ from rlhf_compare.reporting.tables import (
     provenance_table,
     side_by_side,
 )
+from rlhf_compare.theory import COLLAPSE_RULE
 
 from .conftest import against_sft, changed, compared, estimate, only, plain, unmeasured
 
@@ -167,7 +168,7 @@ def test_what_each_path_needs_is_read_from_its_stages(results: Results) -> None:
     assert row(table, "RL needed (learns from its own samples)")[1:] == ("yes", "no")
     assert "Not measured here: implementation complexity." in table.note
     assert not any(r[0] == "implementation complexity" for r in table.rows)
-    assert "Collapsed: a run that lost half or more of SFT's adoption" in table.note
+    assert COLLAPSE_RULE in table.note
     assert row(table, "compute cost (device seconds)")[1] == "90.0 (70.0 after SFT)"
     runs = {"completed": 2, "failed": 1, "collapsed": 1}
     results = changed(results, {"methods.ppo.runs": runs})
@@ -186,10 +187,12 @@ def test_needs_without_device_seconds_are_not_measured(results: Results) -> None
 
 def test_differences(results: Results) -> None:
     table = differences_table(results)
-    assert table.rows[0][2:] == ("PPO - DPO", "-0.120 [-0.150, -0.090]", "DPO higher")
-    assert table.rows[1][-1] == "no difference shown"
-    results = changed(results, {"comparisons.1.difference": None})
-    assert differences_table(results).rows[1][-2:] == ("not measured", "not measured")
+    difference = ("PPO - DPO", "-0.120 [-0.150, -0.090]", "DPO higher")
+    assert table.rows[0][2:] == (*difference, "exploratory")
+    assert table.rows[1][-2] == "no difference shown"
+    results = changed(results, {"comparisons.1.difference": None, "comparisons.0.p_adjusted": 0.03})
+    assert differences_table(results).rows[0][-1] == "0.03"
+    assert differences_table(results).rows[1][3:5] == ("not measured", "not measured")
 
 
 def test_the_pair_that_was_asked_about_comes_first(results: Results) -> None:
@@ -212,7 +215,7 @@ def test_the_pair_that_was_asked_about_comes_first(results: Results) -> None:
     assert [row[2] for row in rows] == [
         "PPO - DPO", "PPO - DPO", "PPO - SFT", "chapter - SFT", "DPO - chapter",
     ]  # fmt: skip
-    assert rows[2][3:] == ("0.760 [0.750, 0.770]", "PPO higher")
+    assert rows[2][3:5] == ("0.760 [0.750, 0.770]", "PPO higher")
 
 
 def test_variants_are_no_part_of_the_pair_where_two_methods_are(results: Results) -> None:

@@ -41,6 +41,24 @@ def test_an_interval_that_holds_zero_names_no_winner(results: Results) -> None:
     assert "moved further" not in text(results)
 
 
+def test_few_seeds_decide_nothing(results: Results) -> None:
+    results = changed(results, {"comparisons.0.verdict": "two seeds: not decided"})
+    assert "with PPO" not in text(results) and "moved further" not in text(results)
+    assert "(PPO - DPO: -0.120 [-0.150, -0.090]); two seeds: not decided." in text(results)
+
+
+def test_no_difference_says_how_large_it_may_still_be(results: Results) -> None:
+    near = compared("adoption.exact", "ppo", "dpo", -0.02, 0.03)
+    near = near.model_copy(update={"excluded": 0.05})
+    assert "; more than 0.050 is excluded)" in text(changed(results, {"comparisons.0": near}))
+    clear = compared("adoption.exact", "ppo", "dpo", -0.04, 0.03)
+    clear = clear.model_copy(
+        update={"verdict": "no difference shown", "excluded": 0.07, "p_adjusted": 0.06}
+    )
+    said = text(changed(results, {"comparisons.0": clear}))
+    assert "-0.010]; p = 0.06 after Holm's adjustment)" in said and "excluded" not in said
+
+
 def test_the_winner_does_not_depend_on_the_order_of_a_and_b(results: Results) -> None:
     turned = compared("adoption.exact", "dpo", "ppo", 0.12, 0.03)
     results = changed(results, {"comparisons.0": turned})
@@ -94,7 +112,10 @@ def test_failed_and_collapsed_runs_are_in_the_verdict(results: Results) -> None:
 
 
 def test_one_seed_is_said_and_several_are_not_called_one(results: Results) -> None:
-    assert "One seed" in text(results)
+    assert "One seed: a direction, no verdict. What would decide: rlhf-compare compare" in text(
+        results
+    )
+    assert '--recipe tiny --seeds "0 1 2".' in text(results)
     assert any("not training luck" in caveat for caveat in caveats(results))
     results = changed(results, {"provenance.seeds": [0, 1, 2]})
     assert "One seed" not in text(results)
