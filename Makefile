@@ -11,6 +11,8 @@ VENV := .venv
 BIN  := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUN  := $(BIN)/rlhf-compare
+# two processes of one thread each: tests of small models gain nothing from a second thread
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help compare data sft reward ppo dpo evaluate report oracle setup test test-all check bench release clean
@@ -44,17 +46,17 @@ report: $(STAMP)  ## draw the report again from results.json (no SEEDS, no ARGS)
 	$(RUN) report --recipe "$(RECIPE)"
 
 test: $(STAMP)  ## the fast tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-all: $(STAMP)  ## the slow ones too: they train for minutes
-	$(BIN)/python -m pytest -m ""
+	$(PYTEST) -m ""
 
 check: $(STAMP)  ## lint, types, import layers, fast tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 bench: $(STAMP)  ## speed and memory against TRL's trainers; downloads TRL 1.12 once
 	$(BIN)/python -m benchmarks.ppo_vs_trl --roofline
