@@ -7,11 +7,12 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from rlhf_compare.reporting.drawing import BLACK, GREY, PHASE_COLOURS, canvas, finish, panels
+from rlhf_compare.world.names import DPO_NAME, PPO_NAME
 
 _PPO, _DPO, _OTHER = (PHASE_COLOURS[name] for name in ("generate", "update", "evaluate"))
 _LOOKS = {
-    "ppo": (_PPO, "-", "PPO"),
-    "dpo": (_DPO, "-", "DPO, drawn labels"),
+    PPO_NAME: (_PPO, "-", "PPO"),
+    DPO_NAME: (_DPO, "-", "DPO, drawn labels"),
     "deterministic": (_OTHER, "--", "DPO, deterministic labels"),
 }
 
@@ -61,8 +62,8 @@ def coverage(answers: dict[str, Any]) -> Figure:
     labels = {
         "reference": ("reference, before", BLACK),
         "optimum": ("optimum", GREY),
-        "ppo": ("PPO", _PPO),
-        "dpo": ("DPO", _DPO),
+        PPO_NAME: ("PPO", _PPO),
+        DPO_NAME: ("DPO", _DPO),
     }
     for row, (name, (_, colour)) in enumerate(labels.items()):
         values = [world["coverage"][name]["mass"] for world in answers["worlds"]]
@@ -95,7 +96,7 @@ def frontier(answers: dict[str, Any]) -> Figure:
             f"n={row['n']}", (row["kl"], row["reward"]), xytext=(6, -11),
             textcoords="offset points", fontsize=8,
         )  # fmt: skip
-    for name, colour, marker in (("ppo", _PPO, "o"), ("dpo", _DPO, "^")):
+    for name, colour, marker in ((PPO_NAME, _PPO, "o"), (DPO_NAME, _DPO, "^")):
         found = world["equivalence"][name]
         at = [found["kl_to_reference"]], [found["reward"]]
         axes.plot(*at, marker, color=colour, markersize=8, zorder=4, label=name.upper())

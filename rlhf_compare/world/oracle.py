@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rlhf_compare.best_of_n.sampler import kl_bound
 from rlhf_compare.world.enumerable import EnumerableWorld, echo_reward, response_logps
+from rlhf_compare.world.names import DPO_NAME, PPO_NAME
 from rlhf_compare.world.optimum import (
     best_of_n_logps,
     expectation,
@@ -59,7 +60,7 @@ def ask(seed: int, progress: Progress) -> dict[str, Any]:
     shown = best_responses(world.rewards, _SHOWN)
     partial = _dpo(world, seed, progress, "drawn", PARTIAL, shown)[-1].logps
     best = optimum_logps(ref, world.rewards, world.beta)
-    policies = {"reference": ref, "optimum": best, "ppo": ppo[-1].logps, "dpo": partial}
+    policies = {"reference": ref, "optimum": best, PPO_NAME: ppo[-1].logps, DPO_NAME: partial}
     return {
         "seed": seed,
         "equivalence": {
@@ -70,7 +71,7 @@ def ask(seed: int, progress: Progress) -> dict[str, Any]:
                     **asdict(standing(visits[-1].logps, ref, world.rewards, world.beta)),
                     "implied_reward": implied_reward(visits[-1].logps, ref, world),
                 }
-                for name, visits in (("ppo", ppo), ("dpo", drawn))
+                for name, visits in ((PPO_NAME, ppo), (DPO_NAME, drawn))
             },
         },
         "drift": {
@@ -78,7 +79,11 @@ def ask(seed: int, progress: Progress) -> dict[str, Any]:
             "highest_kl": mean(highest_kl(ref, world.rewards)),
             "paths": {
                 name: path(visits, ref)
-                for name, visits in (("ppo", ppo), ("dpo", drawn), ("deterministic", deterministic))
+                for name, visits in (
+                    (PPO_NAME, ppo),
+                    (DPO_NAME, drawn),
+                    ("deterministic", deterministic),
+                )
             },
             "loss_by_scale": loss_by_scale(world.rewards, ref, world.beta),
         },
@@ -240,7 +245,7 @@ def consult(
         "responses": len(world.responses.ids),
         "shown": _SHOWN,
         "reward": {"lowest": float(world.rewards.min()), "highest": float(world.rewards.max())},
-        "settings": {"ppo": PPO, "dpo": DPO, "drift": DRIFT, "partial": PARTIAL},
+        "settings": {PPO_NAME: PPO, DPO_NAME: DPO, "drift": DRIFT, "partial": PARTIAL},
         "torch": torch.__version__,
         "worlds": worlds,
     }

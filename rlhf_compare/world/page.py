@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from rlhf_compare.world.names import DPO_NAME, PPO_NAME
+
 GAP = 0.05  # of J(pi*) - J(reference); a method within it counts as having reached the optimum
 
 World = dict[str, Any]
@@ -11,7 +13,7 @@ World = dict[str, Any]
 def first_sentence(answers: dict[str, Any]) -> str:
     """The answer in plain words, made from the numbers."""
     worlds = answers["worlds"]
-    gaps = {name: _worst(worlds, name) for name in ("ppo", "dpo")}
+    gaps = {name: _worst(worlds, name) for name in (PPO_NAME, DPO_NAME)}
     reached = [name.upper() for name, gap in gaps.items() if gap <= GAP]
     found = {
         2: f"PPO and DPO both reach the exact optimum to within {GAP:.0%}",
@@ -73,7 +75,7 @@ def _equivalence(worlds: list[World], answers: dict[str, Any]) -> list[str]:
                 ]
             )
     head = ["world", "policy", "E r", "KL to ref", "J", "KL to π*", "gap", "corr", "rms error"]
-    pairs = answers["settings"]["dpo"]
+    pairs = answers["settings"][DPO_NAME]
     count = pairs["per_device_train_batch_size"] * pairs["max_steps"]
     return [
         "## 1. A reward model and an optimal policy are equivalent",
@@ -85,7 +87,7 @@ def _equivalence(worlds: list[World], answers: dict[str, Any]) -> list[str]:
     ]
 
 
-_POLICIES = {"reference": "reference", "optimum": "π*, exact", "ppo": "PPO", "dpo": "DPO"}
+_POLICIES = {"reference": "reference", "optimum": "π*, exact", PPO_NAME: "PPO", DPO_NAME: "DPO"}
 
 
 def _drift(worlds: list[World]) -> list[str]:
@@ -101,7 +103,7 @@ def _drift(worlds: list[World]) -> list[str]:
     grown = [
         _last(w, "deterministic", "spread") / _half(w, "deterministic", "spread") for w in worlds
     ]
-    kept = [_last(w, "ppo", "spread") / _half(w, "ppo", "spread") for w in worlds]
+    kept = [_last(w, PPO_NAME, "spread") / _half(w, PPO_NAME, "spread") for w in worlds]
     return [
         "## 2. Labels that never err leave DPO's loss without a minimum",
         "The better response always wins. From the middle of training to its end the spread of "
@@ -129,7 +131,11 @@ def _drift(worlds: list[World]) -> list[str]:
     ]
 
 
-_PATHS = {"ppo": "PPO", "dpo": "DPO, drawn labels", "deterministic": "DPO, deterministic labels"}
+_PATHS = {
+    PPO_NAME: "PPO",
+    DPO_NAME: "DPO, drawn labels",
+    "deterministic": "DPO, deterministic labels",
+}
 
 
 def _coverage(worlds: list[World], answers: dict[str, Any]) -> list[str]:
@@ -137,10 +143,10 @@ def _coverage(worlds: list[World], answers: dict[str, Any]) -> list[str]:
     for world in worlds:
         found = world["coverage"]
         masses = [f"{found[name]['mass']:.3f}" for name in _POLICIES]
-        lifted = [f"{found[name]['lifted']:.0%}" for name in ("ppo", "dpo")]
-        lift = [f"{found[name]['largest_lift']:.2f}" for name in ("ppo", "dpo")]
+        lifted = [f"{found[name]['lifted']:.0%}" for name in (PPO_NAME, DPO_NAME)]
+        lift = [f"{found[name]['largest_lift']:.2f}" for name in (PPO_NAME, DPO_NAME)]
         rows.append([world["seed"], *masses, *lifted, *lift])
-    more = sum(w["coverage"]["dpo"]["mass"] > w["coverage"]["reference"]["mass"] for w in worlds)
+    more = sum(w["coverage"][DPO_NAME]["mass"] > w["coverage"]["reference"]["mass"] for w in worlds)
     return [
         "## 3. Responses that no pair shows",
         f"Pairs show the {answers['shown']} best of {answers['responses']} responses; labels are "
