@@ -74,7 +74,8 @@ def test_no_room_outside_its_own_names_a_method() -> None:
     found = [
         f"{path.relative_to(package)}:{number}"
         for path in sorted(package.rglob("*.py"))
-        if path.parent.name not in METHODS and path.name != "methods.py"
+        # the oracle is about two methods and one yardstick, by name
+        if path.parent.name not in (*METHODS, "world") and path.name != "methods.py"
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if quoted.search(line)
     ]
