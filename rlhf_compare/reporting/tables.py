@@ -81,8 +81,20 @@ def metrics_table(results: Results) -> Table:
             (row.label, row.unit, row.better, *map(str, row.cells), row.n)
             for row in side_by_side(results)
         ),
-        note=f"Brackets hold 95 % intervals; n: prompts. {left_out_note(results)}".rstrip(),
+        note=f"Brackets hold 95 % intervals; n: prompts{_topics(results)}. "
+        f"{left_out_note(results)}".rstrip(),
     )
+
+
+def _topics(results: Results) -> str:
+    """What the intervals take as drawn independently, where that is not the prompts."""
+    found = [method.estimate("length") for method in results.methods.values()]
+    units = [
+        one.units
+        for one in found
+        if one is not None and one.units is not None and one.units < one.n
+    ]
+    return f" in {min(units)} topics, which the intervals take as drawn" if units else ""
 
 
 def _fixed_seconds(value: float, longest: float) -> str:

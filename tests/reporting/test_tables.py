@@ -263,3 +263,11 @@ def test_methods_can_be_chosen_and_unknown_ones_are_refused(results: Results) ->
     assert len(side_by_side(results, ["dpo"])[0].cells) == 1
     with pytest.raises(ValueError, match="no method 'grpo' in these results; there are sft, ppo"):
         side_by_side(results, ["grpo"])
+
+
+def test_topics_are_named_where_the_intervals_take_them_as_drawn(results: Results) -> None:
+    assert "topics" not in metrics_table(results).note
+    results = changed(results, {"methods.ppo.length.units": 31})
+    assert (
+        "n: prompts in 31 topics, which the intervals take as drawn." in metrics_table(results).note
+    )
