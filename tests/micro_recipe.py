@@ -9,6 +9,22 @@ from rlhf_compare.recipe import load_recipe
 from rlhf_compare.reporting.results import as_data
 from rlhf_compare.runs.identity import Stage
 
+# A few steps of SFT and of the reward model, without a method: a test adds its own sections.
+SHORT = """
+name: micro
+data: {source: embedded, max_rows: 100, eval_share: 0.3, max_prompt_length: 96, max_length: 200}
+task: {sft_prefix_share: 0.5}
+model:
+  vocab_size: 320
+  config: {model_type: gpt2, n_layer: 1, n_head: 2, n_embd: 16, n_positions: 256}
+sft: {max_steps: 2, per_device_train_batch_size: 8, gradient_checkpointing: false}
+reward:
+  max_steps: 2
+  per_device_train_batch_size: 8
+  gradient_checkpointing: false
+  accept_failed_doctor: true
+tracking: {wandb: disabled}
+"""
 RECIPE = """
 name: micro
 data: {source: embedded, max_rows: 150, eval_share: 0.3, max_prompt_length: 96, max_length: 200}

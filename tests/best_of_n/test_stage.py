@@ -18,23 +18,10 @@ from rlhf_compare.recipe import load_recipe
 from rlhf_compare.reporting.applicable import applies
 from rlhf_compare.reporting.report import write_report
 from rlhf_compare.reporting.schema import Results
+from tests.micro_recipe import SHORT
 
-RECIPE = """
-name: micro
-data: {source: embedded, max_rows: 100, eval_share: 0.3, max_prompt_length: 96, max_length: 200}
-task: {sft_prefix_share: 0.5}
-model:
-  vocab_size: 320
-  config: {model_type: gpt2, n_layer: 1, n_head: 2, n_embd: 16, n_positions: 256}
-sft: {max_steps: 2, per_device_train_batch_size: 8, gradient_checkpointing: false}
-reward:
-  max_steps: 2
-  per_device_train_batch_size: 8
-  gradient_checkpointing: false
-  accept_failed_doctor: true
-best_of_n: {n: 3}
-evaluation: {max_prompts: 12, samples_per_prompt: 8, max_new_tokens: 8, during_training: 0}
-tracking: {wandb: disabled}
+RECIPE = f"""{SHORT}best_of_n: {{n: 3}}
+evaluation: {{max_prompts: 12, samples_per_prompt: 8, max_new_tokens: 8, during_training: 0}}
 """
 
 

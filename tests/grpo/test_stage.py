@@ -13,21 +13,9 @@ from rlhf_compare.pipeline import Pipeline
 from rlhf_compare.preflight import check_rows
 from rlhf_compare.recipe import load_recipe
 from rlhf_compare.reporting.results import as_data
+from tests.micro_recipe import SHORT
 
-RECIPE = """
-name: micro
-data: {source: embedded, max_rows: 100, eval_share: 0.3, max_prompt_length: 96, max_length: 200}
-task: {sft_prefix_share: 0.5}
-model:
-  vocab_size: 320
-  config: {model_type: gpt2, n_layer: 1, n_head: 2, n_embd: 16, n_positions: 256}
-sft: {max_steps: 2, per_device_train_batch_size: 8, gradient_checkpointing: false}
-reward:
-  max_steps: 2
-  per_device_train_batch_size: 8
-  gradient_checkpointing: false
-  accept_failed_doctor: true
-grpo:
+RECIPE = f"""{SHORT}grpo:
   max_steps: 4
   per_device_train_batch_size: 8
   num_generations: 4
@@ -36,8 +24,7 @@ grpo:
   learning_rate: 1e-3
   logging_steps: 1
 evaluation:
-  {max_prompts: 6, samples_per_prompt: 1, max_new_tokens: 8, during_training: 2, probe_prompts: 4}
-tracking: {wandb: disabled}
+  {{max_prompts: 6, samples_per_prompt: 1, max_new_tokens: 8, during_training: 2, probe_prompts: 4}}
 """
 
 
