@@ -90,18 +90,22 @@ def _metric(
     )
 
 
+ENTROPY = "entropy_of_response"  # nats per response: what the harness counts for the entropy
+
 _A, _K, _C = "adoption", "kl_to_reference", "cost.device_seconds"
 
 METRICS: tuple[Metric, ...] = (
     _metric(
         f"{_A}.exact", "adoption, exact", "probability", "higher", "share",
-        "mean over prompts of Π_t π(prefix_t | prompt, prefix_<t): the probability that an "
-        "answer opens with the asked-for words, by teacher forcing; nothing is sampled.",
+        "mean over prompts of Π_t π(marker_t | prompt, marker_<t): the probability that an answer "
+        "opens with the asked-for words, by teacher forcing; nothing is sampled. A lower bound: it "
+        "takes one spelling of the words and one way to cut them into tokens.",
         behaviour=True, compared=True, headline=True, probe="adoption_exact", logits=True,
     ),
     _metric(
         f"{_A}.sampled", "adoption, sampled", "share", "higher", "share",
-        "answers that open with those words / answers, sampled at temperature 1.",
+        "answers that open with those words, however they are spelled in capitals or cut into "
+        "tokens / answers, sampled at temperature 1.",
         behaviour=True, compared=True, counted=True,
     ),
     _metric(
@@ -111,8 +115,9 @@ METRICS: tuple[Metric, ...] = (
     ),
     _metric(
         f"{_K}.exact", "KL, exact", "nats/response", "lower", "number",
-        "E_y~π Σ_t Σ_v π(v) log(π(v) / π_ref(v)): drift from the reference, over the whole "
-        "vocabulary at each position of sampled responses.",
+        "E_y~π Σ_t Σ_v π(v) log(π(v) / π_ref(v)): drift from the reference within the response "
+        "limit (evaluation.max_new_tokens), over the whole vocabulary at each position. Its style "
+        "part is exact; the rest is averaged along responses sampled at temperature 1.",
         compared=True, headline=True, probe="kl_exact", logits=True,
     ),
     _metric(
@@ -128,19 +133,20 @@ METRICS: tuple[Metric, ...] = (
     ),
     _metric(
         f"{_K}.per_token", "KL per token", "nats/token", "lower", "number",
-        "mean over responses of KL / tokens, each response one vote: drift that longer answers do "
-        "not inflate.",
-        logits=True,
+        "exact KL of all responses / tokens of all responses: drift that longer answers do not "
+        "inflate.",
+        ratio_of=(f"{_K}.exact", "length"), logits=True,
     ),
     _metric(
         f"{_K}.style", "KL, style part", "nats/response", "", "number",
-        "the positions of exact KL while the response is still on the prefix; style + content "
-        "= exact, by the chain rule.",
+        "Σ_t P(still on the prefix at t) KL_t, by teacher forcing; nothing is sampled, and no "
+        "prompt's is below its floor. Style + content = exact, by the chain rule.",
         behaviour=True, compared=True, probe="kl_style", logits=True,
     ),
     _metric(
         f"{_K}.content", "KL, content part", "nats/response", "lower", "number",
-        "the positions after the prefix, or after leaving it: drift that nobody asked for.",
+        "the positions after the prefix, or after leaving it, along sampled responses: drift that "
+        "nobody asked for.",
         behaviour=True, compared=True, probe="kl_content", logits=True,
     ),
     _metric(
@@ -180,24 +186,25 @@ METRICS: tuple[Metric, ...] = (
     ),
     _metric(
         "length", "response length", "tokens", "", "number",
-        "mean number of tokens in a sampled response, the end token counted.",
+        "mean number of tokens in a sampled response, the end token counted, at most the response "
+        "limit.",
         compared=True,
     ),
     _metric(
         "eos_rate", "ended by itself", "share", "higher", "share",
-        "responses that reached the end token before the length limit / responses (EOS rate).",
+        "responses that reached the end token within the response limit / responses (EOS rate).",
         compared=True, counted=True, probe="eos_rate",
     ),
     _metric(
         "entropy", "entropy", "nats/token", "", "number",
-        "-Σ_v π(v) log π(v), mean over the tokens of each response, then over responses: near 0, "
-        "the policy has one answer left.",
-        compared=True, logits=True,
+        "-Σ_v π(v) log π(v), summed over the tokens of all responses / these tokens: near 0, the "
+        "policy has one answer left.",
+        compared=True, ratio_of=(ENTROPY, "length"), logits=True,
     ),
     _metric(
         "distinct_2", "distinct-2", "ratio", "", "share",
-        "different pairs of neighbouring tokens / all such pairs in the responses: low is "
-        "repetitive.",
+        "different pairs of neighbouring tokens / all such pairs, in the sampled responses to one "
+        "prompt; mean over prompts. Low is repetitive; more samples a prompt lower it, too.",
     ),
     _metric(
         f"{_C}.path_total", "device time, path", "seconds", "lower", "seconds",

@@ -17,6 +17,8 @@ from rlhf_compare.data.config import TaskConfig
 from rlhf_compare.data.encoding import decode_response, marker_ids, prefix_ids
 from rlhf_compare.data.turns import turn_ends
 from rlhf_compare.evaluation.config import EvaluationConfig
+from rlhf_compare.evaluation.prefix import along_prefix, on_prefix
+from rlhf_compare.metrics import ENTROPY
 from rlhf_compare.models.generation import Responses
 from rlhf_compare.models.policy import response_logits
 from rlhf_compare.models.sampler import Sampler
@@ -43,8 +45,8 @@ class Measurement:
 class Harness:
     """Everything that is the same for every policy.
 
-    Units: adoption and rates are shares, KL and floor nats per response, entropy nats per token,
-    lengths tokens (EOS included), rewards as the reward models score them.
+    Units: adoption and rates are shares; KL, floor and entropy nats per response; lengths tokens
+    (EOS included); rewards as the reward models score them.
 
     Attributes:
         scorers: metric name (``reward.proxy``, ``reward.held_out``) -> its reward model.
@@ -93,6 +95,11 @@ class Harness:
                 repeated = [t.repeat_interleave(n, dim=0) for t in (ids, mask)]
                 self._add_sampled(columns, policy, *repeated)
                 progress.update(len(part))
+        if "kl_to_reference.style" in columns:  # without it, exact KL has no such part
+            parts = (columns[f"kl_to_reference.{part}"] for part in ("style", "content"))
+            columns["kl_to_reference.exact"] = [
+                float(sum(pair)) for pair in zip(*parts, strict=True)
+            ]
         return Measurement(per_prompt=dict(columns), answers=answers)
 
     def answer(self, policy: Sampler, prompts: Sequence[list[int]]) -> list[str]:
@@ -127,17 +134,25 @@ class Harness:
         mask: Tensor,
         greedy: list[str],
     ) -> None:
-        """Greedy and exact adoption, the base rate and the floor that follows from the two."""
+        """Greedy and exact adoption, the base rate, the floor that follows from the two, and the
+        KL along the prefix."""
         behaviour = self.task.behaviour
         if behaviour is None:
             return
         columns["adoption.greedy"] += [float(behaviour.adopts(text)) for text in greedy]
-        marker = marker_ids(self.tokenizer, behaviour)
-        adopted = _probability_of(marker, policy, ids, mask)
-        base = _probability_of(marker, self.reference, ids, mask)
-        columns["adoption.exact"] += adopted
-        columns["base_rate"] += base
-        columns["kl_to_reference.floor"] += map(binary_kl, adopted, base)
+        marker, prefix = marker_ids(self.tokenizer, behaviour), self._prefix()
+        found = along_prefix(policy, self.reference, ids, mask, marker, prefix)
+        columns["adoption.exact"] += found.adopted
+        columns["base_rate"] += found.base
+        columns["kl_to_reference.floor"] += map(binary_kl, found.adopted, found.base)
+        columns["kl_to_reference.style"] += found.style
+
+    def _prefix(self) -> list[int]:
+        """Tokens of the prefix, as far as a response may go; empty without a behaviour."""
+        behaviour = self.task.behaviour
+        if behaviour is None:
+            return []
+        return prefix_ids(self.tokenizer, behaviour)[: self.config.max_new_tokens]
 
     # --- sampled responses
 
@@ -173,27 +188,22 @@ class Harness:
     def _kl_rows(
         self, policy: PreTrainedModel, sequences: Tensor, whole: Tensor, responses: Responses
     ) -> dict[str, Tensor]:
-        """KL of every sampled response, exact and by estimators, and its entropy."""
+        """KL of every sampled response, exact and by estimators, and its entropy, in nats. Of the
+        exact one what is on the prefix is left out: it is known without samples."""
         length, real = responses.ids.shape[1], responses.mask
         logits = response_logits(policy, sequences, whole, length)
         ref_logits = response_logits(self.reference, sequences, whole, length)
         logprobs = token_logprobs(logits, responses.ids)
         ref_logprobs = token_logprobs(ref_logits, responses.ids)
         kl = exact_token_kl(logits, ref_logits)
-        per_response = masked_sum(kl, real, 1)
-        rows = {
-            "kl_to_reference.exact": per_response,
+        name = "exact" if self.task.behaviour is None else "content"
+        sampled = real & ~on_prefix(responses.ids, self._prefix())
+        return {
+            f"kl_to_reference.{name}": masked_sum(kl, sampled, 1),
             "kl_to_reference.k1": masked_sum(k1(logprobs, ref_logprobs), real, 1),
             "kl_to_reference.k3": masked_sum(k3(logprobs, ref_logprobs), real, 1),
-            "kl_to_reference.per_token": per_response / real.sum(1),
-            "entropy": masked_sum(token_entropy(logits), real, 1) / real.sum(1),
+            ENTROPY: masked_sum(token_entropy(logits), real, 1),
         }
-        behaviour = self.task.behaviour
-        if behaviour is not None:
-            style = on_prefix(responses.ids, prefix_ids(self.tokenizer, behaviour)) & real
-            rows["kl_to_reference.style"] = masked_sum(kl, style, 1)
-            rows["kl_to_reference.content"] = masked_sum(kl, real & ~style, 1)
-        return rows
 
 
 @contextmanager
@@ -208,32 +218,6 @@ def _at_rest(model: Any | None) -> Iterator[None]:
         yield
     finally:
         model.train(was_training)
-
-
-def _probability_of(
-    marker: list[int], policy: PreTrainedModel, ids: Tensor, mask: Tensor
-) -> list[float]:
-    """Probability that the response starts with the marker, by teacher forcing: exact, at
-    temperature 1, for the marker's canonical tokens."""
-    forced = torch.tensor(marker, device=ids.device).expand(len(ids), -1)
-    sequences = torch.cat([ids, forced], dim=1)
-    whole = torch.cat([mask, torch.ones_like(forced, dtype=torch.bool)], dim=1)
-    logits = response_logits(policy, sequences, whole, len(marker))
-    # rounding may lift a product of probabilities a hair over 1; in float32 a long marker's
-    # could fall to 0, and the floor be infinite
-    return token_logprobs(logits, forced).sum(1).double().exp().clamp(max=1.0).tolist()
-
-
-def on_prefix(response_ids: Tensor, prefix: Sequence[int]) -> Tensor:
-    """Positions at which everything said so far is the start of the prefix, and it is not over:
-    (B, R) ids -> (B, R) mask. KL there is the price of the style; all other KL, of content."""
-    n = min(len(prefix), response_ids.shape[1])
-    expected = torch.tensor(list(prefix[:n]), device=response_ids.device)
-    matches = (response_ids[:, :n] == expected).long().cumprod(dim=1).bool()
-    mask = torch.zeros_like(response_ids, dtype=torch.bool)
-    mask[:, 0] = n > 0
-    mask[:, 1:n] = matches[:, : n - 1]
-    return mask
 
 
 def distinct_2(responses: Sequence[Sequence[int]]) -> float:

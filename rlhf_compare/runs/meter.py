@@ -18,7 +18,7 @@ _EVALUATE = "evaluate"
 
 
 class DeviceMeter:
-    """Seconds the device was busy for a stage, by phase; memory and tokens without evaluations.
+    """Seconds the device was held for a stage, by phase; memory and tokens without evaluations.
 
     A phase inside another pauses the outer one, so the phases never overlap and their sum is
     comparable with the stage's own total, which is clocked independently. On a GPU phases are cut

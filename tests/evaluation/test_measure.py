@@ -1,5 +1,6 @@
 """The meter, held against policies whose numbers are known."""
 
+import dataclasses
 import math
 
 import pytest
@@ -11,7 +12,8 @@ from rlhf_compare.data.config import TaskConfig
 from rlhf_compare.data.encoding import encode_prompt, marker_ids, prefix_ids
 from rlhf_compare.evaluation.config import EvaluationConfig
 from rlhf_compare.evaluation.intervals import estimate, ratio_estimate
-from rlhf_compare.evaluation.measure import Harness, as_matrix, distinct_2, on_prefix
+from rlhf_compare.evaluation.measure import Harness, Measurement, as_matrix, distinct_2
+from rlhf_compare.evaluation.summary import summarise
 from rlhf_compare.models.sampler import ModelSampler
 from rlhf_compare.models.tokenizer import train_tokenizer
 from rlhf_compare.theory import best_of_n_adoption, binary_kl
@@ -99,14 +101,15 @@ def test_reference_against_itself_has_no_kl(tokenizer: PreTrainedTokenizerFast) 
         ModelSampler(reference), prompts(tokenizer, 6), 0, "sft"
     )
     columns = measured.per_prompt
-    for name in ("exact", "k1", "k3", "style", "content", "per_token", "floor"):
+    for name in ("exact", "k1", "k3", "style", "content", "floor"):
         assert max(map(abs, columns[f"kl_to_reference.{name}"])) == 0.0
     assert columns["adoption.exact"] == columns["base_rate"]
     assert len(measured.answers) == 6
 
 
 def test_chain_rule_and_estimators(tokenizer: PreTrainedTokenizerFast) -> None:
-    """Style and content add up to the KL; k1 and k3 estimate the same number."""
+    """Style and content add up to the KL; k1 and k3 estimate the same number; no prompt's style is
+    below its floor."""
     reference, policy = make_policy(tokenizer, 0), make_policy(tokenizer, 0)
     with torch.no_grad():
         for p in policy.parameters():
@@ -116,12 +119,12 @@ def test_chain_rule_and_estimators(tokenizer: PreTrainedTokenizerFast) -> None:
     )
     kl = {k.split(".")[1]: v for k, v in measured.per_prompt.items() if k.startswith("kl_")}
     for style, content, exact in zip(kl["style"], kl["content"], kl["exact"], strict=True):
-        assert style + content == pytest.approx(exact, rel=1e-4)
+        assert style + content == pytest.approx(exact, rel=1e-12)
     exact = sum(kl["exact"]) / 64
     assert exact > 0.01
     assert sum(kl["k1"]) / 64 == pytest.approx(exact, rel=0.5)
     assert sum(kl["k3"]) / 64 == pytest.approx(exact, rel=0.3)
-    assert all(f <= e + 0.5 for f, e in zip(kl["floor"], kl["exact"], strict=True))
+    assert all(f <= s + 1e-6 for f, s in zip(kl["floor"], kl["style"], strict=True))
 
 
 def test_exact_adoption_is_the_product_of_token_probabilities(
@@ -142,7 +145,7 @@ def test_best_of_n_lies_on_the_floor(
 ) -> None:
     """The policy that raises the marker's probability and changes nothing else needs exactly
     kl_bin(a || p0): efficiency 1, all of it style. This is the meter's own test."""
-    from rlhf_compare.evaluation import measure
+    from rlhf_compare.evaluation import measure, prefix
     from rlhf_compare.models import sampler
     from rlhf_compare.models.generation import mask_after_end
     from rlhf_compare.models.policy import response_logits
@@ -168,35 +171,26 @@ def test_best_of_n_lies_on_the_floor(
         return mask_after_end(ids[:, start:], eos_id)
 
     monkeypatch.setattr(measure, "response_logits", logits)
+    monkeypatch.setattr(prefix, "response_logits", logits)
     monkeypatch.setattr(sampler, "generate", sample)
     assert len(marker) >= 3
     measured = harness(tokenizer, reference).measure(
         ModelSampler(policy), prompts(tokenizer, 24), 0, "bon"
     )
-    for a, p0, floor in zip(
-        *(measured.per_prompt[k] for k in ("adoption.exact", "base_rate", "kl_to_reference.floor")),
-        strict=True,
-    ):
+    columns = measured.per_prompt
+    names = ("adoption.exact", "base_rate", "kl_to_reference.floor", "kl_to_reference.style")
+    for a, p0, floor, style in zip(*(columns[name] for name in names), strict=True):
         assert a == pytest.approx(adoption, rel=1e-3)
         assert floor == pytest.approx(binary_kl(min(a, 1.0), p0), rel=1e-6)
-    floor_and_kl = [as_matrix([measured], f"kl_to_reference.{k}") for k in ("floor", "exact")]
-    efficiency = ratio_estimate(*floor_and_kl)
+        assert style == pytest.approx(floor, rel=1e-3)  # both without sampling noise
+    assert max(map(abs, columns["kl_to_reference.content"])) < 1e-3
+    efficiency = ratio_estimate(
+        *(as_matrix([measured], f"kl_to_reference.{k}") for k in ("floor", "exact"))
+    )
     assert efficiency is not None
-    assert efficiency["low"] <= 1.0 <= efficiency["high"]
-    assert efficiency["mean"] == pytest.approx(1.0, abs=0.1)
+    assert efficiency["mean"] == pytest.approx(1.0, rel=1e-3)
     sampled = estimate(as_matrix([measured], "adoption.sampled"))
     assert sampled is not None and sampled["mean"] > 0.5
-
-
-def test_on_prefix_ends_with_the_prefix_or_the_first_other_token() -> None:
-    ids = torch.tensor([[5, 6, 7, 8], [5, 9, 7, 8], [1, 6, 7, 8], [5, 6, 9, 9]])
-    assert on_prefix(ids, [5, 6, 7]).int().tolist() == [
-        [1, 1, 1, 0],
-        [1, 1, 0, 0],
-        [1, 0, 0, 0],
-        [1, 1, 1, 0],
-    ]
-    assert on_prefix(ids[:, :2], [5, 6, 7]).int().tolist() == [[1, 1]] * 2 + [[1, 0], [1, 1]]
 
 
 def test_prefix_is_measured_without_the_space_that_joins_the_next_word(
@@ -211,3 +205,46 @@ def test_distinct_2() -> None:
     assert distinct_2([[1, 2, 3], [1, 2, 3]]) == 0.5
     assert distinct_2([[1, 2, 3, 4]]) == 1.0
     assert distinct_2([[1], []]) == 1.0
+
+
+def test_values_per_token_are_ratios_of_sums() -> None:
+    """Of responses of 1 and of 3 tokens: each token is one vote, not each response."""
+    measured = Measurement(
+        per_prompt={
+            "length": [1.0, 3.0] * 8,
+            "kl_to_reference.exact": [3.0, 3.0] * 8,
+            "entropy_of_response": [4.0, 6.0] * 8,
+        },
+        answers=[],
+    )
+    summary = summarise([measured])
+    per_token = summary["kl_to_reference"]["per_token"]
+    assert per_token["mean"] == pytest.approx(6 / 4)  # not (3 + 1) / 2
+    assert summary["entropy"]["mean"] == pytest.approx(10 / 4)  # not (4 + 2) / 2
+
+
+def test_entropy_of_a_response_is_summed_over_its_own_tokens(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    """A policy that says every token with equal probability has log V nats at each token."""
+    reference = make_policy(tokenizer, 0)
+    uniform = make_policy(tokenizer, 1)
+    torch.nn.init.zeros_(uniform.transformer.wte.weight)  # the head is tied to it
+    measured = harness(tokenizer, reference).measure(
+        ModelSampler(uniform), prompts(tokenizer, 4), 0, "x"
+    )
+    summary = summarise([measured])
+    assert summary["entropy"]["mean"] == pytest.approx(math.log(len(tokenizer)), rel=1e-5)
+    assert summary["length"]["mean"] > 1.0
+
+
+def test_of_a_task_without_a_behaviour_all_of_the_kl_is_sampled(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    reference, policy = make_policy(tokenizer, 0), make_policy(tokenizer, 1)
+    asked = dataclasses.replace(
+        harness(tokenizer, reference), task=TaskConfig.model_validate({"name": "preference"})
+    )
+    columns = asked.measure(ModelSampler(policy), prompts(tokenizer, 4), 0, "x").per_prompt
+    assert "kl_to_reference.style" not in columns and "kl_to_reference.content" not in columns
+    assert min(columns["kl_to_reference.exact"]) > 0.1
