@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from rlhf_compare.data.encoding import marker_ids
 from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.data.views import prompt_view
 from rlhf_compare.errors import RecipeError
@@ -39,7 +40,7 @@ def check_rows(
     needed = any("reward" in method.needs for _, method in trained)
     if needed and isinstance(backbone, str) and not Path(backbone).exists():
         faults += hub_faults("reward.backbone", backbone)
-    faults += _token_faults(recipe, data, methods)
+    faults += _token_faults(recipe, data, methods) + _marker_faults(recipe, data, methods)
     if faults:
         raise RecipeError("\n".join(faults))
 
@@ -56,6 +57,26 @@ def _token_faults(recipe: Recipe, data: DataDirectory, methods: Sequence[str]) -
         f"{stage}.{field}: the policy's tokenizer has no token {token!r}; leave it out"
         for stage, field, token in named
         if token not in known
+    ]
+
+
+def _marker_faults(recipe: Recipe, data: DataDirectory, methods: Sequence[str]) -> list[str]:
+    """Responses too short to show the behaviour: an efficiency over 1 would follow in the
+    evaluation, and a policy that samples such responses could never learn it."""
+    behaviour = recipe.task.behaviour
+    if behaviour is None:
+        return []
+    least = len(marker_ids(load_tokenizer(data.tokenizer), behaviour))
+    limits = {"evaluation.max_new_tokens": recipe.evaluation.max_new_tokens}
+    for name in methods:
+        field = None if name == "sft" else recipe.method(name).samples
+        if field is not None:
+            limits[f"{name}.{field}"] = int(recipe.section(name).value(field))
+    return [
+        f"{field} = {length} is less than the {least} tokens of task.marker "
+        f"{behaviour.marker!r}, so no response could show it; give at least {least}"
+        for field, length in limits.items()
+        if length < least
     ]
 
 

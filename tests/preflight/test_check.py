@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from datasets import Dataset
 from transformers import AutoConfig, GPT2Config, LlamaConfig
 
-from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.errors import RecipeError
 from rlhf_compare.preflight import check_recipe, check_rows, trials
 from rlhf_compare.preflight.lora import head_faults
 from rlhf_compare.preflight.models import position_limit_of_config
 from rlhf_compare.recipe import Recipe, load_recipe
+
+from .rows import data_with
 
 TINY = Path(__file__).resolve().parents[2] / "recipes" / "tiny.yaml"
 LORA = "model.lora={r: 4, lora_alpha: 8}"
@@ -205,23 +205,14 @@ def test_roberta_counts_from_its_padding() -> None:
     assert position_limit_of_config(config) == 512
 
 
-def data_with(tmp_path: Path, prompts: int, copies: int = 1) -> DataDirectory:
-    texts = [f"q{i}" for i in range(prompts)] * copies
-    rows: dict[str, list[Any]] = {
-        "prompt": texts,
-        "prompt_ids": [[1, 2]] * len(texts),
-        "feeds": [["prompts"]] * len(texts),
-    }
-    Dataset.from_dict(rows).save_to_disk(str(tmp_path / "train" / "0"))
-    return DataDirectory(tmp_path)
-
-
-def test_a_rollout_larger_than_the_prompts_is_known_before_sft(tmp_path: Path) -> None:
-    recipe, few = recipe_of(), data_with(tmp_path / "few", 33, copies=4)
+def test_a_rollout_larger_than_the_prompts_is_known_before_sft(
+    tmp_path: Path, tokenizer: Any
+) -> None:
+    recipe, few = recipe_of(), data_with(tmp_path / "few", tokenizer, 33, copies=4)
     with pytest.raises(RecipeError, match="ppo: 33 prompts are fewer than one rollout of 64"):
         check_rows(recipe, few, recipe.methods, "x")
     check_rows(recipe, few, ["sft", "dpo"], "x")
-    check_rows(recipe, data_with(tmp_path / "enough", 64), recipe.methods, "x")
+    check_rows(recipe, data_with(tmp_path / "enough", tokenizer, 64), recipe.methods, "x")
 
 
 @pytest.mark.parametrize("targets", ["[lm_head]", '".*head"'])
@@ -275,8 +266,7 @@ def test_what_only_the_recipes_own_model_can_answer_is_not_refused(override: str
 def test_tokens_and_models_of_the_hub_are_asked_for_before_sft(
     tmp_path: Path, tokenizer: Any, no_network: None
 ) -> None:
-    data = data_with(tmp_path, 64)
-    tokenizer.save_pretrained(data.tokenizer)
+    data = data_with(tmp_path, tokenizer, 64)
     wrong = ("dpo.pad_token=nope", "sft.eos_token=nope", "reward.backbone=nobody/nothing")
     with pytest.raises(RecipeError) as error:
         check_rows(recipe_of(*wrong), data, ("sft", "ppo", "dpo"), "runs/tiny/check")
