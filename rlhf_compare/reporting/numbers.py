@@ -1,5 +1,6 @@
 """Values of the results as text: rounded, with their interval."""
 
+import math
 from dataclasses import dataclass
 
 from rlhf_compare.metrics import Style
@@ -7,6 +8,7 @@ from rlhf_compare.reporting.method_schema import Estimate
 
 NOT_MEASURED = "not measured"
 DOES_NOT_APPLY = "does not apply"
+_MOST = 3  # decimals of any number
 _SHORT_WORDS = ("best",)  # no acronyms, though short
 
 
@@ -36,8 +38,18 @@ def _digits(scale: float) -> int:
     return 0 if scale >= 1000 else 1 if scale >= 100 else 2 if scale >= 1 else 3
 
 
+def _left_by(low: float, high: float) -> int:
+    """Decimals that an interval leaves: its half-width keeps two significant digits, and whole
+    numbers stay whole. Further digits of the mean would change from one set of seeds to the next.
+    """
+    half = (high - low) / 2
+    return max(0, 1 - math.floor(math.log10(half))) if half > 0 else _MOST + 1
+
+
 def format_numbers(values: list[float], style: Style) -> list[str]:
-    """A mean and its interval with the same number of decimals; a mean never rounds to zero."""
+    """A mean, or a mean with both ends of its interval, with the same number of decimals: never
+    more than the interval leaves (see :func:`_left_by`), nor than three. A mean does not round to
+    zero unless its interval says no more of it."""
     if style == "count":
         return [f"{value:,.0f}" for value in values]
     if style == "mebibytes":
@@ -49,7 +61,10 @@ def format_numbers(values: list[float], style: Style) -> list[str]:
         "seconds": 0 if scale >= 1000 else 1,
         "mebibytes": 0 if scale >= 10 else 1,
     }[style]
-    if values[0] != 0 and abs(values[0]) < 0.5 * 10.0**-digits:
+    left = _left_by(*values[1:]) if len(values) == 3 else _MOST + 1
+    if left <= digits:
+        digits = left
+    elif values[0] != 0 and abs(values[0]) < 0.5 * 10.0**-digits:
         if style == "seconds":
             return ["<0.1" for _ in values]  # an order of magnitude of almost nothing says nothing
         return [f"{value + 0.0:.1e}" for value in values]  # -0.0 + 0.0 is 0.0

@@ -39,7 +39,16 @@ _BELOW_ZERO = Estimate(mean=-2e-4, low=-2e-4, high=-0.0, n=64, seeds=1)
         (estimate(0.5), "share", "0.500"),
         (estimate(0.0, 0.0), "share", "0.000 [0.000, 0.000]"),
         (estimate(0.00002), "share", "2.0e-05"),
-        (estimate(0.5, 0.5004), "share", "0.500 [0.000, 1.000]"),  # never "-0.000"
+        (estimate(0.5, 0.5004), "share", "0.50 [0.00, 1.00]"),  # never "-0.00"
+        # the half-width keeps two digits, and the mean has no more decimals than it
+        (estimate(91.53, 12.34), "number", "92 [79, 104]"),
+        (estimate(5.0123, 0.234), "number", "5.01 [4.78, 5.25]"),
+        (estimate(5.0123, 0.00234), "number", "5.01 [5.01, 5.01]"),
+        (estimate(0.71234, 0.1234), "share", "0.71 [0.59, 0.84]"),
+        (estimate(1234.5, 678.9), "number", "1,234 [556, 1,913]"),
+        # a mean that its interval does not tell from 0 is 0
+        (estimate(0.3, 40.0), "number", "0 [-40, 40]"),
+        (estimate(0.0004, 0.05), "share", "0.000 [-0.050, 0.050]"),
         (estimate(-12.345, 0.1), "number", "-12.35 [-12.45, -12.25]"),
         (1234.5, "seconds", "1,234"),
         (12.34, "seconds", "12.3"),

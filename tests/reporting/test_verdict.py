@@ -250,7 +250,7 @@ def test_a_preference_page_compares_the_held_out_reward(results: Results) -> Non
     )
     results = unmeasured(results, "adoption", "kl_to_reference.efficiency")
     said = text(results)
-    assert "PPO moved further: held out reward" in said and "(PPO - DPO: 0.400" in said
+    assert "PPO moved further: held out reward" in said and "(PPO - DPO: 0.40" in said
     assert "not measured" not in said and "chapter: held out reward 1.10" in said
     lower = [against_sft("reward.held_out", name, -0.2, 0.1) for name in ("ppo", "dpo")]
     results = changed(results, {"comparisons": [row, *lower]})
