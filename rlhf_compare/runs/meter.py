@@ -38,6 +38,7 @@ class DeviceMeter:
         self.cuda = torch.cuda.is_available()
         self.phases: dict[str, float] = defaultdict(float)
         self.tokens: Counter[str] = Counter()
+        self.complexity: dict[str, dict[str, int]] = {}  # see runs/complexity.py
         self.total = 0.0
         self._earlier = 0.0  # seconds of the stage before this process, and of others for it
         self._charged: Counter[str] = Counter()  # of these, what others spent, by phase
@@ -130,7 +131,7 @@ class DeviceMeter:
         return "cuda_events" if self.cuda else "wall"
 
     def as_dict(self) -> dict[str, Any]:
-        """The contents of ``cost.json``: seconds, bytes, tokens."""
+        """The contents of ``cost.json``: seconds, bytes, tokens, parameters and lines of code."""
         return {
             "clock": self.clock,
             "total": self.total,
@@ -138,6 +139,7 @@ class DeviceMeter:
             "phases": dict(sorted(self.phases.items())),
             "peak_memory_bytes": self.peak_memory_bytes,
             "tokens": dict(sorted(self.tokens.items())),
+            **({"complexity": self.complexity} if self.complexity else {}),
         }
 
     @property

@@ -11,6 +11,7 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from rlhf_compare.errors import StageFailedError
 from rlhf_compare.models.fit import float32_where_trained, in_one_precision
 from rlhf_compare.runs.checkpoints import Checkpoints
+from rlhf_compare.runs.complexity import code_behind, models_held
 from rlhf_compare.runs.context import Probe
 from rlhf_compare.runs.meter import DeviceMeter
 from rlhf_compare.runs.resumable import ResumableTrainer
@@ -54,6 +55,7 @@ class StageTrainer(ResumableTrainer):
     def train(self, *args: Any, **kwargs: Any) -> Any:
         with self.meter.phase("update"):
             output = super().train(*args, **kwargs)
+            self.meter.complexity = {"models": models_held(self), "lines": code_behind(self)}
             self.check_policy()
             return output
 
