@@ -30,11 +30,12 @@ from rlhf_compare.theory import binary_kl
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """per_prompt: metric name -> one number a prompt, in the prompts' order; answers: greedy, or
-    sampled where a policy has no greedy answer; topics: of each prompt, prompts of one topic being
-    no independent draws (empty = none is known)."""
+    """per_prompt: metric name -> one number a prompt, in the prompts' order, None where the metric
+    has none for that prompt; answers: greedy, or sampled where a policy has no greedy answer;
+    topics: of each prompt, prompts of one topic being no independent draws (empty = none is known).
+    """
 
-    per_prompt: dict[str, list[float]]
+    per_prompt: Mapping[str, Sequence[float | None]]
     answers: list[str]
     topics: list[int] = field(default_factory=list)
 
@@ -244,13 +245,23 @@ def distinct_2(responses: Sequence[Sequence[int]]) -> float:
 
 
 def as_matrix(measurements: Sequence[Measurement], name: str) -> np.ndarray | None:
-    """One metric of several seeds as (seeds, prompts); None if it was not measured."""
+    """One metric of several seeds as (seeds, prompts), of the prompts that have a number; None if
+    it was not measured."""
     if any(name not in m.per_prompt for m in measurements):
         return None
-    return np.array([m.per_prompt[name] for m in measurements], dtype=np.float64)
+    kept = _prompts_with(measurements, name)
+    rows = [m.per_prompt[name] for m in measurements]
+    return np.array([[row[i] for i in kept] for row in rows], dtype=np.float64)
 
 
-def topics_of(measurements: Sequence[Measurement]) -> np.ndarray | None:
-    """The topic of each prompt, (prompts,); None where none is known."""
+def topics_of(measurements: Sequence[Measurement], name: str) -> np.ndarray | None:
+    """The topic of each prompt that has a number in a metric, (prompts,); None where none is
+    known."""
     topics = measurements[0].topics if measurements else []
-    return np.array(topics) if topics else None
+    return np.array([topics[i] for i in _prompts_with(measurements, name)]) if topics else None
+
+
+def _prompts_with(measurements: Sequence[Measurement], name: str) -> list[int]:
+    """Those of which a metric has a number under every seed."""
+    rows = [m.per_prompt.get(name, ()) for m in measurements]
+    return [i for i, values in enumerate(zip(*rows, strict=True)) if None not in values]

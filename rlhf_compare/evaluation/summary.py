@@ -34,7 +34,8 @@ def summarise(measurements: Sequence[Measurement], one_run: bool = False) -> dic
             continue
         group, _, leaf = metric.path.rpartition(".")
         target = summary.setdefault(group, {}) if group else summary
-        target[leaf] = _estimate(measurements, metric, one_run)
+        applies = not (one_run and _SFT in metric.not_of)
+        target[leaf] = _estimate(measurements, metric, one_run) if applies else None
     return summary
 
 
@@ -47,7 +48,7 @@ def _estimate(
             return values
         return np.asarray(values.mean(axis=0, keepdims=True))
 
-    topics = topics_of(measurements)
+    topics = topics_of(measurements, (metric.ratio_of or (metric.path,))[0])
     if metric.ratio_of is not None:
         numerator, denominator = map(matrix, metric.ratio_of)
         return ratio_estimate(numerator, denominator, topics)
@@ -69,6 +70,7 @@ def compare(
     """
     rows = []
     pairs = _pairs(list(methods), main)
+    judged = not _looks_for_a_behaviour(methods)
     for a, b in pairs:
         shared = sorted(set(methods[a]) & set(methods[b]))
         left, right = ([methods[name][seed] for seed in shared] for name in (a, b))
@@ -81,13 +83,20 @@ def compare(
                     "a": a,
                     "b": b,
                     "difference": value,
-                    "headline": is_main and metric.headline,
+                    "headline": is_main and (metric.headline or (judged and metric.judged)),
                 }
                 for metric, value in found
                 if value is not None
             ]
         )
     return rows
+
+
+def _looks_for_a_behaviour(methods: Mapping[str, BySeed]) -> bool:
+    """Whether the task has one: then some metric of it was measured."""
+    of_behaviour = {metric.path for metric in METRICS if metric.behaviour}
+    runs = (run for by_seed in methods.values() for run in by_seed.values())
+    return any(of_behaviour & set(run.per_prompt) for run in runs)
 
 
 def _pairs(names: list[str], main: tuple[str, str] | None) -> list[tuple[str, str]]:
@@ -104,7 +113,7 @@ def _difference(
 ) -> dict[str, Any] | None:
     if not a:
         return None
-    topics = topics_of(a)
+    topics = topics_of(a, (metric.ratio_of or (metric.path,))[0])
     if metric.ratio_of is not None:
         numerator, denominator = metric.ratio_of
         return ratio_difference(
