@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rlhf_compare.evaluation.collapse import collapsed
-from rlhf_compare.evaluation.stage import read_measurement, read_samples
+from rlhf_compare.evaluation.preferences import Agreement
+from rlhf_compare.evaluation.stage import read_judges, read_measurement, read_samples
 from rlhf_compare.evaluation.summary import compare, summarise
+from rlhf_compare.evaluation.win_rates import JUDGES, PROXY, finish, is_win_rate, judge_agreement
 from rlhf_compare.finished import Finished
 from rlhf_compare.metrics import PROBED
 from rlhf_compare.recipe import Recipe
@@ -57,6 +59,10 @@ def collect_results(finished: Finished, command: str) -> Results:
             ),
             "caveats": _caveats(finished.recipe, method),
         }
+    rows = compare(measurements, _main_pair(finished.recipe, list(methods)))
+    rates = [finish(row) for row in rows if is_win_rate(row)]
+    for name, of_method in methods.items():
+        of_method["win_rate_vs_sft"] = _against_sft(rates, name)
     shared = sorted(set.intersection(*(set(by_seed) for by_seed in measurements.values())))
     measured_seeds = sorted(set().union(*measurements.values()))
     return parse_results(
@@ -65,7 +71,9 @@ def collect_results(finished: Finished, command: str) -> Results:
             "recipe": finished.recipe.resolved(),
             "provenance": _provenance(finished, command, measured_seeds),
             "methods": methods,
-            "comparisons": compare(measurements, _main_pair(finished.recipe, list(methods))),
+            "comparisons": [row for row in rows if not is_win_rate(row)],
+            "win_rates": rates,
+            "judges": _judges(finished),
             "reward_models": _reward_models(finished, measured_seeds),
             "samples": _samples(finished.evaluations, shared),
             "failures": [
@@ -74,6 +82,32 @@ def collect_results(finished: Finished, command: str) -> Results:
             ],
         }
     )
+
+
+def _against_sft(rates: Sequence[dict[str, Any]], name: str) -> dict[str, Any] | None:
+    """The win rate by the first judge that no policy was trained against."""
+    for judge in JUDGES:
+        for row in rates if judge != PROXY else ():
+            if (row["a"], row["b"], row["judge"]) == (name, "sft", judge):
+                share: dict[str, Any] = row["share"]
+                return share
+    return None
+
+
+def _judges(finished: Finished) -> list[dict[str, Any]]:
+    """The reward models' agreement with the labels: every evaluation of a seed asked the same ones
+    about the same pairs."""
+    found: dict[int, dict[str, Any]] = {}
+    topics: list[int] = []
+    for by_seed in finished.evaluations.values():
+        for seed, stage in by_seed.items():
+            found.setdefault(seed, read_judges(stage.directory))
+            topics = topics or read_measurement(stage.directory).topics
+    return [
+        judge_agreement(judge, [Agreement(**one[judge]) for one in found.values()], (), topics)
+        for judge in JUDGES
+        if found and all(judge in one for one in found.values())
+    ]
 
 
 def _main_pair(recipe: Recipe, names: list[str]) -> tuple[str, str] | None:

@@ -73,6 +73,8 @@ def evaluate_policy(
                 "per_prompt": {**measured.per_prompt, **labelled.policy},
                 "judges": labelled.judges,
                 "answers": measured.answers,
+                "sampled": measured.sampled,
+                "scores": measured.scores,
                 "topics": prompts["topic"][:] if "topic" in prompts.column_names else [],
                 "samples": [
                     *zip(map(unmarked, asked), shown, strict=True),
@@ -115,8 +117,18 @@ def read_measurement(directory: RunDirectory) -> Measurement:
     return Measurement(
         per_prompt=values["per_prompt"],
         answers=values["answers"],
-        topics=values.get("topics", []),  # one that an older version wrote has none
+        # one that an older version wrote lacks the rest
+        **{name: values[name] for name in ("topics", "sampled", "scores") if name in values},
     )
+
+
+def read_judges(directory: RunDirectory) -> dict[str, dict[str, list[float | None]]]:
+    """Reward model's metric -> its :class:`Agreement` with the labels; empty where there was no
+    labelled pair."""
+    judges: dict[str, dict[str, list[float | None]]] = read_json(directory.path / _FILE).get(
+        "judges", {}
+    )
+    return judges
 
 
 def read_samples(directory: RunDirectory) -> Sequence[tuple[str, str]]:

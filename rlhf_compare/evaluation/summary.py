@@ -14,6 +14,7 @@ from rlhf_compare.evaluation.intervals import (
 )
 from rlhf_compare.evaluation.measure import Measurement, as_matrix, topics_of
 from rlhf_compare.evaluation.verdicts import decide
+from rlhf_compare.evaluation.win_rates import Opinion, win_rates
 from rlhf_compare.metrics import COMPARED, METRICS, Metric
 
 BySeed = Mapping[int, Measurement]
@@ -56,10 +57,13 @@ def _estimate(
 
 
 def compare(
-    methods: Mapping[str, BySeed], main: tuple[str, str] | None = None
+    methods: Mapping[str, BySeed],
+    main: tuple[str, str] | None = None,
+    asked: Mapping[tuple[str, str], Mapping[int, Opinion]] | None = None,
 ) -> list[dict[str, Any]]:
     """Differences between every two methods on the same prompts, each over the seeds that the two
-    share; see :mod:`rlhf_compare.evaluation.verdicts` for a row.
+    share; see :mod:`rlhf_compare.evaluation.verdicts` for a row. Win rates are among the rows of a
+    pair, because Holm's adjustment is over both: see :mod:`rlhf_compare.evaluation.win_rates`.
 
     The main pair comes first, then each method less SFT, then the other pairs. Where two methods
     share no seed, there is no row.
@@ -67,26 +71,32 @@ def compare(
     Args:
         methods: by name, the measurement of every seed that was completed.
         main: the pair that was asked about; None = the first two methods after SFT.
+        asked: of two methods, what a judge behind an endpoint said under each seed.
     """
     rows = []
-    pairs = _pairs(list(methods), main)
+    every = pairs(list(methods), main)
     judged = not _looks_for_a_behaviour(methods)
-    for a, b in pairs:
+    for a, b in every:
         shared = sorted(set(methods[a]) & set(methods[b]))
         left, right = ([methods[name][seed] for seed in shared] for name in (a, b))
         found = [(metric, _difference(metric, left, right)) for metric in COMPARED]
-        is_main = (a, b) == pairs[0] and _SFT not in (a, b)
+        is_main = (a, b) == every[0] and _SFT not in (a, b)
+        opinions = [((asked or {}).get((a, b)) or {}).get(seed) for seed in shared]
+        judgements = win_rates((a, b), (left, right), opinions, headline=is_main and judged)
         rows += decide(
             [
-                {
-                    "metric": metric.path,
-                    "a": a,
-                    "b": b,
-                    "difference": value,
-                    "headline": is_main and (metric.headline or (judged and metric.judged)),
-                }
-                for metric, value in found
-                if value is not None
+                *judgements,
+                *(
+                    {
+                        "metric": metric.path,
+                        "a": a,
+                        "b": b,
+                        "difference": value,
+                        "headline": is_main and (metric.headline or (judged and metric.judged)),
+                    }
+                    for metric, value in found
+                    if value is not None
+                ),
             ]
         )
     return rows
@@ -99,7 +109,8 @@ def _looks_for_a_behaviour(methods: Mapping[str, BySeed]) -> bool:
     return any(of_behaviour & set(run.per_prompt) for run in runs)
 
 
-def _pairs(names: list[str], main: tuple[str, str] | None) -> list[tuple[str, str]]:
+def pairs(names: list[str], main: tuple[str, str] | None) -> list[tuple[str, str]]:
+    """Every two methods, the main pair first, then each less SFT."""
     others = [name for name in names if name != _SFT]
     among = list(combinations(others, 2))
     if main is not None:
