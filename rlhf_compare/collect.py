@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rlhf_compare.evaluation.collapse import collapsed
-from rlhf_compare.evaluation.preferences import Agreement
-from rlhf_compare.evaluation.stage import read_judges, read_measurement, read_samples
+from rlhf_compare.evaluation.stage import read_measurement, read_samples
 from rlhf_compare.evaluation.summary import compare, summarise
-from rlhf_compare.evaluation.win_rates import JUDGES, PROXY, finish, is_win_rate, judge_agreement
+from rlhf_compare.evaluation.win_rates import JUDGES, PROXY, finish, is_win_rate
 from rlhf_compare.finished import Finished
+from rlhf_compare.judgements import judges_of, opinions_of
 from rlhf_compare.metrics import PROBED
 from rlhf_compare.recipe import Recipe
 from rlhf_compare.reporting.method_schema import Cost, DeviceSeconds, Runs, StageCost, Tokens
@@ -59,7 +59,8 @@ def collect_results(finished: Finished, command: str) -> Results:
             ),
             "caveats": _caveats(finished.recipe, method),
         }
-    rows = compare(measurements, _main_pair(finished.recipe, list(methods)))
+    main = _main_pair(finished.recipe, list(methods))
+    rows = compare(measurements, main, opinions_of(finished, main))
     rates = [finish(row) for row in rows if is_win_rate(row)]
     for name, of_method in methods.items():
         of_method["win_rate_vs_sft"] = _against_sft(rates, name)
@@ -73,7 +74,7 @@ def collect_results(finished: Finished, command: str) -> Results:
             "methods": methods,
             "comparisons": [row for row in rows if not is_win_rate(row)],
             "win_rates": rates,
-            "judges": _judges(finished),
+            "judges": judges_of(finished, measurements),
             "reward_models": _reward_models(finished, measured_seeds),
             "samples": _samples(finished.evaluations, shared),
             "failures": [
@@ -92,22 +93,6 @@ def _against_sft(rates: Sequence[dict[str, Any]], name: str) -> dict[str, Any] |
                 share: dict[str, Any] = row["share"]
                 return share
     return None
-
-
-def _judges(finished: Finished) -> list[dict[str, Any]]:
-    """The reward models' agreement with the labels: every evaluation of a seed asked the same ones
-    about the same pairs."""
-    found: dict[int, dict[str, Any]] = {}
-    topics: list[int] = []
-    for by_seed in finished.evaluations.values():
-        for seed, stage in by_seed.items():
-            found.setdefault(seed, read_judges(stage.directory))
-            topics = topics or read_measurement(stage.directory).topics
-    return [
-        judge_agreement(judge, [Agreement(**one[judge]) for one in found.values()], (), topics)
-        for judge in JUDGES
-        if found and all(judge in one for one in found.values())
-    ]
 
 
 def _main_pair(recipe: Recipe, names: list[str]) -> tuple[str, str] | None:

@@ -73,6 +73,7 @@ def evaluate_policy(
                 "per_prompt": {**measured.per_prompt, **labelled.policy},
                 "judges": labelled.judges,
                 "answers": measured.answers,
+                "prompts": prompts["prompt"][:],
                 "sampled": measured.sampled,
                 "scores": measured.scores,
                 "topics": prompts["topic"][:] if "topic" in prompts.column_names else [],

@@ -8,7 +8,7 @@ from rlhf_compare.reporting.recipe_facts import has_prefix_task
 from rlhf_compare.reporting.schema import NOT_DECIDED, Results, WinRate
 from rlhf_compare.reporting.win_rates import judge_of, judge_words, win_rate
 
-_ACCURACY = "preference.accuracy"
+_ACCURACY, _ENDPOINT = "preference.accuracy", "endpoint"
 
 
 def preferred(results: Results, pair: tuple[str, str]) -> list[str]:
@@ -25,6 +25,7 @@ def preferred(results: Results, pair: tuple[str, str]) -> list[str]:
     return [
         _between(results, rate),
         _trust(results, rate.judge),
+        *_second_opinion(results, rate),
         *_against_sft(results, pair),
         *_labelled(results, pair),
     ]
@@ -44,9 +45,9 @@ def _between(results: Results, rate: WinRate) -> str:
     said = f"{_whose(winner)} answers are preferred to {_whose(loser)} in {_numbers(rate)}"
     if not _is_better_than_guessing(results, rate.judge):
         return f"{said} by a judge that is not shown to know better than a guess: no verdict."
-    if _is_shown_better_than_sft(results, winner, rate.judge):
-        return f"{said}."
-    return f"{said}, but are not shown to be better than SFT's."
+    if _may_be_no_better_than_sft(results, winner, rate.judge):
+        return f"{said}, but are not shown to be better than SFT's."
+    return f"{said}."
 
 
 def _whose(name: str) -> str:
@@ -73,9 +74,9 @@ def _is_better_than_guessing(results: Results, judge: str) -> bool:
     return accuracy is not None and accuracy.low is not None and accuracy.low > 0.5
 
 
-def _is_shown_better_than_sft(results: Results, name: str, judge: str) -> bool:
+def _may_be_no_better_than_sft(results: Results, name: str, judge: str) -> bool:
     rate = win_rate(results, name, SFT, judge)
-    return rate is not None and rate.share.low is not None and rate.share.low > 0.5
+    return rate is not None and rate.share.low is not None and rate.share.low <= 0.5
 
 
 def _trust(results: Results, judge: str) -> str:
@@ -90,6 +91,22 @@ def _trust(results: Results, judge: str) -> str:
     if _is_better_than_guessing(results, judge):
         return f"{who}, orders {share} as the labels do."
     return f"{who}, is not shown to beat guessing: it orders {share} as the labels do."
+
+
+def _second_opinion(results: Results, first: WinRate) -> list[str]:
+    """Of an endpoint, where a reward model speaks first."""
+    rate = win_rate(results, first.a, first.b, _ENDPOINT)
+    if rate is None or first.judge == _ENDPOINT:
+        return []
+    found = judge_of(results, _ENDPOINT)
+    agrees = ""
+    if found is not None and found.accuracy is not None:
+        share = format_value(found.accuracy, "share")
+        agrees = f", which orders {share} of labelled pairs as the labels do"
+    said = _between(results, rate)
+    if said.startswith("No "):
+        said = said.replace("No", "no", 1)
+    return [f"By {judge_words(results, _ENDPOINT)}{agrees}, {said}"]
 
 
 def _against_sft(results: Results, pair: tuple[str, str]) -> list[str]:
