@@ -12,7 +12,9 @@ from typing import Any
 from rlhf_compare.evaluation.collapse import collapsed
 from rlhf_compare.evaluation.stage import read_measurement, read_samples
 from rlhf_compare.evaluation.summary import compare, summarise
+from rlhf_compare.evaluation.win_rates import JUDGES, PROXY, finish, is_win_rate
 from rlhf_compare.finished import Finished
+from rlhf_compare.judgements import judges_of, opinions_of
 from rlhf_compare.metrics import PROBED
 from rlhf_compare.recipe import Recipe
 from rlhf_compare.reporting.method_schema import Cost, DeviceSeconds, Runs, StageCost, Tokens
@@ -57,6 +59,11 @@ def collect_results(finished: Finished, command: str) -> Results:
             ),
             "caveats": _caveats(finished.recipe, method),
         }
+    main = _main_pair(finished.recipe, list(methods))
+    rows = compare(measurements, main, opinions_of(finished, main))
+    rates = [finish(row) for row in rows if is_win_rate(row)]
+    for name, of_method in methods.items():
+        of_method["win_rate_vs_sft"] = _against_sft(rates, name)
     shared = sorted(set.intersection(*(set(by_seed) for by_seed in measurements.values())))
     measured_seeds = sorted(set().union(*measurements.values()))
     return parse_results(
@@ -65,7 +72,9 @@ def collect_results(finished: Finished, command: str) -> Results:
             "recipe": finished.recipe.resolved(),
             "provenance": _provenance(finished, command, measured_seeds),
             "methods": methods,
-            "comparisons": compare(measurements, _main_pair(finished.recipe, list(methods))),
+            "comparisons": [row for row in rows if not is_win_rate(row)],
+            "win_rates": rates,
+            "judges": judges_of(finished, measurements),
             "reward_models": _reward_models(finished, measured_seeds),
             "samples": _samples(finished.evaluations, shared),
             "failures": [
@@ -74,6 +83,16 @@ def collect_results(finished: Finished, command: str) -> Results:
             ],
         }
     )
+
+
+def _against_sft(rates: Sequence[dict[str, Any]], name: str) -> dict[str, Any] | None:
+    """The win rate by the first judge that no policy was trained against."""
+    for judge in JUDGES:
+        for row in rates if judge != PROXY else ():
+            if (row["a"], row["b"], row["judge"]) == (name, "sft", judge):
+                share: dict[str, Any] = row["share"]
+                return share
+    return None
 
 
 def _main_pair(recipe: Recipe, names: list[str]) -> tuple[str, str] | None:

@@ -112,6 +112,7 @@ def _measure_and_report(
     pipeline: Any, methods: Sequence[str], seeds: Sequence[int], reports: Path | None
 ) -> None:
     """Run, print the table, and write the report where one is asked for."""
+    from rlhf_compare.asking import ask_judge
     from rlhf_compare.collect import collect_results
     from rlhf_compare.reporting.report import write_report
     from rlhf_compare.reporting.terminal import print_table
@@ -119,7 +120,8 @@ def _measure_and_report(
     needs = {stage for name in methods for stage in pipeline.recipe.path(name)}
     evaluations = pipeline.compare(methods, seeds, with_reward="reward" in needs)
     command = shlex.join(["rlhf-compare", *sys.argv[1:]])
-    results = collect_results(pipeline.finished(evaluations), command)
+    finished = ask_judge(pipeline.finished(evaluations), pipeline.root, say, pipeline.fresh)
+    results = collect_results(finished, command)
     print_table(results, console=console)
     if reports is not None:
         page = write_report(results, reports / pipeline.recipe.name)

@@ -64,7 +64,17 @@ def method_inputs(recipe: Recipe, name: str, before: dict[str, str]) -> dict[str
 
 def evaluation_inputs(recipe: Recipe, policy: str, rewards: dict[str, str]) -> dict[str, Any]:
     """``rewards``: the hashes of the reward models that are asked."""
-    return {**_sections(recipe, "evaluation", "task"), "policy": policy, "reward": rewards}
+    sections = _sections(recipe, "evaluation", "task")
+    # the endpoint is asked in stages of its own
+    measured = {k: v for k, v in sections["evaluation"].items() if not k.startswith("judge_")}
+    return {**sections, "evaluation": measured, "policy": policy, "reward": rewards}
+
+
+def judge_inputs(recipe: Recipe, measured: dict[str, str]) -> dict[str, Any]:
+    """``measured``: by method, the hash of the evaluation whose answers are compared. How the key
+    is found is no part of what is said."""
+    wanted = {"judge_url", "judge_model", "judge_prompts"}
+    return {"judge": recipe.evaluation.model_dump(mode="json", include=wanted), **measured}
 
 
 def start_of(recipe: Recipe, *without: str) -> dict[str, Any]:

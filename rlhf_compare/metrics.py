@@ -23,6 +23,7 @@ class Metric:
     compared   methods are compared by it, with a paired interval
     headline   the main pair's verdict rests on it; Holm's adjustment is over these, and every other
                comparison is exploratory
+    judged     it is a headline of a task without a behaviour to look for, and of no other
     probe      its name in the log of a training run; empty = it is not asked for while training
     ratio_of   numerator and denominator, where it is a ratio of two means
     behaviour  it needs a behaviour to look for: of a task without one it does not apply
@@ -41,6 +42,7 @@ class Metric:
     counted: bool = False
     compared: bool = False
     headline: bool = False
+    judged: bool = False
     probe: str = ""
     ratio_of: tuple[str, str] | None = None
     behaviour: bool = False
@@ -76,6 +78,7 @@ _GROUPS = {
     "adoption": "behaviour",
     "kl_to_reference": "drift",
     "reward": "reward",
+    "preference": "reward",
     "win_rate_vs_sft": "reward",
     "cost": "cost",
     "tokens_per_answer": "cost",
@@ -180,8 +183,22 @@ METRICS: tuple[Metric, ...] = (
         compared=True, headline=True,
     ),
     _metric(
+        "preference.accuracy", "accuracy on labelled pairs", "share", "higher", "share",
+        "pairs of held-out responses whose better one, by the labels, gained more log(π / π_ref) "
+        "than the other / pairs; a tie counts 1/2; mean over prompts. 0.5 is guessing, and SFT "
+        "ties everywhere.",
+        compared=True, counted=True, judged=True, not_of=("sft",), logits=True,
+    ),
+    _metric(
+        "preference.ties", "ties on labelled pairs", "share", "", "share",
+        "pairs with equal log(π / π_ref) / pairs: 1 says that the policy is the SFT model.",
+        not_of=("sft",), logits=True,
+    ),
+    _metric(
         "win_rate_vs_sft", "win rate against SFT", "share", "higher", "share",
-        "prompts on which the answer is preferred to the SFT model's / prompts; 0.5 is a draw.",
+        "answers, sampled at temperature 1, that a judge which no policy was trained against "
+        "prefers to the SFT model's / comparisons; a tie counts 1/2; mean over prompts. 0.5 is a "
+        "draw.",
         not_of=("sft",),
     ),
     _metric(

@@ -32,7 +32,9 @@ def _stopped_ending(run: Measurement, sft: Measurement) -> bool:
 def _lost(run: Measurement, sft: Measurement, metric: str, share: float, least: float) -> bool:
     """Whether this share, less SFT's on the same prompts, is a loss beyond noise and of size."""
     base = as_matrix([sft], metric)
-    change = difference(as_matrix([run], metric), base, topics_of([run]), BY_PATH[metric].counted)
+    change = difference(
+        as_matrix([run], metric), base, topics_of([run], metric), BY_PATH[metric].counted
+    )
     if change is None or base is None:
         return False
     return bool(change["high"] < 0.0 and -change["mean"] >= max(least, share * float(base.mean())))
@@ -40,7 +42,8 @@ def _lost(run: Measurement, sft: Measurement, metric: str, share: float, least: 
 
 def _left_the_reference(run: Measurement) -> bool:
     """A run that hardly moved has a floor near 0, so the floor is that of full adoption."""
-    drift = estimate(as_matrix([run], "kl_to_reference.exact"), topics_of([run]))
+    kl = "kl_to_reference.exact"
+    drift = estimate(as_matrix([run], kl), topics_of([run], kl))
     base = as_matrix([run], "base_rate")
     if drift is None or base is None:
         return False

@@ -32,13 +32,18 @@ from rlhf_compare.theory import binary_kl
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """per_prompt: metric name -> one number a prompt, in the prompts' order; answers: greedy, or
-    sampled where a policy has no greedy answer; topics: of each prompt, prompts of one topic being
-    no independent draws (empty = none is known)."""
+    """per_prompt: metric name -> one number a prompt, in the prompts' order, None where the metric
+    has none for that prompt; answers: greedy, or sampled where a policy has no greedy answer;
+    topics: of each prompt, prompts of one topic being no independent draws (empty = none is known);
+    sampled: the texts of each prompt's sampled responses; scores: reward model's metric -> its
+    scores of them.
+    """
 
-    per_prompt: dict[str, list[float]]
+    per_prompt: Mapping[str, Sequence[float | None]]
     answers: list[str]
     topics: list[int] = field(default_factory=list)
+    sampled: list[list[str]] = field(default_factory=list)
+    scores: dict[str, list[list[float]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +87,8 @@ class Harness:
     ) -> Measurement:
         columns: dict[str, list[float]] = defaultdict(list)
         answers: list[str] = []
+        sampled: list[list[str]] = []
+        scores: dict[str, list[list[float]]] = defaultdict(list)
         n, per_batch = self.config.samples_per_prompt, self.config.batch_size
         size = max(1, per_batch // n)
         with bar(label or "", len(prompts), "prompt", hidden=label is None) as progress:
@@ -93,14 +100,19 @@ class Harness:
                 if policy.model is not None:
                     self._add_adoption(columns, policy.model, ids, mask, greedy)
                 repeated = [t.repeat_interleave(n, dim=0) for t in (ids, mask)]
-                self._add_sampled(columns, policy, *repeated)
+                texts, scored = self._add_sampled(columns, policy, *repeated)
+                sampled += [texts[i : i + n] for i in range(0, len(texts), n)]
+                for name, values in scored.items():
+                    scores[name] += values.float().cpu().view(-1, n).tolist()
                 progress.update(len(part))
         if "kl_to_reference.style" in columns:  # without it, exact KL has no such part
             parts = (columns[f"kl_to_reference.{part}"] for part in ("style", "content"))
             columns["kl_to_reference.exact"] = [
                 float(sum(pair)) for pair in zip(*parts, strict=True)
             ]
-        return Measurement(per_prompt=dict(columns), answers=answers)
+        return Measurement(
+            per_prompt=dict(columns), answers=answers, sampled=sampled, scores=dict(scores)
+        )
 
     def answer(self, policy: Sampler, prompts: Sequence[list[int]]) -> list[str]:
         """Greedy answers to prompts that count in no number."""
@@ -158,9 +170,13 @@ class Harness:
 
     def _add_sampled(
         self, columns: dict[str, list[float]], policy: Sampler, ids: Tensor, mask: Tensor
-    ) -> None:
+    ) -> tuple[list[str], dict[str, Tensor]]:
         """Everything measured along responses sampled at temperature 1, as means over a prompt's
-        samples."""
+        samples.
+
+        Returns:
+            the texts of the responses, (B,), and each reward model's scores of them, (B,).
+        """
         responses = self._generate(policy, ids, mask, 1.0)
         sequences = torch.cat([ids, responses.ids], dim=1)
         whole = torch.cat([mask, responses.mask], dim=1)
@@ -173,17 +189,18 @@ class Harness:
         rows["length"], rows["eos_rate"] = lengths, responses.ended.float()
         if responses.sampled is not None:
             rows["tokens_per_answer"] = responses.sampled
-        behaviour = self.task.behaviour
+        behaviour, texts = self.task.behaviour, self._texts(responses)
         if behaviour is not None:
-            adopted = [behaviour.adopts(text) for text in self._texts(responses)]
+            adopted = [behaviour.adopts(text) for text in texts]
             rows["adoption.sampled"] = torch.tensor(adopted, dtype=torch.float32)
-        for name, scorer in self.scorers.items():
-            rows[name] = scorer(ids, mask, responses)
+        scores = {name: scorer(ids, mask, responses) for name, scorer in self.scorers.items()}
+        rows |= scores
         n = self.config.samples_per_prompt
         for name, values in rows.items():
             columns[name] += values.float().cpu().view(-1, n).mean(1).tolist()
         lists = responses.to_lists()
         columns["distinct_2"] += [distinct_2(lists[i : i + n]) for i in range(0, len(lists), n)]
+        return texts, scores
 
     def _kl_rows(
         self, policy: PreTrainedModel, sequences: Tensor, whole: Tensor, responses: Responses
@@ -228,13 +245,23 @@ def distinct_2(responses: Sequence[Sequence[int]]) -> float:
 
 
 def as_matrix(measurements: Sequence[Measurement], name: str) -> np.ndarray | None:
-    """One metric of several seeds as (seeds, prompts); None if it was not measured."""
+    """One metric of several seeds as (seeds, prompts), of the prompts that have a number; None if
+    it was not measured."""
     if any(name not in m.per_prompt for m in measurements):
         return None
-    return np.array([m.per_prompt[name] for m in measurements], dtype=np.float64)
+    kept = _prompts_with(measurements, name)
+    rows = [m.per_prompt[name] for m in measurements]
+    return np.array([[row[i] for i in kept] for row in rows], dtype=np.float64)
 
 
-def topics_of(measurements: Sequence[Measurement]) -> np.ndarray | None:
-    """The topic of each prompt, (prompts,); None where none is known."""
+def topics_of(measurements: Sequence[Measurement], name: str) -> np.ndarray | None:
+    """The topic of each prompt that has a number in a metric, (prompts,); None where none is
+    known."""
     topics = measurements[0].topics if measurements else []
-    return np.array(topics) if topics else None
+    return np.array([topics[i] for i in _prompts_with(measurements, name)]) if topics else None
+
+
+def _prompts_with(measurements: Sequence[Measurement], name: str) -> list[int]:
+    """Those of which a metric has a number under every seed."""
+    rows = [m.per_prompt.get(name, ()) for m in measurements]
+    return [i for i, values in enumerate(zip(*rows, strict=True)) if None not in values]

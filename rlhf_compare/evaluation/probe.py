@@ -53,7 +53,8 @@ class Probe:
         reference = self._harness.reference.to(policy.device)
         columns = self._harness.measure(ModelSampler(policy), self.prompts, self.seed).per_prompt
         reference.to("cpu")  # training has the device to itself between two calls
-        means = {m.probe: fmean(columns[m.path]) for m in PROBED if m.path in columns}
+        numbers = {m.probe: columns[m.path] for m in PROBED if m.path in columns}
+        means = {name: fmean(v for v in of if v is not None) for name, of in numbers.items()}
         if means.get("kl_exact", 0.0) > 0.0 and "kl_floor" in means:
             means["efficiency"] = means["kl_floor"] / means["kl_exact"]
         return means

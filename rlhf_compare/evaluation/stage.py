@@ -14,6 +14,7 @@ from rlhf_compare.data.tasks import render_question
 from rlhf_compare.data.views import prompt_view
 from rlhf_compare.evaluation.config import EvaluationConfig
 from rlhf_compare.evaluation.measure import Harness, Measurement
+from rlhf_compare.evaluation.preferences import harness_agreement, ranked_on
 from rlhf_compare.models.policy import load_policy
 from rlhf_compare.models.sampler import Sampler
 from rlhf_compare.models.scoring import Scorer, load_reward
@@ -62,13 +63,19 @@ def evaluate_policy(
         prompts, _ = evaluation_prompts(context.data.eval(), config)
         asked = [render_question(question, task, tokenizer) for question in config.questions]
         measured = harness.measure(policy, prompts["prompt_ids"], context.seed, context.run_name)
+        ranked = ranked_on(context.data.eval(), prompts["prompt"])
+        labelled = harness_agreement(harness, policy.model, ranked)
         shown = harness.answer(policy, [encode_prompt(tokenizer, prompt) for prompt in asked])
         count = config.shown_prompts
         write_json(
             context.directory.path / _FILE,
             {
-                "per_prompt": measured.per_prompt,
+                "per_prompt": {**measured.per_prompt, **labelled.policy},
+                "judges": labelled.judges,
                 "answers": measured.answers,
+                "prompts": prompts["prompt"][:],
+                "sampled": measured.sampled,
+                "scores": measured.scores,
                 "topics": prompts["topic"][:] if "topic" in prompts.column_names else [],
                 "samples": [
                     *zip(map(unmarked, asked), shown, strict=True),
@@ -111,8 +118,18 @@ def read_measurement(directory: RunDirectory) -> Measurement:
     return Measurement(
         per_prompt=values["per_prompt"],
         answers=values["answers"],
-        topics=values.get("topics", []),  # one that an older version wrote has none
+        # one that an older version wrote lacks the rest
+        **{name: values[name] for name in ("topics", "sampled", "scores") if name in values},
     )
+
+
+def read_judges(directory: RunDirectory) -> dict[str, dict[str, list[float | None]]]:
+    """Reward model's metric -> its :class:`Agreement` with the labels; empty where there was no
+    labelled pair."""
+    judges: dict[str, dict[str, list[float | None]]] = read_json(directory.path / _FILE).get(
+        "judges", {}
+    )
+    return judges
 
 
 def read_samples(directory: RunDirectory) -> Sequence[tuple[str, str]]:

@@ -27,7 +27,12 @@ def level(results: Results, name: str, path: str) -> Level:
 
 
 def _gain(results: Results, name: str, path: str) -> tuple[float, float] | None:
-    """The paired interval where there is one, else what the two intervals allow at most."""
+    """The paired interval where there is one, else what the two intervals allow at most. Of a win
+    rate against SFT, how far it is above a draw."""
+    if path == "win_rate_vs_sft":
+        rate = results.methods[name].estimate(path)
+        bounds = None if rate is None else rate.interval
+        return None if bounds is None else (bounds[0] - 0.5, bounds[1] - 0.5)
     paired = difference(results, path, name, SFT)
     if paired is not None:
         return paired.low, paired.high

@@ -196,7 +196,8 @@ def _metric_fields() -> dict[str, Any]:
         )
     for group, leaves in groups.items():
         name = "".join(part.title() for part in group.split("_"))
-        fields[group] = (create_model(name, __base__=Part, **leaves), ...)
+        # nor a newer group
+        fields[group] = (create_model(name, __base__=Part, **leaves) | None, None)
     return fields
 
 

@@ -26,6 +26,7 @@ from rlhf_compare.reporting.results import as_data, write_results
 from rlhf_compare.reporting.reward_checks import doctor_table
 from rlhf_compare.reporting.schema import Results, Sample
 from rlhf_compare.reporting.verdict import verdict
+from rlhf_compare.reporting.win_rates import judges_table, win_rates_table
 from rlhf_compare.runs.files import replace_text, sync_folder
 
 PAGE, MARKDOWN, RESULTS, FIGURE_FOLDER = "index.html", "report.md", "results.json", "figures"
@@ -143,6 +144,8 @@ class Page:
     metrics: tables.Table
     drawings: list[Figure]
     differences: tables.Table
+    win_rates: tables.Table
+    judges: tables.Table
     needs: tables.Table
     samples: list[Asked]
     doctor: tables.Table | None
@@ -168,6 +171,8 @@ def _page(results: Results, drawings: list[Drawing], figures: Path) -> Page:
         metrics=tables.metrics_table(results),
         drawings=[_figure(results, drawing, figures) for drawing in drawings],
         differences=tables.differences_table(results),
+        win_rates=win_rates_table(results),
+        judges=judges_table(results),
         needs=tables.needs_table(results),
         samples=[_asked(sample, list(results.methods)) for sample in results.samples],
         doctor=doctor_table(models, overruled(results)) if models else None,

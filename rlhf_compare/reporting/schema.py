@@ -7,6 +7,7 @@ name methods and metrics that exist, and no verdict claims more than its interva
 """
 
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -74,6 +75,57 @@ class Comparison(Part):
             interval = f"the interval of a - b is [{low}, {high}]"
             raise FaultError("verdict", f"{self.verdict!r}, but {interval}")
         return self
+
+
+class WinRate(Part):
+    """How often a judge prefers a's answers to b's; 0.5 is a draw. For the fields see
+    ``evaluation.win_rates``; excluded: in "no difference shown", a share further from 0.5 than this
+    lies outside the 95 % interval."""
+
+    a: Name
+    b: Name
+    judge: DottedPath
+    share: Estimate
+    ties: Estimate | None
+    consistent: Estimate | None
+    verdict: Text
+    headline: bool = False
+    p_value: Annotated[float, Field(ge=0, le=1)] | None = None
+    p_adjusted: Annotated[float, Field(ge=0, le=1)] | None = None
+    excluded: Annotated[float, Field(ge=0)] | None = None
+
+    @property
+    def winner(self) -> str | None:
+        """The method whose answers are shown to be preferred; None where that was not shown."""
+        sides = (self.a, self.b)
+        return next((name for name in sides if self.verdict == f"{name} preferred"), None)
+
+    @model_validator(mode="after")
+    def _verdict_follows_from_the_interval(self) -> Self:
+        if self.a == self.b:
+            raise FaultError("", f"compares {self.a!r} with itself")
+        low, high = self.share.interval or (0.0, 1.0)
+        if self.winner is None and self.verdict not in (NO_DIFFERENCE, *NOT_DECIDED):
+            raise FaultError("verdict", f"{self.verdict!r} names no side and is no known verdict")
+        if self.winner is not None and not (low > 0.5 if self.winner == self.a else high < 0.5):
+            interval = f"the interval of a's share is [{low}, {high}]"
+            raise FaultError("verdict", f"{self.verdict!r}, but {interval}")
+        return self
+
+
+class Judge(Part):
+    """How often a judge orders held-out pairs as their labels do, a tie counting one half.
+
+    words: which it is, where its name does not say so; reason: why it did not judge; consistent:
+    pairs on which both orders of the two responses gave one verdict, of a judge that reads both.
+    """
+
+    judge: DottedPath
+    accuracy: Estimate | None
+    ties: Estimate | None
+    consistent: Estimate | None
+    words: Text = ""
+    reason: Text = ""
 
 
 class Check(Part):
@@ -168,17 +220,24 @@ class Results(Part):
     provenance: Provenance
     methods: Annotated[dict[Name, MethodResult], Field(min_length=1)]
     comparisons: list[Comparison]
+    win_rates: list[WinRate] = Field([])
+    judges: list[Judge] = Field([])
     reward_models: list[RewardModel] = Field([])
     samples: list[Sample]
     failures: list[Failure] = Field([])
 
     @model_validator(mode="after")
     def _names_only_its_own_methods(self) -> Self:
-        for index, row in enumerate(self.comparisons):
-            for side, name in (("a", row.a), ("b", row.b)):
-                if name not in self.methods:
-                    problem = f"no method {name!r}; there are {', '.join(self.methods)}"
-                    raise FaultError(f"comparisons[{index}].{side}", problem)
+        rows_of: dict[str, Sequence[Comparison | WinRate]] = {
+            "comparisons": self.comparisons,
+            "win_rates": self.win_rates,
+        }
+        for part, rows in rows_of.items():
+            for index, row in enumerate(rows):
+                for side, name in (("a", row.a), ("b", row.b)):
+                    if name not in self.methods:
+                        problem = f"no method {name!r}; there are {', '.join(self.methods)}"
+                        raise FaultError(f"{part}[{index}].{side}", problem)
         for index, sample in enumerate(self.samples):
             for name in sample.answers:
                 if name not in self.methods:

@@ -12,6 +12,7 @@ from rlhf_compare.reporting.doctor import overruled
 from rlhf_compare.reporting.levels import level
 from rlhf_compare.reporting.method_schema import MethodResult
 from rlhf_compare.reporting.numbers import Cell, display_name, format_value
+from rlhf_compare.reporting.preferred import preferred
 from rlhf_compare.reporting.schema import NO_DIFFERENCE, NOT_DECIDED, Comparison, Results
 
 ADOPTION, DRIFT = "adoption.exact", "kl_to_reference.exact"
@@ -41,7 +42,7 @@ def percent(share: float) -> str:
 def verdict(results: Results) -> list[str]:
     """Sentences, most important first; plain text, to be joined into one paragraph."""
     pair = main_pair(results)
-    sentences = []
+    sentences = preferred(results, pair) if pair is not None else []
     if pair is not None and _neither_learned(results, pair):
         sentences += _neither_sentences(results, pair)
     else:

@@ -130,6 +130,7 @@ def method(adoption: float, kl: float, floor: float, **stages: StageCost) -> Met
             "efficiency": estimate(floor / (kl or 1.0), 0.05),
         },
         "reward": {"proxy": estimate(1.5, 0.2), "held_out": estimate(1.1, 0.2)},
+        "preference": {"accuracy": estimate(0.7, 0.05), "ties": estimate(0.0)},
         "win_rate_vs_sft": estimate(0.8, 0.05),
         "length": estimate(21.5, 1.0, n=256),
         "eos_rate": estimate(0.99, 0.01, n=256),

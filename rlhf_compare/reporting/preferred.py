@@ -1,0 +1,138 @@
+"""Sentences on a task without a behaviour to look for: whose answers are better, by which judge,
+and whether that judge agrees with people."""
+
+from rlhf_compare.metrics import BY_PATH
+from rlhf_compare.reporting.comparisons import SFT, comparison, oriented
+from rlhf_compare.reporting.numbers import display_name, format_value
+from rlhf_compare.reporting.recipe_facts import has_prefix_task
+from rlhf_compare.reporting.schema import NOT_DECIDED, Results, WinRate
+from rlhf_compare.reporting.win_rates import judge_of, judge_words, win_rate
+
+_ACCURACY, _ENDPOINT = "preference.accuracy", "endpoint"
+
+
+def preferred(results: Results, pair: tuple[str, str]) -> list[str]:
+    """Most important first; none where the task has a behaviour, which speaks for itself."""
+    if has_prefix_task(results):
+        return []
+    rate = win_rate(results, *pair)
+    if rate is None:
+        first = (
+            f"Whether {_whose(pair[0])} or {_whose(pair[1])} answers are better was not judged: no "
+            "judge was asked that no policy was trained against."
+        )
+        return [first, *_labelled(results, pair)]
+    return [
+        _between(results, rate),
+        _trust(results, rate.judge),
+        *_second_opinion(results, rate),
+        *_against_sft(results, pair),
+        *_labelled(results, pair),
+    ]
+
+
+def _between(results: Results, rate: WinRate) -> str:
+    first, second, winner = _whose(rate.a), _whose(rate.b), rate.winner
+    if rate.verdict in NOT_DECIDED:
+        return f"{first} answers win {_numbers(rate)} with {second}; {rate.verdict}."
+    if winner is None:
+        return (
+            f"No difference shown between {first} and {second} answers: {first} win "
+            f"{_numbers(rate)}{_margin(rate)}."
+        )
+    loser = rate.b if winner == rate.a else rate.a
+    rate = win_rate(results, winner, loser, rate.judge) or rate
+    said = f"{_whose(winner)} answers are preferred to {_whose(loser)} in {_numbers(rate)}"
+    if not _is_better_than_guessing(results, rate.judge):
+        return f"{said} by a judge that is not shown to know better than a guess: no verdict."
+    if _may_be_no_better_than_sft(results, winner, rate.judge):
+        return f"{said}, but are not shown to be better than SFT's."
+    return f"{said}."
+
+
+def _whose(name: str) -> str:
+    return f"{display_name(name)}'s"
+
+
+def _numbers(rate: WinRate) -> str:
+    ties = "" if rate.ties is None else f", ties {format_value(rate.ties.mean, 'share')}"
+    return f"{format_value(rate.share, 'share')} of comparisons{ties}"
+
+
+def _margin(rate: WinRate) -> str:
+    low, high = rate.share.interval or (0.0, 1.0)
+    if not low <= 0.5 <= high and rate.p_adjusted is not None:
+        return f" (p = {rate.p_adjusted:.2g} after Holm's adjustment)"
+    if rate.excluded is None:
+        return ""
+    return f" (more than {format_value(rate.excluded, 'share')} away from a draw is excluded)"
+
+
+def _is_better_than_guessing(results: Results, judge: str) -> bool:
+    found = judge_of(results, judge)
+    accuracy = None if found is None else found.accuracy
+    return accuracy is not None and accuracy.low is not None and accuracy.low > 0.5
+
+
+def _may_be_no_better_than_sft(results: Results, name: str, judge: str) -> bool:
+    rate = win_rate(results, name, SFT, judge)
+    return rate is not None and rate.share.low is not None and rate.share.low <= 0.5
+
+
+def _trust(results: Results, judge: str) -> str:
+    """What the judge is, and how far it agrees with people."""
+    found = judge_of(results, judge)
+    who = f"The judge, a {judge_words(results, judge)}"
+    if judge not in ("reward.held_out", "reward.proxy"):
+        who = f"The judge, {judge_words(results, judge)}"
+    if found is None or found.accuracy is None:
+        return f"{who}: how far it agrees with the labels was not measured."
+    share = f"{format_value(found.accuracy, 'share')} of held-out labelled pairs"
+    if _is_better_than_guessing(results, judge):
+        return f"{who}, orders {share} as the labels do."
+    return f"{who}, is not shown to beat guessing: it orders {share} as the labels do."
+
+
+def _second_opinion(results: Results, first: WinRate) -> list[str]:
+    """Of an endpoint, where a reward model speaks first."""
+    rate = win_rate(results, first.a, first.b, _ENDPOINT)
+    if rate is None or first.judge == _ENDPOINT:
+        return []
+    found = judge_of(results, _ENDPOINT)
+    agrees = ""
+    if found is not None and found.accuracy is not None:
+        share = format_value(found.accuracy, "share")
+        agrees = f", which orders {share} of labelled pairs as the labels do"
+    said = _between(results, rate)
+    if said.startswith("No "):
+        said = said.replace("No", "no", 1)
+    return [f"By {judge_words(results, _ENDPOINT)}{agrees}, {said}"]
+
+
+def _against_sft(results: Results, pair: tuple[str, str]) -> list[str]:
+    rates = [rate for name in pair if (rate := win_rate(results, name, SFT)) is not None]
+    if not rates:
+        return []
+    won = [f"{display_name(rate.a)}'s win {format_value(rate.share, 'share')}" for rate in rates]
+    return [f"Of comparisons with SFT's answers, {' and '.join(won)}."]
+
+
+def _labelled(results: Results, pair: tuple[str, str]) -> list[str]:
+    """How the policies' own log-ratios order what people ranked."""
+    methods = results.methods
+    cells = [
+        f"{_whose(name)} {format_value(accuracy, 'share')}"
+        for name in pair
+        if (accuracy := methods[name].measured(_ACCURACY)) is not None
+    ]
+    if not cells:
+        return []
+    row = comparison(results, _ACCURACY, *pair)
+    between = ""
+    if row is not None and row.difference is not None:
+        row = oriented(row, pair[0])
+        verdict = f"{display_name(row.winner)} higher" if row.winner else row.verdict
+        value = format_value(row.difference, BY_PATH[_ACCURACY].style)
+        between = f" ({display_name(row.a)} - {display_name(row.b)}: {value}; {verdict})"
+    return [f"Of held-out labelled pairs, log-ratios to SFT order as the labels do: "
+            f"{', '.join(cells)}{between}."]  # fmt: skip
