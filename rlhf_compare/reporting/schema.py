@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from rlhf_compare.metrics import BY_PATH
+from rlhf_compare.reporting.equal_schema import Equal
 from rlhf_compare.reporting.method_schema import Estimate, MethodResult
 from rlhf_compare.reporting.provenance_schema import Provenance
 from rlhf_compare.reporting.schema_types import Count, DottedPath, FaultError, Name, Part, Text
@@ -168,17 +169,19 @@ class Results(Part):
     provenance: Provenance
     methods: Annotated[dict[Name, MethodResult], Field(min_length=1)]
     comparisons: list[Comparison]
+    equal: list[Equal] = Field([])
     reward_models: list[RewardModel] = Field([])
     samples: list[Sample]
     failures: list[Failure] = Field([])
 
     @model_validator(mode="after")
     def _names_only_its_own_methods(self) -> Self:
-        for index, row in enumerate(self.comparisons):
-            for side, name in (("a", row.a), ("b", row.b)):
-                if name not in self.methods:
-                    problem = f"no method {name!r}; there are {', '.join(self.methods)}"
-                    raise FaultError(f"comparisons[{index}].{side}", problem)
+        for part in ("comparisons", "equal"):
+            for index, row in enumerate(getattr(self, part)):
+                for side, name in (("a", row.a), ("b", row.b)):
+                    if name not in self.methods:
+                        problem = f"no method {name!r}; there are {', '.join(self.methods)}"
+                        raise FaultError(f"{part}[{index}].{side}", problem)
         for index, sample in enumerate(self.samples):
             for name in sample.answers:
                 if name not in self.methods:
