@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rlhf_compare.evaluation.collapse import collapsed
+from rlhf_compare.evaluation.equal import curve_of, equal_rows
 from rlhf_compare.evaluation.stage import read_measurement, read_samples
 from rlhf_compare.evaluation.summary import compare, summarise
 from rlhf_compare.evaluation.win_rates import JUDGES, PROXY, finish, is_win_rate
@@ -75,6 +76,7 @@ def collect_results(finished: Finished, command: str) -> Results:
             "comparisons": [row for row in rows if not is_win_rate(row)],
             "win_rates": rates,
             "judges": judges_of(finished, measurements),
+            "equal": _equal(methods, main),
             "reward_models": _reward_models(finished, measured_seeds),
             "samples": _samples(finished.evaluations, shared),
             "failures": [
@@ -131,18 +133,18 @@ def _cost(finished: Finished, method: str, seeds: Sequence[int]) -> Cost:
     peak, tokens = 0, {"trained": 0.0, "generated": 0.0}
     for name in finished.recipe.path(method):
         labels = [name] if name == "sft" else [f"{name}-{seed}" for seed in seeds]
-        costs = [read_json(finished.stages[label].directory.path / "cost.json") for label in labels]
+        costs = [_cost_of(finished, label) for label in labels]
         phases: dict[str, float] = {}
-        total = 0.0
+        totals = [_charged(cost) for cost in costs]
         for cost in costs:
-            total += (cost["total"] - cost["phases"].get("evaluate", 0.0)) / len(costs)
             for phase, seconds in cost["phases"].items():
                 if phase != "evaluate":
                     phases[phase] = phases.get(phase, 0.0) + seconds / len(costs)
             peak = max(peak, cost["peak_memory_bytes"] or 0)
             for kind in tokens:
                 tokens[kind] += cost["tokens"].get(kind, 0) / len(costs)
-        stages[name] = StageCost(total=total, phases=phases)
+        total = sum(totals) / len(totals)
+        stages[name] = StageCost(total=total, phases=phases, by_seed=totals)
     return Cost(
         device_seconds=DeviceSeconds(
             path_total=sum(stage.total for stage in stages.values()), stages=stages
@@ -151,6 +153,17 @@ def _cost(finished: Finished, method: str, seeds: Sequence[int]) -> Cost:
         tokens=Tokens(trained=round(tokens["trained"]), generated=round(tokens["generated"])),
         padding_share=_padding_share([cost["tokens"] for cost in costs]),
     )
+
+
+def _cost_of(finished: Finished, label: str) -> dict[str, Any]:
+    cost: dict[str, Any] = read_json(finished.stages[label].directory.path / "cost.json")
+    return cost
+
+
+def _charged(cost: Mapping[str, Any]) -> float:
+    """Seconds of a stage that its path pays for."""
+    seconds: float = cost["total"] - cost["phases"].get("evaluate", 0.0)
+    return seconds
 
 
 def _padding_share(tokens: list[dict[str, int]]) -> float | None:
@@ -167,6 +180,8 @@ _POINT = {
     **{f"eval_{metric.probe}": metric.probe for metric in PROBED},
     "eval_logratios/chosen": "logratio_chosen",
     "eval_logratios/rejected": "logratio_rejected",
+    "eval_seconds": "seconds",
+    "eval_samples": "samples",
 }
 
 
@@ -174,19 +189,47 @@ def _training(finished: Finished, method: str, seeds: Sequence[int]) -> list[dic
     """What the probe saw as each run of a method went on; SFT is where they start."""
     if method == "sft":
         return []
-    runs = []
+    runs, stages = [], finished.recipe.path(method)[:-1]
     for seed in seeds:
+        before = {
+            name: _charged(_cost_of(finished, name if name == "sft" else f"{name}-{seed}"))
+            for name in stages
+        }
         points: dict[int, dict[str, Any]] = {}
         log = finished.stages[f"{method}-{seed}"].directory.path / "metrics.jsonl"
         if not log.is_file():  # a method that trains nothing logs nothing
             continue
-        for line in log.read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
+        rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        for row in rows:
             seen = {name: row[key] for key, name in _POINT.items() if key in row}
             if seen:
                 points.setdefault(row["step"], {"step": row["step"]}).update(seen)
-        runs.append({"seed": seed, "points": [points[step] for step in sorted(points)]})
+        if 0 in points:
+            points[0] = {**_start(rows), **points[0]}
+        run = {"seed": seed, "points": [points[step] for step in sorted(points)]}
+        runs.append({**run, "before": before})
     return runs
+
+
+def _equal(
+    methods: Mapping[str, Mapping[str, Any]], pair: tuple[str, str] | None
+) -> list[dict[str, Any]]:
+    """The main pair at equal things, from its training runs that were probed."""
+    if pair is None:
+        return []
+    curves = {}
+    for name in pair:
+        found = {run["seed"]: curve_of(run) for run in methods[name]["training"]}
+        curves[name] = {seed: curve for seed, curve in found.items() if curve is not None}
+    return equal_rows(curves, pair)
+
+
+def _start(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a probe would have seen before the first step: the policy was the reference, so its
+    drift was 0, and its adoption is the base rate that later probes of the run saw."""
+    drift = {"kl_exact": 0.0} if any("eval_kl_exact" in row for row in rows) else {}
+    rates = [row["eval_base_rate"] for row in rows if "eval_base_rate" in row]
+    return {"step": 0, **({"adoption_exact": rates[0]} if rates else {}), **drift}
 
 
 def _provenance(finished: Finished, command: str, seeds: list[int]) -> dict[str, Any]:

@@ -205,6 +205,32 @@ def test_the_log_of_a_run_becomes_its_probes(made: Made, finished: Finished) -> 
     assert first.value("kl_exact") is None and last.value("kl_exact") == 2.0
 
 
+def test_a_run_begins_at_the_sft_model_and_pays_for_the_stages_before_it(
+    made: Made, finished: Finished
+) -> None:
+    rows = [
+        {"step": 0, "eval_seconds": 1.5, "eval_samples": 0},
+        {"step": 5, "eval_kl_exact": 2.0, "eval_base_rate": 0.25, "eval_adoption_exact": 0.5}
+        | {"eval_seconds": 3.0, "eval_samples": 40},
+    ]
+    for seed in (0, 1):
+        log = "".join(json.dumps(row) + "\n" for row in rows[1 - seed :])
+        (made.root / f"dpo-{seed}" / "metrics.jsonl").write_text(log)
+    older, run = collect_results(finished, "").methods["dpo"].training
+    names = ("step", "adoption_exact", "kl_exact", "seconds", "samples")
+    points = [[getattr(point, name) for name in names] for point in run.points]
+    assert points == [[0, 0.25, 0.0, 1.5, 0], [5, 0.5, 2.0, 3.0, 40]]
+    assert run.before == {"sft": 5.0}  # 4 s and 1 s in no phase
+    assert [point.step for point in older.points] == [5]  # without a start nothing is made up
+
+
+def test_seconds_of_every_seed_are_kept(finished: Finished) -> None:
+    spent = collect_results(finished, "").methods["dpo"].cost.device_seconds
+    assert spent is not None
+    assert spent.stages["sft"].by_seed == [5.0] and spent.stages["dpo"].by_seed == [7.0, 11.0]
+    assert spent.by_seed() == [12.0, 16.0]
+
+
 def test_lost_seconds_are_in_no_cost_and_less_than_one_is_not_named(
     made: Made, finished: Finished
 ) -> None:

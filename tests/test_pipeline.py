@@ -273,9 +273,18 @@ def test_a_variant_is_one_more_column_on_the_same_reference(recipe_file: Path, r
         for name, m in (("dpo", plain), ("dpo_gentle", gentle))
     ]
     assert paid[1] == pytest.approx(paid[0], rel=0.2) and paid[1] > 0
-    points = plain["training"][0]["points"]
-    assert len(points) == 2
-    assert {"held_out_loss", "adoption_exact", "kl_exact", "logratio_chosen"} <= set(points[0])
+    (run,) = plain["training"]
+    start, middle, end = run["points"]
+    assert {"held_out_loss", "adoption_exact", "kl_exact", "logratio_chosen"} <= set(middle)
+    # where the curve begins: the SFT model, before the first pair and after what comes before it
+    assert (start["step"], start["kl_exact"], start["samples"]) == (0, 0.0, 0)
+    assert 0.0 < start["adoption_exact"] < 1.0
+    pairs = json.loads((pipeline.root / "data" / "ledger.json").read_text())["feeds"]["rankings"]
+    assert 0 < middle["samples"] < end["samples"] == pairs
+    assert 0.0 < start["seconds"] < middle["seconds"] < end["seconds"]
+    stages = plain["cost"]["device_seconds"]["stages"]
+    assert end["seconds"] <= stages["dpo"]["total"] and paid[0] < start["seconds"]
+    assert run["before"] == {"sft": stages["sft"]["total"]} == {"sft": stages["sft"]["by_seed"][0]}
 
 
 def test_without_a_probe_nothing_is_held_back(recipe_file: Path, root: Path) -> None:

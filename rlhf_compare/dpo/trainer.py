@@ -199,6 +199,10 @@ class EncodedDPOTrainer(StageTrainer, DPOTrainer):
             self.meter.count(trained=trained, padding=padding)
         return loss
 
+    def samples_in(self, inputs: Any) -> int:
+        """Pairs: a batch holds the chosen responses and then the rejected ones."""
+        return len(inputs["input_ids"]) // 2
+
     def _weights_of(self, inputs: dict[str, Tensor]) -> list[float]:
         """Weights of the losses on one micro-batch.
 

@@ -18,8 +18,9 @@ from rlhf_compare.models.tokenizer import load_tokenizer
 class Probe:
     """Call it with a policy: ``{"adoption_exact": ..., "kl_exact": ..., "efficiency": ...}``.
 
-    Shares and nats per response, means over the prompts, one sample each. The reference is loaded
-    at the first call, so that whoever meters the call meters that too.
+    Shares and nats per response, means over the prompts, one sample each; ``base_rate`` is the
+    reference's exact adoption on these prompts, where the run began. The reference is loaded at the
+    first call, so that whoever meters the call meters that too.
 
     Args:
         sft_model: directory of the reference.
@@ -55,6 +56,8 @@ class Probe:
         reference.to("cpu")  # training has the device to itself between two calls
         numbers = {m.probe: columns[m.path] for m in PROBED if m.path in columns}
         means = {name: fmean(v for v in of if v is not None) for name, of in numbers.items()}
+        if "base_rate" in columns:
+            means["base_rate"] = fmean(v for v in columns["base_rate"] if v is not None)
         if means.get("kl_exact", 0.0) > 0.0 and "kl_floor" in means:
             means["efficiency"] = means["kl_floor"] / means["kl_exact"]
         return means

@@ -126,6 +126,13 @@ class EncodedGRPOTrainer(StageTrainer, GRPOTrainer):
         loss: Tensor = super()._compute_loss(model, inputs)
         return loss
 
+    def samples_in(self, inputs: Any) -> int:
+        """Episodes, each once: later passes over the same samples draw none. TRL has counted the
+        step up by now."""
+        place = (self._step - 1) % (self.args.steps_per_generation * self.num_iterations)
+        first_pass = place < self.args.steps_per_generation
+        return int(self.args.per_device_train_batch_size) if first_pass else 0
+
     # --- going on after an interruption
 
     def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Any:

@@ -170,6 +170,7 @@ class PPOTrainer(SamplingTrainer):
         loss = self._update(
             model, rollout, masked_whiten(advantages, rollout.response_mask), returns
         )
+        self.meter.count(samples=len(rollout))  # episodes: more passes over them draw none
         metrics = rollout_metrics(rollout, returns, *self._penalty)
         kl = torch.tensor(metrics["objective/kl"], device=self.args.device)
         everywhere = float(self.accelerator.reduce(kl, reduction="mean"))  # one beta for all

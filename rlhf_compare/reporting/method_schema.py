@@ -48,10 +48,12 @@ class Share(Estimate):
 
 
 class StageCost(Part):
-    """Device seconds of one stage, whole and by phase."""
+    """Device seconds of one stage, whole and by phase, means over the seeds; by_seed: the total of
+    each, one number where all seeds share the stage."""
 
     total: Seconds
     phases: dict[Name, Seconds]
+    by_seed: list[Seconds] = Field(default_factory=list)
 
 
 class DeviceSeconds(Part):
@@ -59,6 +61,14 @@ class DeviceSeconds(Part):
 
     path_total: Seconds
     stages: dict[Name, StageCost]
+
+    def by_seed(self) -> list[float]:
+        """Of the whole path, for each seed; empty where the seeds were not kept apart."""
+        parts = [stage.by_seed for stage in self.stages.values()]
+        runs = max(map(len, parts), default=0)
+        if not all(len(part) in (1, runs) and part for part in parts):
+            return []
+        return [sum(part[min(i, len(part) - 1)] for part in parts) for i in range(runs)]
 
     @property
     def after_sft(self) -> float:
@@ -87,7 +97,10 @@ class Cost(Part):
         return {} if self.device_seconds is None else self.device_seconds.stages
 
 
-_PROBED = ("held_out_loss", *(m.probe for m in PROBED), "logratio_chosen", "logratio_rejected")
+_PROBED = (
+    *("held_out_loss", *(m.probe for m in PROBED), "logratio_chosen", "logratio_rejected"),
+    *("seconds", "samples"),
+)
 
 
 class _Point(Part):
@@ -112,15 +125,19 @@ else:
     Point = create_model("Point", __base__=_Point, **_FIELDS)
     Point.__doc__ = (
         "What a probe on prompts of its own saw at one step of a training run: shares, nats per "
-        "response, log-ratios to the reference on held-out pairs in nats per response."
+        "response, log-ratios to the reference on held-out pairs in nats per response. And what "
+        "the run had taken by then: device seconds of the method's own stage, evaluations left "
+        "out, and samples (pairs, episodes or demonstrations, each as often as it was drawn)."
     )
 
 
 class TrainingRun(Part):
-    """The probes of one seed."""
+    """The probes of one seed, and the device seconds of the stages before the method's own; the
+    points of step 0 are the SFT model, from which the run began."""
 
     seed: Count
     points: list[Point]
+    before: dict[Name, Seconds] = Field(default_factory=dict)
 
 
 class Runs(Part):

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from rlhf_compare.metrics import BY_PATH
+from rlhf_compare.reporting.equal_schema import Equal
 from rlhf_compare.reporting.method_schema import Estimate, MethodResult
 from rlhf_compare.reporting.provenance_schema import Provenance
 from rlhf_compare.reporting.schema_types import Count, DottedPath, FaultError, Name, Part, Text
@@ -222,15 +223,17 @@ class Results(Part):
     comparisons: list[Comparison]
     win_rates: list[WinRate] = Field([])
     judges: list[Judge] = Field([])
+    equal: list[Equal] = Field([])
     reward_models: list[RewardModel] = Field([])
     samples: list[Sample]
     failures: list[Failure] = Field([])
 
     @model_validator(mode="after")
     def _names_only_its_own_methods(self) -> Self:
-        rows_of: dict[str, Sequence[Comparison | WinRate]] = {
+        rows_of: dict[str, Sequence[Comparison | WinRate | Equal]] = {
             "comparisons": self.comparisons,
             "win_rates": self.win_rates,
+            "equal": self.equal,
         }
         for part, rows in rows_of.items():
             for index, row in enumerate(rows):

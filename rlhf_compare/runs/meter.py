@@ -39,6 +39,7 @@ class DeviceMeter:
         self.phases: dict[str, float] = defaultdict(float)
         self.tokens: Counter[str] = Counter()
         self.complexity: dict[str, dict[str, int]] = {}  # see runs/complexity.py
+        self.samples = 0  # pairs, episodes or demonstrations that a gradient step was made of
         self.total = 0.0
         self._earlier = 0.0  # seconds of the stage before this process, and of others for it
         self._charged: Counter[str] = Counter()  # of these, what others spent, by phase
@@ -98,6 +99,7 @@ class DeviceMeter:
             "kept": self._kept + time.perf_counter() - self._wall_start,
             "phases": dict(self.phases),
             "tokens": dict(self.tokens),
+            "samples": self.samples,
             "peak_memory_bytes": self._peak(),
         }
 
@@ -119,12 +121,21 @@ class DeviceMeter:
             self.phases[name] += seconds
         self._earlier += state["total"]
         self.tokens.update(state["tokens"])
+        self.samples += state["samples"]
         self._earlier_peak = max(self._earlier_peak, state["peak_memory_bytes"] or 0)
 
-    def count(self, **tokens: int) -> None:
-        """Add to the token counts, for instance ``count(generated=640)``; not in an evaluation."""
+    def count(self, samples: int = 0, **tokens: int) -> None:
+        """Add to the counts, for instance ``count(generated=640)``; not in an evaluation."""
         if not self._evaluating:
+            self.samples += samples
             self.tokens.update(tokens)
+
+    def held(self) -> float:
+        """Seconds the device was held for the stage up to now, evaluations left out; those of
+        processes that were interrupted are in it as far as a checkpoint holds what they did."""
+        self._charge()
+        total = sum(self.phases.values()) if self._start is None else self._total()
+        return max(0.0, total - self.phases.get(_EVALUATE, 0.0))
 
     @property
     def clock(self) -> str:
@@ -140,6 +151,7 @@ class DeviceMeter:
             "peak_memory_bytes": self.peak_memory_bytes,
             "tokens": dict(sorted(self.tokens.items())),
             **({"complexity": self.complexity} if self.complexity else {}),
+            "samples": self.samples,
         }
 
     @property

@@ -6,7 +6,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PrinterCallback, ProgressCallback, TrainerCallback
+from transformers import (
+    PrinterCallback,
+    ProgressCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from rlhf_compare.errors import StageFailedError
 from rlhf_compare.models.fit import float32_where_trained, in_one_precision
@@ -51,6 +58,8 @@ class StageTrainer(ResumableTrainer):
             self.args.max_grad_norm = 0.0
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
+        if probe is not None:
+            self.add_callback(_Start(self))
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         with self.meter.phase("update"):
@@ -93,8 +102,20 @@ class StageTrainer(ResumableTrainer):
             if not math.isfinite(value):
                 raise self._broken(value, name)
         metrics = {f"{prefix}_{name}": value for name, value in measured.items()}
-        self.log(metrics)
+        self.log({**metrics, **self.spent(prefix)})
         return metrics
+
+    def spent(self, prefix: str = "eval") -> dict[str, float]:
+        """What the run took up to now: device seconds of this stage without evaluations, and
+        samples; without samples where the trainer does not count them."""
+        samples = self.meter.samples * self.args.world_size
+        counted = {f"{prefix}_samples": samples} if samples or not self.state.global_step else {}
+        return {f"{prefix}_seconds": self.meter.held(), **counted}
+
+    def samples_in(self, inputs: Any) -> int:
+        """How many samples a gradient is made of, asked after the step: pairs, episodes or
+        demonstrations, each as often as it was drawn. 0 = this trainer counts none."""
+        return 0
 
     def save_model(self, *args: Any, **kwargs: Any) -> Any:
         with self.meter.phase("save"):
@@ -109,6 +130,7 @@ class StageTrainer(ResumableTrainer):
     def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
         loss: Tensor = super().training_step(model, inputs, *args, **kwargs)
         self.check_finite(loss)
+        self.meter.count(samples=self.samples_in(inputs))
         return loss
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
@@ -151,3 +173,16 @@ class StageTrainer(ResumableTrainer):
             f"the policy is {what} at step {self.state.global_step} ({where}); "
             "lower the learning rate or clip gradients by max_grad_norm"
         )
+
+
+class _Start(TrainerCallback):
+    """Logs what a run had spent before its first step: where its curve begins."""
+
+    def __init__(self, trainer: StageTrainer) -> None:
+        self._trainer = trainer
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        if state.global_step == 0:
+            self._trainer.log(self._trainer.spent())

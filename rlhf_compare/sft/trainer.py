@@ -15,3 +15,7 @@ class MeteredSFTTrainer(StageTrainer, SFTTrainer):
         loss = super().compute_loss(model, *args, **kwargs)
         self.meter.count(trained=int(self._total_train_tokens - before))
         return loss
+
+    def samples_in(self, inputs: Any) -> int:
+        """Demonstrations."""
+        return len(inputs["input_ids"])

@@ -45,7 +45,7 @@ def weights(path: Path) -> str:
 
 def rows(path: Path) -> list[dict[str, Any]]:
     """Without what a clock says."""
-    timing = ("runtime", "per_second")
+    timing = ("runtime", "per_second", "_seconds")
     text = (path / "metrics.jsonl").read_text()
     return [
         {k: v for k, v in json.loads(line).items() if not k.endswith(timing)}
@@ -93,6 +93,13 @@ def assert_same_run(straight: Path, root: Path, stage: str) -> None:
     assert weights(other) == weights(one)
     costs = [json.loads((path / "cost.json").read_text()) for path in (one, other)]
     assert costs[0]["tokens"] == costs[1]["tokens"]
+    assert costs[0]["samples"] == costs[1]["samples"]
+    log = [json.loads(line) for line in (other / "metrics.jsonl").read_text().splitlines()]
+    held = [row["eval_seconds"] for row in log if "eval_seconds" in row]
+    assert held == sorted(held)  # seconds of both processes add up
+    assert bool(held) is (stage in ("ppo", "dpo"))
+    charged = costs[1]["total"] - costs[1]["phases"].get("evaluate", 0.0)
+    assert all(0.0 < seconds <= charged for seconds in held)
     phases = costs[1]["phases"]
     assert sum(phases.values()) == pytest.approx(costs[1]["total"], rel=0.05, abs=0.05)
     assert not (other / "resume").exists()

@@ -66,7 +66,7 @@ def newest(stage: Path) -> int:
 def rows(stage: Path) -> list[dict[str, Any]]:
     """Without what a clock says."""
     lines = (stage / "metrics.jsonl").read_text().splitlines()
-    timing = ("runtime", "per_second")
+    timing = ("runtime", "per_second", "_seconds")
     return [{k: v for k, v in json.loads(r).items() if not k.endswith(timing)} for r in lines]
 
 

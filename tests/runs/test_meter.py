@@ -118,6 +118,33 @@ def test_what_an_evaluation_holds_is_no_memory_of_the_training() -> None:
     assert plain.peak_memory_bytes - meter.peak_memory_bytes > 60_000_000
 
 
+def test_seconds_held_leave_evaluations_out_and_add_up_over_processes(clock: Clock) -> None:
+    first = DeviceMeter()
+    with first.stage():
+        first.charge("reference", 5.0)
+        clock.run(1.0)  # in no phase
+        with first.phase("update"):
+            clock.run(2.0)
+            with first.phase("evaluate"):
+                clock.run(4.0)
+                assert first.held() == 8.0
+            first.count(samples=16)
+            state = first.state()
+            clock.run(50.0)  # of which no checkpoint knows
+    second = DeviceMeter()
+    with second.stage(), second.phase("evaluate"):
+        second.restore(state)
+        clock.run(3.0)
+        assert second.held() == 8.0 and second.samples == 16
+    assert second.held() == 8.0
+    alone = DeviceMeter()  # of a trainer that no stage clocks
+    with alone.phase("evaluate"):
+        clock.run(1.0)
+    with alone.phase("update"):
+        clock.run(2.0)
+    assert alone.held() == 2.0
+
+
 def test_counts_add_up() -> None:
     meter = DeviceMeter()
     meter.count(generated=3)
