@@ -62,7 +62,7 @@ _USED = [
         "dataset description batch_size sampler_fn is_training dataloader_key",
         _ITERATION,
     ),
-    Use(_TRAINER, "_get_train_sampler", "train_dataset", _ITERATION),
+    Use(_TRAINER, "_get_train_sampler", "train_dataset", (*_ITERATION, *_STAGE)),
     Use(_TRAINER, "_get_num_items_in_batch", "batch_samples device", _REWARD_FILE),
     Use(_TRAINER, "_prepare_inputs", "inputs", ("ppo/sampling.py", "ppo/trainer.py")),
     Use(_TRAINER, "_set_signature_columns_if_needed", "", _ITERATION),

@@ -17,6 +17,7 @@ from transformers import (
 
 from rlhf_compare.errors import StageFailedError
 from rlhf_compare.models.fit import float32_where_trained, in_one_precision
+from rlhf_compare.runs.batches import shuffled
 from rlhf_compare.runs.checkpoints import Checkpoints
 from rlhf_compare.runs.complexity import code_behind, models_held
 from rlhf_compare.runs.context import Probe
@@ -71,6 +72,9 @@ class StageTrainer(ResumableTrainer):
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         with self.meter.phase("data"):
             return super().get_batch_samples(*args, **kwargs)
+
+    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Any:
+        return shuffled(super()._get_train_sampler(*args, **kwargs))
 
     @property
     def policy(self) -> Any:

@@ -66,6 +66,24 @@ def test_a_signal_ends_the_step_and_leaves_a_checkpoint(
     assert_same_run(straight, root, stage)
 
 
+def test_a_run_goes_on_inside_an_epoch_whose_batches_were_shuffled(
+    recipe_file: Path, straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty batches of like length: their order is drawn again where the run goes on."""
+    small = ("dpo.per_device_train_batch_size=4", "dpo.max_steps=6", "dpo.keep=last")
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for place in (whole, cut):
+        for stage in ("data", "sft"):
+            shutil.copytree(straight / "micro" / stage, place / "micro" / stage)
+    train(recipe_file, whole, "dpo", *small)
+    with monkeypatch.context() as patch:
+        after_step(patch, 3, Kill())
+        with pytest.raises(Killed):
+            train(recipe_file, cut, "dpo", *small, checkpoint_seconds=0.0)
+    assert any("goes on from step" in line for line in train(recipe_file, cut, "dpo", *small))
+    assert_same_run(whole, cut, "dpo")
+
+
 def test_a_second_signal_ends_at_once(
     recipe_file: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
