@@ -207,6 +207,22 @@ def tune(
 
 
 @app.command()
+def frontier(
+    recipe: RecipeOption = DEFAULT_RECIPE,
+    seeds: SeedsOption = "0 1 2",
+    runs: RunsOption = Path("runs"),
+    reports: ReportsOption = Path("reports"),
+    dry_run: DryRun = False,
+    fresh: Fresh = False,
+    overrides: Overrides = None,
+) -> None:
+    """Turn the knob of every method, and draw adoption and the judge's reward against KL."""
+    from rlhf_compare.frontier.command import run_frontier
+
+    run_frontier(recipe, overrides, runs, seeds, reports, dry_run, fresh)
+
+
+@app.command()
 def report(
     results: Annotated[
         Path | None, typer.Option(help="A results.json; default: the recipe's own.")

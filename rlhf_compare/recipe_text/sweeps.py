@@ -1,4 +1,4 @@
-"""The ``tuning:`` section of a recipe: which settings are tried, and which of them are taken."""
+"""The sections ``tuning:`` and ``frontier:`` of a recipe: which settings a sweep tries."""
 
 from math import prod
 from typing import Annotated, Any
@@ -31,6 +31,23 @@ class TuningConfig(Section):
                 f"grids: the numbers of settings differ ({listed}), so the method with more "
                 "would be tuned harder; give every grid as many"
             )
+        return self
+
+
+class FrontierConfig(Section):
+    """One knob a method, which trades drift for behaviour."""
+
+    # method -> one field of its section -> values; the recipe's own value is always among them
+    knobs: dict[str, Grid] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _one_knob_each(self) -> "FrontierConfig":
+        require_methods("knobs", self.knobs)
+        for name, knob in self.knobs.items():
+            if len(knob) != 1:
+                raise ValueError(
+                    f"knobs.{name}: {', '.join(knob)}: a frontier turns one knob a method; keep one"
+                )
         return self
 
 

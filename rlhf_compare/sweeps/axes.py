@@ -1,5 +1,7 @@
 """The KL axis of a sweep: a run that went 90 nats away must not squeeze all others together."""
 
+import math
+
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
@@ -9,7 +11,9 @@ LABEL = "KL to the reference (nats per response)"
 
 
 def kl_axis(axes: Axes, largest: float, linear: float) -> None:
-    """From 0; linear up to ``linear`` nats, and logarithmic beyond where anything lies there."""
+    """From 0; linear up to ``linear`` nats (at least 1), and logarithmic beyond where anything
+    lies there."""
+    linear = float(max(math.ceil(linear), 1))
     axes.set_xlabel(LABEL)
     if largest > linear:
         axes.set_xscale("symlog", linthresh=linear, linscale=2.0)

@@ -24,7 +24,7 @@ def estimate(by_seed: Sequence[float], half_width: float = 0.01) -> Estimate:
 def point(
     method: str,
     values: dict[str, Any],
-    adoption: float | None,
+    adoption: float | Sequence[float] | None,
     kl: float | Sequence[float] | None,
     floor: float = 2.0,
     failed: int = 0,
