@@ -15,7 +15,7 @@ RUN  := $(BIN)/rlhf-compare
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help compare data sft reward ppo dpo evaluate report oracle setup test test-all check bench release clean
+.PHONY: help compare data sft reward ppo dpo evaluate tune frontier report oracle setup test test-all check bench release clean
 
 help:  ## print this list
 	@echo 'make <target> [RECIPE=$(RECIPE)] [SEEDS="0 1 2"] [ARGS="section.field=value ..."]'
@@ -41,6 +41,12 @@ reward: $(STAMP)  ## the reward model, and what the doctor found in it
 
 evaluate: $(STAMP)  ## measure every method with one harness, print the table
 	$(RUN) evaluate --recipe "$(RECIPE)" --seeds "$(SEEDS)" --args "$$ARGS"
+
+tune: $(STAMP)  ## search every method's grid on the tuning prompts (seed 100, or SEEDS=)
+	$(RUN) tune --recipe "$(RECIPE)" --seeds "$(if $(filter file,$(origin SEEDS)),100,$(SEEDS))" --args "$$ARGS"
+
+frontier: $(STAMP)  ## each method over its knob, against KL (seeds 0 1 2, or SEEDS=)
+	$(RUN) frontier --recipe "$(RECIPE)" --seeds "$(if $(filter file,$(origin SEEDS)),0 1 2,$(SEEDS))" --args "$$ARGS"
 
 report: $(STAMP)  ## draw the report again from results.json (no SEEDS, no ARGS)
 	$(RUN) report --recipe "$(RECIPE)"

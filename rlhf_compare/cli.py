@@ -189,6 +189,40 @@ def evaluate(
 
 
 @app.command()
+def tune(
+    recipe: RecipeOption = DEFAULT_RECIPE,
+    seeds: Annotated[
+        str, typer.Option("--seeds", help="Seeds of the search; give others to what judges.")
+    ] = "100",
+    runs: RunsOption = Path("runs"),
+    reports: ReportsOption = Path("reports"),
+    dry_run: DryRun = False,
+    fresh: Fresh = False,
+    overrides: Overrides = None,
+) -> None:
+    """Try the recipe's grid of every method on the tuning prompts, and say which settings win."""
+    from rlhf_compare.tuning.command import run_tuning
+
+    run_tuning(recipe, overrides, runs, seeds, reports, dry_run, fresh)
+
+
+@app.command()
+def frontier(
+    recipe: RecipeOption = DEFAULT_RECIPE,
+    seeds: SeedsOption = "0 1 2",
+    runs: RunsOption = Path("runs"),
+    reports: ReportsOption = Path("reports"),
+    dry_run: DryRun = False,
+    fresh: Fresh = False,
+    overrides: Overrides = None,
+) -> None:
+    """Turn the knob of every method, and draw adoption and the judge's reward against KL."""
+    from rlhf_compare.frontier.command import run_frontier
+
+    run_frontier(recipe, overrides, runs, seeds, reports, dry_run, fresh)
+
+
+@app.command()
 def report(
     results: Annotated[
         Path | None, typer.Option(help="A results.json; default: the recipe's own.")

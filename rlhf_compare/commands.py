@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,16 +65,24 @@ def _chosen(recipe: Any, base: str | None) -> list[str]:
 
 
 def make_pipeline(
-    recipe: Path, overrides: Sequence[str] | None, runs: Path, fresh: bool = False
+    recipe: Path,
+    overrides: Sequence[str] | None,
+    runs: Path,
+    fresh: bool = False,
+    change: Callable[[Any], Any] = lambda loaded: loaded,
 ) -> Any:
-    """The pipeline of a recipe that passed the preflight."""
+    """The pipeline of a recipe that passed the preflight.
+
+    Args:
+        change: the loaded recipe -> the one that is run, for instance with other variants.
+    """
     check_names(recipe, overrides or ())  # training libraries take seconds to load; a typo none
     with console.status("loading"), _without("WANDB_MODE"):
         from rlhf_compare.pipeline import Pipeline
         from rlhf_compare.recipe import load_recipe
 
     _quiet()
-    pipeline = Pipeline(load_recipe(recipe, overrides or ()), runs, say=say, fresh=fresh)
+    pipeline = Pipeline(change(load_recipe(recipe, overrides or ())), runs, say=say, fresh=fresh)
     pipeline.check()
     return pipeline
 
@@ -93,6 +101,11 @@ def _without(variable: str) -> Iterator[None]:
 def say(line: str) -> None:
     """Print a line for the user, as it is."""
     console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def command_line() -> str:
+    """What the user typed, so that the numbers can be had again."""
+    return shlex.join(["rlhf-compare", *sys.argv[1:]])
 
 
 def _quiet() -> None:
@@ -119,9 +132,8 @@ def _measure_and_report(
 
     needs = {stage for name in methods for stage in pipeline.recipe.path(name)}
     evaluations = pipeline.compare(methods, seeds, with_reward="reward" in needs)
-    command = shlex.join(["rlhf-compare", *sys.argv[1:]])
     finished = ask_judge(pipeline.finished(evaluations), pipeline.root, say, pipeline.fresh)
-    results = collect_results(finished, command)
+    results = collect_results(finished, command_line())
     print_table(results, console=console)
     if reports is not None:
         page = write_report(results, reports / pipeline.recipe.name)

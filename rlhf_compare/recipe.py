@@ -21,6 +21,7 @@ from rlhf_compare.models.config import ModelConfig
 from rlhf_compare.recipe_text.fields import SECTIONS, owned_hint
 from rlhf_compare.recipe_text.reading import blame, read_recipe
 from rlhf_compare.recipe_text.suggestions import did_you_mean, nearest
+from rlhf_compare.recipe_text.sweeps import FrontierConfig, TuningConfig
 from rlhf_compare.reward.config import RewardSection
 from rlhf_compare.runs.arguments import StageSection, lists_from_scalars
 from rlhf_compare.runs.config import TrackingConfig
@@ -56,6 +57,8 @@ class _Shared(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     tracking: TrackingConfig = TrackingConfig()
     variants: dict[VariantName, Variant] = Field(default_factory=dict)
+    tuning: TuningConfig | None = None  # of `make tune`; no stage reads it
+    frontier: FrontierConfig | None = None  # of `make frontier`; no stage reads it
 
     @model_validator(mode="before")
     @classmethod

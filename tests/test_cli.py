@@ -31,7 +31,18 @@ def test_wrong_usage(run: Any, arguments: list[str]) -> None:
 def test_help_names_every_verb(run: Any) -> None:
     outcome = run("--help")
     assert outcome.code == 0
-    for verb in ("compare", "data", "sft", "reward", "ppo", "dpo", "evaluate", "report"):
+    for verb in (
+        "compare",
+        "data",
+        "sft",
+        "reward",
+        "ppo",
+        "dpo",
+        "evaluate",
+        "tune",
+        "frontier",
+        "report",
+    ):
         assert f" {verb} " in outcome.out
 
 
@@ -138,6 +149,7 @@ def test_dry_run_prints_the_plan_and_opens_no_socket(
         *("name", "seed", "data", "task", "model", "sft", "reward"),
         *(name for name in METHODS if name in named),
         *("evaluation", "tracking", "variants"),
+        *(name for name in ("tuning", "frontier") if name in named),
     ]
     assert "ppo-0 ppo-3" in outcome.out and f"runs/{recipe.stem}" in outcome.out
     if recipe.stem == "tiny":
@@ -146,7 +158,9 @@ def test_dry_run_prints_the_plan_and_opens_no_socket(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("verb", ["compare", "ppo", "dpo", "sft", "reward", "data", "evaluate"])
+@pytest.mark.parametrize(
+    "verb", ["compare", "ppo", "dpo", "sft", "reward", "data", "evaluate", "tune", "frontier"]
+)
 def test_every_verb_checks_first_and_can_be_tried(run: Any, verb: str, tmp_path: Path) -> None:
     dry = (verb, "--recipe", TINY, "--dry-run")
     outcome = run(*dry)
@@ -253,6 +267,7 @@ print(time.process_time() < 1.0, [m for m in ("torch", "transformers", "trl") if
         ["compare", "--recipe", str(TINY), "sft.output_dir=x"],
         ["dpo", "--recipe", "none.yaml"],
         ["sft", "--recipe", str(TINY), "nonsense"],
+        ["tune", "--recipe", str(TINY), "tuning.grid=1"],
         ["report", "--recipe", str(TINY)],
         ["--version"],
     ],

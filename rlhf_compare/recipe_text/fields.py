@@ -16,6 +16,7 @@ from rlhf_compare.data.config import DataConfig, TaskConfig
 from rlhf_compare.evaluation.config import EvaluationConfig
 from rlhf_compare.methods import METHODS
 from rlhf_compare.models.config import ModelConfig
+from rlhf_compare.recipe_text.sweeps import FrontierConfig, TuningConfig
 from rlhf_compare.runs.arguments import OWNED
 from rlhf_compare.runs.config import TrackingConfig
 
@@ -25,6 +26,8 @@ _OURS: dict[str, type[BaseModel]] = {
     "model": ModelConfig,
     "evaluation": EvaluationConfig,
     "tracking": TrackingConfig,
+    "tuning": TuningConfig,
+    "frontier": FrontierConfig,
 }
 _STAGES = ("sft", "reward", *METHODS)  # each takes the fields of its trainer's config class
 _LIBRARY = (
@@ -38,7 +41,7 @@ _LIBRARY = (
 _NO_SETTINGS = ("UnreadFields",)  # PPOConfig takes them for scripts; no recipe may set them
 SECTIONS = (
     *("name", "seed", "data", "task", "model"),
-    *(*_STAGES, "evaluation", "tracking", "variants"),
+    *(*_STAGES, "evaluation", "tracking", "variants", "tuning", "frontier"),
 )
 
 

@@ -38,7 +38,7 @@ PHASE_COLOURS = {
 }
 # colour and marker: a printed page in grey still tells the methods apart
 _OF_SFT = (BLACK, "s")
-_LOOKS = (
+LOOKS = (
     *((VERMILION, "o"), (BLUE, "^"), (GREEN, "D")),
     *((PURPLE, "v"), (ORANGE, "P"), (SKY, "X")),
 )
@@ -73,7 +73,7 @@ def look(results: Results, name: str) -> tuple[str, str]:
     """Colour and marker of a method, by its position among those that are compared."""
     if name == SFT:
         return _OF_SFT
-    return _LOOKS[contenders(results).index(name) % len(_LOOKS)]
+    return LOOKS[contenders(results).index(name) % len(LOOKS)]
 
 
 def measured(results: Results, names: Sequence[str], *paths: str) -> list[str]:
