@@ -57,7 +57,7 @@ def over_optimisation(settings: Sequence[Mapping[int, Measurement]]) -> dict[str
     )
     peak, last = int(judged.mean(axis=1).argmax()), len(order) - 1
     peaks = _peaks(distance, judged)
-    topics = topics_of(runs[0])
+    topics = topics_of(runs[0], JUDGE)
     fall = difference(judge[order[peak]], judge[order[last]], topics)
     rise = difference(proxy[order[last]], proxy[order[peak]], topics)
     inside = [one for one in peaks if one is not None]

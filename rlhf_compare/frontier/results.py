@@ -214,7 +214,8 @@ def _runs(
 
 def _base_rates(sft: Mapping[int, Measurement]) -> list[float]:
     """p0 of every prompt: exact adoption of SFT, which no seed changes."""
-    return list(next(iter(sft.values())).per_prompt["adoption.exact"])
+    of_prompts = next(iter(sft.values())).per_prompt["adoption.exact"]
+    return [value for value in of_prompts if value is not None]
 
 
 def _reward_gaps(finished: Finished, seeds: Sequence[int]) -> list[float]:
