@@ -6,6 +6,7 @@ results checks at the end.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +25,7 @@ from rlhf_compare.reporting.schema import Failure, Results, RewardModel
 from rlhf_compare.reward.stage import read_diagnosis
 from rlhf_compare.runs.files import read_json
 from rlhf_compare.runs.identity import Stage
+from rlhf_compare.runs.learned import read_learned
 from rlhf_compare.runs.provenance import of_stage
 
 
@@ -248,8 +250,15 @@ def _provenance(finished: Finished, command: str, seeds: list[int]) -> dict[str,
         "seeds": seeds,
         "data_sha256": data.directory.record()["inputs"]["source"],
         "ledger": read_json(data.directory.path / "ledger.json"),
+        "learned": _learned(finished),
         "parameters": read_json(sft.directory.path / "model_size.json")["parameters"],
     }
+
+
+def _learned(finished: Finished) -> dict[str, dict[str, Any]]:
+    """By stage, what it counted itself; stages that train nothing are not in it."""
+    found = {label: read_learned(stage.directory) for label, stage in finished.stages.items()}
+    return {label: asdict(learned) for label, learned in found.items() if learned is not None}
 
 
 def _lost_seconds(finished: Finished) -> dict[str, float]:

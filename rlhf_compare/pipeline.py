@@ -12,23 +12,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import datasets
 from peft import LoraConfig
 
 from rlhf_compare.data.stage import prepare_data
 from rlhf_compare.data.store import DataDirectory
-from rlhf_compare.data.views import require_rows
+from rlhf_compare.data.views import count_feeds, require_rows
 from rlhf_compare.errors import StageFailedError
 from rlhf_compare.evaluation.probe import Probe
-from rlhf_compare.evaluation.stage import evaluate_policy, evaluation_prompts, rows_on
+from rlhf_compare.evaluation.prompts import measured_prompts, probe_prompts, rows_on
+from rlhf_compare.evaluation.stage import evaluate_policy
 from rlhf_compare.finished import Finished
 from rlhf_compare.inputs import (
     data_inputs,
     evaluation_inputs,
     method_inputs,
-    reward_inputs,
     sft_inputs,
 )
 from rlhf_compare.models.adapters import lora_config
@@ -36,8 +35,8 @@ from rlhf_compare.models.sampler import load_model_sampler
 from rlhf_compare.models.tokenizer import get_tokenizer
 from rlhf_compare.preflight import check_recipe, check_rows
 from rlhf_compare.recipe import Recipe
-from rlhf_compare.reward.ranked import PromptHalf
-from rlhf_compare.reward.stage import require_healthy, train_reward
+from rlhf_compare.reward.stage import require_healthy
+from rlhf_compare.rewards import Rewards
 from rlhf_compare.runs.checkpoints import SECONDS
 from rlhf_compare.runs.context import StageContext
 from rlhf_compare.runs.failures import why_not
@@ -47,8 +46,6 @@ from rlhf_compare.runs.runner import StageRunner
 from rlhf_compare.sft.stage import train_sft
 
 logger = logging.getLogger(__name__)
-
-_REWARD: dict[PromptHalf, str] = {"proxy": "reward", "held_out": "reward_held_out"}
 
 
 @dataclass
@@ -82,6 +79,7 @@ class Pipeline:
             self.checkpoint_seconds,
             fresh=self.fresh,
         )
+        self._rewards = Rewards(self.recipe, self._runner, self.data, self.sft, lambda: self.lora)
 
     def check(self) -> None:
         """See :func:`check_recipe`."""
@@ -123,29 +121,14 @@ class Pipeline:
             "sft", None, inputs, lambda c: train_sft(c, self.recipe.sft, self.recipe.model)
         )
 
-    def reward(self, seed: int, half: PromptHalf = "proxy") -> Stage:
-        """The reward model that PPO is trained against or, of the other half of the prompts, the
-        one that no policy sees: equipment of the evaluation, charged to no path."""
-        recipe, inputs = self.recipe, self._reward_inputs()
-        sft = self.sft() if "sft" in inputs else None
-        return self._runner.run(
-            _REWARD[half],
-            seed,
-            inputs,
-            lambda c: train_reward(
-                c,
-                recipe.reward,
-                recipe.task,
-                sft.directory.model if sft else None,
-                self.lora,
-                half,
-            ),
-        )
+    def reward(self, seed: int) -> Stage:
+        """The reward model that methods are trained against."""
+        return self._rewards.train(seed, "proxy")
 
-    def _reward_inputs(self) -> dict[str, Any]:
-        if self._resolved["reward"].get("backbone") is None:
-            return reward_inputs(self.recipe, {"sft": self.sft().inputs_hash})
-        return reward_inputs(self.recipe, {"data": self.data().inputs_hash})
+    def judge(self, seed: int) -> Stage:
+        """The reward model that no policy sees, of the rows that ``data.judge_share`` keeps for it
+        alone."""
+        return self._rewards.train(seed, "held_out")
 
     def method(self, name: str, seed: int) -> Stage:
         """A method of the recipe, or a variant of one."""
@@ -159,7 +142,7 @@ class Pipeline:
         def run(context: StageContext) -> None:
             with context.meter.phase("evaluate"):
                 held_out = context.data.eval()
-                _, asked = evaluation_prompts(held_out, recipe.evaluation)
+                asked = probe_prompts(held_out, recipe.evaluation)
                 rows = rows_on(held_out, asked)
             with context.meter.phase("data"):
                 train = context.data.train()
@@ -201,13 +184,13 @@ class Pipeline:
                 one method and the comparison of all take each other's measurements.
         """
         sft, policy = self.sft(), self.policy(method, seed)
-        rewards = self._rewards(seed) if with_reward else self._rewards_at_hand(seed)
+        rewards = self._rewards.train_all(seed) if with_reward else self._rewards.at_hand(seed)
         name = f"evaluate-{method}"
-        more = evaluation_inputs(self.recipe, policy.inputs_hash, self._reward_hashes(seed))
+        more = evaluation_inputs(self.recipe, policy.inputs_hash, self._rewards.hashes(seed))
         if rewards is None and self._runner.find(name, seed, more) is not None:
             inputs = more
         else:
-            hashes = {str(half): stage.inputs_hash for half, stage in (rewards or {}).items()}
+            hashes = {role: stage.inputs_hash for role, stage in (rewards or {}).items()}
             inputs = evaluation_inputs(self.recipe, policy.inputs_hash, hashes)
         load = load_model_sampler if method == "sft" else self.recipe.method(method).load
         return self._runner.run(
@@ -220,40 +203,10 @@ class Pipeline:
                 self.recipe.task,
                 lambda device: load(policy.directory.path, device),
                 sft.directory.model,
-                {half: stage.directory.model for half, stage in (rewards or {}).items()},
+                {role: stage.directory.model for role, stage in (rewards or {}).items()},
             ),
             trains=False,
         )
-
-    @property
-    def _halves(self) -> tuple[PromptHalf, ...]:
-        wanted = self._resolved["reward"].get("held_out", False)
-        return ("proxy", "held_out") if wanted else ("proxy",)
-
-    def _rewards(self, seed: int) -> dict[str, Stage]:
-        """The reward models that an evaluation asks; without those whose training failed."""
-        rewards: dict[str, Stage] = {}
-        for half in self._halves:
-            try:
-                rewards[half] = self.reward(seed, half)
-            except StageFailedError as error:
-                self.say(f"{_REWARD[half]}-{seed} failed, so it measures nothing: {error}")
-        return rewards
-
-    def _rewards_at_hand(self, seed: int) -> dict[str, Stage] | None:
-        """Finished reward models; None where one is missing."""
-        inputs = self._reward_inputs()
-        done: dict[str, Stage] = {}
-        for half in self._halves:
-            stage = self._runner.find(_REWARD[half], seed, inputs)
-            if stage is None:
-                return None
-            done[half] = stage
-        return done
-
-    def _reward_hashes(self, seed: int) -> dict[str, str]:
-        inputs = self._reward_inputs()
-        return {h: self._runner.inputs_hash(_REWARD[h], seed, inputs) for h in self._halves}
 
     def compare(
         self, methods: Sequence[str], seeds: Sequence[int], with_reward: bool = True
@@ -269,6 +222,9 @@ class Pipeline:
         # fail before SFT has trained where a later stage has no rows
         data = DataDirectory(self.data().directory.path)
         require_rows(data.ledger()["feeds"], self.recipe.feeds(methods))
+        measured_prompts(data.eval(), self.recipe.evaluation)
+        if with_reward and self.recipe.data.judge_share:
+            require_rows(count_feeds(data.judge()), {"judge": "rankings"})
         check_rows(self.recipe, data, methods, str(self.root / "check"))
         self.sft()
         evaluations: dict[str, dict[int, Stage]] = {method: {} for method in methods}

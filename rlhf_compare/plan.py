@@ -42,8 +42,8 @@ def stage_labels(pipeline: Any, methods: Sequence[str], seeds: Sequence[int]) ->
     lines = ["data"]
     for stage in stages:
         lines.append(stage if stage == "sft" else " ".join(f"{stage}-{seed}" for seed in seeds))
-    if "reward" in stages and pipeline.recipe.reward.value("held_out"):
-        lines.append(" ".join(f"reward_held_out-{seed}" for seed in seeds))
+    if "reward" in stages and pipeline.recipe.data.judge_share:
+        lines.append(" ".join(f"judge-{seed}" for seed in seeds))
     for method in methods:
         lines.append(" ".join(f"evaluate-{method}-{seed}" for seed in seeds))
     return lines

@@ -27,7 +27,9 @@ tracking: {wandb: disabled}
 """
 RECIPE = """
 name: micro
-data: {source: embedded, max_rows: 150, eval_share: 0.3, max_prompt_length: 96, max_length: 200}
+data:
+  {source: embedded, max_rows: 150, eval_share: 0.3, judge_share: 0.3, max_prompt_length: 96,
+   max_length: 200}
 task: {sft_prefix_share: 0.5}
 model:
   vocab_size: 320
@@ -37,7 +39,6 @@ reward:
   num_train_epochs: 1
   per_device_train_batch_size: 16
   gradient_checkpointing: false
-  held_out: true
   accept_failed_doctor: true  # a model of a few thousand weights deserves to fail
 ppo:
   total_episodes: 32

@@ -154,7 +154,7 @@ def test_dry_run_prints_the_plan_and_opens_no_socket(
     assert "ppo-0 ppo-3" in outcome.out and f"runs/{recipe.stem}" in outcome.out
     if recipe.stem == "tiny":
         assert "# from the hub: nothing" in outcome.out
-        assert "reward_held_out-0 reward_held_out-3" in outcome.out
+        assert "judge-0 judge-3" in outcome.out
     assert list(tmp_path.iterdir()) == []
 
 

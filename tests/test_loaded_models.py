@@ -60,7 +60,7 @@ def pipeline(root: Path, model: str, *overrides: str) -> Pipeline:
     kept = [line for line in lines if not line.startswith(("  vocab_size", "  config:"))]
     kept.insert(kept.index("model:") + 1, start)
     recipe.write_text("\n".join(kept))
-    given = ["reward.held_out=false", *overrides]
+    given = ["data.judge_share=0", *overrides]
     return Pipeline(load_recipe(recipe, given), root / "runs", say=lambda _: None)
 
 

@@ -24,7 +24,8 @@ PARSED = Features(
     }
 )
 _ENCODED_IDS = {"prompt_ids": _IDS, "response_ids": List(_IDS), "demonstration_ids": _IDS}
-ENCODED = {**TEXTS, "topic": _KEY, **_ENCODED_IDS}
+ENCODED = {**TEXTS, **_ENCODED_IDS}
+WRITTEN = Features({**ENCODED, "group": _KEY})  # the columns of prepared rows
 LENGTHS = ("prompt_tokens", "longest_tokens")
 FITTED = Features(
     {

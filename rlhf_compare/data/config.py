@@ -127,6 +127,9 @@ class DataConfig(SourceConfig):
     max_prompt_length: int = Field(default=256, gt=0)  # tokens; longer prompts are dropped
     max_length: int = Field(default=512, gt=1)  # tokens of prompt + response, EOS included
     eval_share: float = Field(default=0.2, gt=0, lt=1)  # share of prompts (or topics) held out
+    # of the groups not held out, the share that teaches the judge (a reward model that no policy is
+    # trained against) and nobody else; 0 = no judge
+    judge_share: float = Field(default=0.0, ge=0, lt=1)
     pairs: PairRule = "best_worst"  # which pairs DPO takes from K ranked responses
     near_duplicates: Literal["normalised", "minhash"] = "normalised"  # prompts alike: reported
     minhash_threshold: float = Field(default=0.8, gt=0, lt=1)  # Jaccard similarity of word triples

@@ -139,7 +139,7 @@ class EncodeRows:
         rows = list(zip(batch["responses"], batch["demonstration"], strict=True))
         texts = [[*r, *([d] if d and d not in r else [])] for r, d in rows]
         flat = iter(self._responses([t for group in texts for t in group]))
-        columns: dict[str, list[Any]] = {"prompt": batch["prompt"], "topic": batch["key"]}
+        columns: dict[str, list[Any]] = {"prompt": batch["prompt"]}
         for place, prompt in enumerate(prompts):
             row = {name: batch[name][place] for name in _FITTED}
             ids = [next(flat) for _ in texts[place]]

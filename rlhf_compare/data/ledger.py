@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
+
+from datasets import Dataset
 
 from rlhf_compare.data.config import FEEDS
 from rlhf_compare.data.reasons import FAULT_LIMIT, FAULTS, REASONS, WAYS_OUT
@@ -28,9 +31,13 @@ class Ledger:
 
     read: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
-    train_rows: int = 0
+    train_rows: int = 0  # that every stage but the judge may learn from
+    judge_rows: int = 0  # that teach the judge alone
     eval_rows: int = 0
     eval_prompts: int = 0  # different ones
+    # of train, judge, and judging, probe, tuning of what is held out: rows, different prompts, and
+    # groups that stay together
+    parts: dict[str, dict[str, int]] = field(default_factory=dict)
     # rows to train on that feed each kind
     feeds: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FEEDS, 0))
     # of the rows kept: read == kept + too_long
@@ -55,6 +62,30 @@ class Ledger:
         known = self.first_dropped.setdefault(reason, [])
         known.extend(rows)
         del known[NAMED:]
+
+    def count(self, rows: Dataset, side: str, before: Dataset) -> None:
+        """Enter rows of a side (train, judge or eval) that are written.
+
+        Args:
+            before: the same rows with the responses that were too long.
+        """
+        if side == "train":
+            self.train_rows += len(rows)
+            for kind in chain.from_iterable(rows["feeds"]):
+                self.feeds[kind] += 1
+        elif side == "judge":
+            self.judge_rows += len(rows)
+        else:
+            self.eval_rows += len(rows)
+        for scores, unfitted in zip(rows["scores"], before["scores"], strict=True):
+            k = len(scores)
+            tied = [scores.count(score) for score in set(scores)]
+            ties = sum(n * (n - 1) // 2 for n in tied)
+            self.ties += ties
+            self.pairs += k * (k - 1) // 2 - ties
+            self.responses["kept"] += k
+            self.responses["too_long"] += len(unfitted) - k
+            self.responses["read"] += len(unfitted)
 
     def check_limits(self, limits: dict[str, float], source: str) -> None:
         """Stop a run that loses more rows than it should.
@@ -109,8 +140,10 @@ class Ledger:
             "kept": self.kept,
             "dropped": self.dropped,
             "train_rows": self.train_rows,
+            "judge_rows": self.judge_rows,
             "eval_rows": self.eval_rows,
             "eval_prompts": self.eval_prompts,
+            "parts": self.parts,
             "feeds": self.feeds,
             "responses": self.responses,
             "pairs": self.pairs,
@@ -158,9 +191,15 @@ def kept_lines(counts: Mapping[str, Any]) -> list[str]:
     """
     responses = counts["responses"]
     return [
-        f"train rows {counts['train_rows']}, eval rows {counts['eval_rows']} "
+        f"train rows {counts['train_rows']}, judge rows {counts['judge_rows']}, "
+        f"eval rows {counts['eval_rows']} "
         f"({counts['eval_prompts']} different prompts)",
+        "; ".join(f"{name}: {_part(sizes)}" for name, sizes in counts["parts"].items()),
         f"responses {responses['kept']} (left out as too long: {responses['too_long']}), "
         f"pairs {counts['pairs']}, ties {counts['ties']}",
         f"rows to train on: {', '.join(f'{kind} {n}' for kind, n in counts['feeds'].items())}",
     ]
+
+
+def _part(sizes: Mapping[str, int]) -> str:
+    return f"{sizes['prompts']} prompts in {sizes['groups']} groups"

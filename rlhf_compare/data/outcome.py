@@ -35,10 +35,10 @@ def require_usable_sources(index: RowIndex, sources: Sequence[Source], data: Dat
             )
 
 
-def require_both_sides(
+def require_all_sides(
     train: int, held_out: int, ledger: Ledger, lengths: Lengths, data: DataConfig, name: str
 ) -> None:
-    """Assert that rows are left to train on and to evaluate with.
+    """Assert that rows are left to train on, to evaluate with and, where asked, for the judge.
 
     Raises:
         DataError: none is left on a side; names what was dropped, and the settings that decide.
@@ -49,7 +49,17 @@ def require_both_sides(
             raise DataError(
                 f"{name}: no {side} rows left: {ledger.summary()}{_length_words(ledger, lengths)}; "
                 f"add rows, or {move} data.eval_share (it is {data.eval_share:g})"
+                + (_judge_words(data) if side == "training" and data.judge_share else "")
             )
+    if data.judge_share and not ledger.judge_rows:
+        raise DataError(
+            f"{name}: no rows left for the judge: {ledger.summary()}; add rows, or raise "
+            f"data.judge_share (it is {data.judge_share:g}; 0 = no judge)"
+        )
+
+
+def _judge_words(data: DataConfig) -> str:
+    return f" or data.judge_share (it is {data.judge_share:g})"
 
 
 def _length_words(ledger: Ledger, lengths: Lengths) -> str:

@@ -1,4 +1,4 @@
-"""From sources to encoded rows on two sides, chunk by chunk, so that no text stays in memory:
+"""From sources to encoded rows on three sides, chunk by chunk, so that no text stays in memory:
 
 raw rows -> parsed -> (duplicates, sides, weights) -> (tokenizer) -> token ids -> lengths -> ledger
 """
@@ -6,8 +6,8 @@ raw rows -> parsed -> (duplicates, sides, weights) -> (tokenizer) -> token ids -
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,9 @@ from rlhf_compare.data.first_pass import Chunks, read_rows, where
 from rlhf_compare.data.ledger import NAMED, DroppedRow, Ledger
 from rlhf_compare.data.lengths import Lengths
 from rlhf_compare.data.near_duplicates import by_letters, by_minhash, require_library
-from rlhf_compare.data.outcome import require_both_sides, require_usable_sources
+from rlhf_compare.data.outcome import require_all_sides, require_usable_sources
 from rlhf_compare.data.parse import key_of
+from rlhf_compare.data.parts import part_sizes
 from rlhf_compare.data.quiet import no_bars
 from rlhf_compare.data.selection import (
     RowIndex,
@@ -32,6 +33,7 @@ from rlhf_compare.data.selection import (
     keep_weights,
 )
 from rlhf_compare.data.sources import Source, describe, open_sources
+from rlhf_compare.data.splits import HELD_OUT_PARTS
 from rlhf_compare.data.store import open_parts
 from rlhf_compare.data.tasks import render_question
 from rlhf_compare.errors import DataError, RecipeError
@@ -43,15 +45,16 @@ _TOKENIZER_CHARACTERS = 50_000_000  # a trained tokenizer sees no more text than
 class PreparedData:
     """One prompt a row with its K ranked responses; a labelled pair is K = 2.
 
-    Columns of both sides: ``prompt`` (text), ``responses`` (K texts), ``scores`` (K numbers, higher
+    Columns of all sides: ``prompt`` (text), ``responses`` (K texts), ``scores`` (K numbers, higher
     is better, equal = tie), ``demonstration`` (text); ``prompt_ids``, ``response_ids`` (K lists)
     and ``demonstration_ids`` (token ids, EOS last in every response and demonstration); ``feeds``
-    (kinds of rows that it counts as); ``topic`` (number of the group that stays on one side: a
-    topic that the rows name, or the first question). K = 0 where a row holds a prompt or a
-    demonstration alone.
+    (kinds of rows that it counts as); ``group`` (number of the rows that stay together: a topic
+    that the rows name, or the first question, and what shares a prompt with it). K = 0 where a row
+    holds a prompt or a demonstration alone.
     """
 
     train: Dataset
+    judge: Dataset
     eval: Dataset
     ledger: Ledger
     report: dict[str, Any]
@@ -71,7 +74,7 @@ def prepare(
     Args:
         get_tokenizer: given the training texts, returns the tokenizer (it may be trained on them).
         held_out_questions: questions shown in the report; with their whole group they never train.
-        directory: where ``train/`` and ``eval/`` are written; None = a temporary one.
+        directory: where ``train/``, ``judge/`` and ``eval/`` are written; None = a temporary one.
 
     Raises:
         DataError: a source is unreadable, too many rows are dropped, a prompt is on both sides, or
@@ -112,6 +115,7 @@ class _Preparation:
         self._check_sides(index)
         return PreparedData(
             train=open_parts(self.target / "train"),
+            judge=open_parts(self.target / "judge"),
             eval=open_parts(self.target / "eval"),
             ledger=self.ledger,
             report={
@@ -188,10 +192,11 @@ class _Preparation:
 
     def _training_texts(self, index: RowIndex) -> Iterator[str]:
         """Prompts and responses of the training side, up to a bound, apart as they are encoded: a
-        tokenizer trained on them joined would learn words that encoding never sees."""
+        tokenizer trained on them joined would learn words that encoding never sees. Without the
+        judge's rows: every policy reads by the tokenizer, and would know of them."""
         left = _TOKENIZER_CHARACTERS
         for chunk, indices in self.chunks.kept(index):
-            train = chunk.select(np.flatnonzero(~index.held_out[indices]))
+            train = chunk.select(np.flatnonzero(index.train[indices]))
             for row in train.select_columns(["prompt", "responses", "demonstration"]):
                 for text in (row["prompt"], *(row["responses"] or [row["demonstration"]])):
                     yield unmarked(text)
@@ -212,7 +217,7 @@ class _Preparation:
                     index.drop(indices[reasons == reason], reason)
                     self._enter_drop(index, indices, reasons, reason, encoded)
                 self.lengths.add(*(encoded.data[name].to_numpy() for name in LENGTHS))
-                self._write(encoded, index.held_out[indices], reasons == "", chunk, part)
+                self._write(encoded, index, indices, reasons == "", chunk, part)
                 bar.update(len(chunk))
                 path.unlink(missing_ok=True)
 
@@ -230,43 +235,31 @@ class _Preparation:
         self.ledger.drop(reason, len(chosen), entered)
 
     def _write(
-        self, encoded: Dataset, held_out: np.ndarray, kept: np.ndarray, texts: Dataset, part: int
-    ) -> None:
-        for side, chosen in (("train", kept & ~held_out), ("eval", kept & held_out)):
-            rows = np.flatnonzero(chosen)
+        self, encoded: Dataset, index: RowIndex, indices: np.ndarray, kept: np.ndarray,
+        texts: Dataset, part: int,
+    ) -> None:  # fmt: skip
+        judge, held_out = index.judge[indices], index.held_out[indices]
+        sides = {"train": ~judge & ~held_out, "judge": judge, "eval": held_out}
+        for side, chosen in sides.items():
+            rows = np.flatnonzero(kept & chosen)
             if len(rows) == 0:
                 continue
             fitting = encoded.select(rows).select_columns(list(ENCODED))
+            fitting = fitting.add_column(
+                "group", index.group[indices[rows]], new_fingerprint=token_hex(8)
+            )
             fitting.save_to_disk(str(self.target / side / f"{part:05}"))
-            self._count(fitting, side, texts.select(rows))
-
-    def _count(self, rows: Dataset, side: str, before: Dataset) -> None:
-        ledger = self.ledger
-        if side == "train":
-            ledger.train_rows += len(rows)
-            for kind in chain.from_iterable(rows["feeds"]):
-                ledger.feeds[kind] += 1
-        else:
-            ledger.eval_rows += len(rows)
-        for scores, unfitted in zip(rows["scores"], before["scores"], strict=True):
-            k = len(scores)
-            tied = [scores.count(score) for score in set(scores)]
-            ties = sum(n * (n - 1) // 2 for n in tied)
-            ledger.ties += ties
-            ledger.pairs += k * (k - 1) // 2 - ties
-            ledger.responses["kept"] += k
-            ledger.responses["too_long"] += len(unfitted) - k
-            ledger.responses["read"] += len(unfitted)
+            self.ledger.count(fitting, side, texts.select(rows))
 
     def _check_sides(self, index: RowIndex) -> None:
-        train, held = (
-            index.prompt_key[index.kept & side] for side in (~index.held_out, index.held_out)
-        )
-        self.ledger.eval_prompts = len(np.unique(held))
-        both = np.intersect1d(train, held)
-        assert len(both) == 0, f"{len(both)} prompts on both sides"
+        parts = self.ledger.parts = part_sizes(index)
+        held = [parts[name] for name in HELD_OUT_PARTS]
+        self.ledger.eval_prompts = sum(size["prompts"] for size in held)
         self.ledger.check_limits(self.data.limits, self.name)
-        require_both_sides(len(train), len(held), self.ledger, self.lengths, self.data, self.name)
+        require_all_sides(
+            parts["train"]["rows"], sum(size["rows"] for size in held),
+            self.ledger, self.lengths, self.data, self.name,
+        )  # fmt: skip
 
     def _near_duplicates(self, index: RowIndex) -> dict[str, Any]:
         if self.data.near_duplicates == "normalised":

@@ -1,4 +1,4 @@
-"""Decisions that need all rows: duplicates, train or eval side, leaks, weights. Numbers only."""
+"""Decisions that need all rows: duplicates, sides, leaks, weights. Numbers only."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ import numpy as np
 
 from rlhf_compare.data.config import DataConfig
 from rlhf_compare.data.reasons import REASONS
-from rlhf_compare.data.splits import is_held_out
+from rlhf_compare.data.splits import is_held_out, teaches_the_judge
 from rlhf_compare.errors import DataError
 
 _CODES = ("", *REASONS)
@@ -18,12 +18,14 @@ Array = np.ndarray
 
 @dataclass
 class RowIndex:
-    """One entry a row read, in order: what is known of it without its texts. About 45 bytes a row.
+    """One entry a row read, in order: what is known of it without its texts. About 55 bytes a row.
 
     source      which of the recipe's sources; number: its line or row there
     key, prompt_key, loose_key, content    hashes, see ``parse_row_or_reason``
     code        index of the reason in ``_CODES``; 0 = kept
     held_out    whether it is on the evaluation side
+    judge       whether it teaches the judge and nobody else; never where ``held_out``
+    group       rows that must not part: the smallest key among rows joined by keys and prompts
     """
 
     source: Array
@@ -34,6 +36,8 @@ class RowIndex:
     content: Array
     code: Array
     held_out: Array = field(default_factory=lambda: np.zeros(0, bool))
+    judge: Array = field(default_factory=lambda: np.zeros(0, bool))
+    group: Array = field(default_factory=lambda: np.zeros(0, np.uint64))
 
     def __len__(self) -> int:
         return len(self.source)
@@ -42,6 +46,12 @@ class RowIndex:
     def kept(self) -> Array:
         kept: Array = self.code == 0
         return kept
+
+    @property
+    def train(self) -> Array:
+        """Rows kept that methods, SFT and PPO's reward model learn from."""
+        train: Array = self.kept & ~self.held_out & ~self.judge
+        return train
 
     def rows_of(self, reason: str) -> Array:
         return np.flatnonzero(self.code == _CODES.index(reason))
@@ -70,10 +80,12 @@ def drop_duplicates(index: RowIndex) -> None:
 
 
 def choose_sides(index: RowIndex, data: DataConfig, asked: Collection[int]) -> None:
-    """Set ``held_out``.
+    """Set ``held_out``, ``judge`` and ``group``.
 
-    Held out are groups drawn by hash, groups with a prompt that is asked for, and groups that share
-    a prompt with a group held out (one question under two topics).
+    Groups that share a prompt (one question under two topics) are one group. Held out are groups
+    drawn by hash, those with a prompt that is asked for, and those with a prompt or a topic of a
+    source that is held out whole. A share of the other groups, those of ``side: train`` among them,
+    teaches the judge.
 
     Args:
         asked: prompt keys that must not be trained on.
@@ -85,22 +97,39 @@ def choose_sides(index: RowIndex, data: DataConfig, asked: Collection[int]) -> N
     split = index.kept & (side == "split")
     keys, prompts = index.key[split], index.prompt_key[split]
     wanted = np.fromiter(asked, np.uint64, len(asked))
-    drawn = is_held_out(keys, data.eval_share)
-    given = np.concatenate([wanted, index.prompt_key[index.kept & (side == "eval")]])
-    held = np.unique(keys[drawn | np.isin(prompts, given)])
-    while True:
-        held_prompts = prompts[np.isin(keys, held)]
-        wider = np.unique(keys[np.isin(prompts, held_prompts) | np.isin(keys, held)])
-        if len(wider) == len(held):
-            break
-        held = wider
-    index.held_out = (side == "eval") | (np.isin(index.key, held) & (side == "split"))
+    whole = index.kept & (side == "eval")
+    groups = _joined(keys, prompts)
+    given = np.isin(prompts, np.concatenate([wanted, index.prompt_key[whole]]))
+    given |= np.isin(keys, index.key[whole])
+    index.held_out = side == "eval"
+    index.held_out[split] = is_held_out(groups, data.eval_share) | np.isin(groups, groups[given])
     # a prompt that is asked for is held out whatever its source says; the same for a whole leak
     evaluated = np.unique(np.concatenate([wanted, index.prompt_key[index.kept & index.held_out]]))
     leaked = index.kept & ~index.held_out & np.isin(index.prompt_key, evaluated)
     if leaked.any() and data.leaks == "error":
         raise DataError(_leak_message(index, leaked, data))
     index.drop(leaked, "leaked")
+    index.group = index.key.copy()
+    for rows in (index.kept & index.held_out, index.kept & ~index.held_out):
+        index.group[rows] = _joined(index.key[rows], index.prompt_key[rows])
+    index.judge = ~index.held_out & teaches_the_judge(index.group, data.judge_share)
+
+
+def _joined(keys: Array, prompts: Array) -> Array:
+    """The smallest key that rows reach over common keys and prompts: (N,), (N,) -> (N,).
+
+    The smallest, so that a group is drawn as soon as one of its topics is.
+    """
+    joined = keys.copy()
+    ways = [np.unique(column, return_inverse=True)[1] for column in (keys, prompts)]
+    while True:
+        before = joined
+        for way in ways:
+            least = np.full(len(keys), np.iinfo(np.uint64).max, np.uint64)
+            np.minimum.at(least, way, joined)
+            joined = least[way]
+        if (joined == before).all():
+            return joined
 
 
 def _leak_message(index: RowIndex, leaked: Array, data: DataConfig) -> str:

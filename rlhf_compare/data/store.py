@@ -7,17 +7,21 @@ from typing import Any
 
 from datasets import Dataset, concatenate_datasets, load_from_disk
 
+from rlhf_compare.data.chunks import WRITTEN
+
 
 def open_parts(directory: Path) -> Dataset:
     """The rows of one side, memory-mapped; empty where there is no part."""
     parts = sorted(directory.glob("[0-9]*"))
+    if not parts:
+        return Dataset.from_dict({name: [] for name in WRITTEN}, features=WRITTEN)
     return concatenate_datasets([load_from_disk(str(part)) for part in parts])
 
 
 @dataclass(frozen=True)
 class DataDirectory:
-    """``train/`` and ``eval/`` (datasets, in parts), ``tokenizer/``, ``ledger.json`` (counts) and
-    ``data_report.json`` (counts, examples, lengths, near-duplicates)."""
+    """``train/``, ``judge/`` and ``eval/`` (datasets, in parts), ``tokenizer/``, ``ledger.json``
+    (counts) and ``data_report.json`` (counts, examples, lengths, near-duplicates)."""
 
     path: Path
 
@@ -27,6 +31,10 @@ class DataDirectory:
 
     def train(self) -> Dataset:
         return open_parts(self.path / "train")
+
+    def judge(self) -> Dataset:
+        """The rows that teach the judge and nobody else; none with ``data.judge_share: 0``."""
+        return open_parts(self.path / "judge")
 
     def eval(self) -> Dataset:
         return open_parts(self.path / "eval")

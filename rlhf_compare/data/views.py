@@ -1,7 +1,8 @@
 """The columns that trainers take, one view a kind of rows, all cut from the same token ids."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,11 @@ def rows_for(kind: Feed, data: Dataset) -> Dataset:
     if len(rows) == 0:
         raise _no_rows(kind, "")
     return data if len(rows) == len(data) else data.select(rows)
+
+
+def count_feeds(data: Dataset) -> dict[str, int]:
+    """How many rows feed each kind."""
+    return dict(Counter(chain.from_iterable(data["feeds"])))
 
 
 def require_rows(feeds: Mapping[str, int], needs: Mapping[str, Feed]) -> None:
@@ -92,8 +98,8 @@ def _pairs(data: Dataset, rule: PairRule) -> Dataset:
 
 
 def prompt_view(data: Dataset, kind: Feed | None = None) -> Dataset:
-    """Every different prompt once, in order of appearance: ``prompt``, ``prompt_ids``, ``topic``
-    (absent where an older version prepared the data).
+    """Every different prompt once, in order of appearance: ``prompt``, ``prompt_ids`` and,
+    of prepared rows, ``group`` (what must not part: the number of its topic, or of the question).
 
     Args:
         kind: count only rows that feed it; None = all rows.
@@ -102,7 +108,7 @@ def prompt_view(data: Dataset, kind: Feed | None = None) -> Dataset:
     first: dict[str, int] = {}
     for index, prompt in enumerate(data["prompt"]):
         first.setdefault(prompt, index)
-    columns = [name for name in ("prompt", "prompt_ids", "topic") if name in data.column_names]
+    columns = [name for name in ("prompt", "prompt_ids", "group") if name in data.column_names]
     return data.select(list(first.values())).select_columns(columns)
 
 

@@ -78,6 +78,7 @@ def train_dpo(context: StageContext, section: StageSection, inputs: MethodInputs
             reference_cache=ReferenceCache(context.cache, hash_weights(inputs.sft_model)),
         )
     trainer.train()
+    context.learned("pairs", len(train), trainer.state.epoch)
     with context.meter.phase("save"):
         trained = policy if inputs.lora is None else trainer.model
         save_trained(trained, context.directory.model, tokenizer, adapted=inputs.lora is not None)

@@ -1,20 +1,18 @@
 """The evaluation stage: a checkpoint in, numbers per prompt and answers out."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from datasets import Dataset
 
 from rlhf_compare.data.config import TaskConfig
 from rlhf_compare.data.control import unmarked
 from rlhf_compare.data.encoding import encode_prompt
 from rlhf_compare.data.tasks import render_question
-from rlhf_compare.data.views import prompt_view
 from rlhf_compare.evaluation.config import EvaluationConfig
 from rlhf_compare.evaluation.measure import Harness, Measurement
 from rlhf_compare.evaluation.preferences import harness_agreement, ranked_on
+from rlhf_compare.evaluation.prompts import measured_prompts
 from rlhf_compare.models.policy import load_policy
 from rlhf_compare.models.sampler import Sampler
 from rlhf_compare.models.scoring import Scorer, load_reward
@@ -36,8 +34,8 @@ def evaluate_policy(
 ) -> None:
     """Measure one policy and write the numbers of every prompt to the stage's directory.
 
-    Prompts are the questions that the recipe asks to see, then held-out prompts; only the latter
-    count in the numbers.
+    Prompts are the questions that the recipe asks to see, then held-out prompts of the part that
+    ``evaluation.prompts`` names; only the latter count in the numbers.
 
     Args:
         load: of a device, the policy on it.
@@ -60,7 +58,7 @@ def evaluate_policy(
         )
         policy = load(device)
     with context.meter.phase("evaluate"):
-        prompts, _ = evaluation_prompts(context.data.eval(), config)
+        prompts = measured_prompts(context.data.eval(), config)
         asked = [render_question(question, task, tokenizer) for question in config.questions]
         measured = harness.measure(policy, prompts["prompt_ids"], context.seed, context.run_name)
         ranked = ranked_on(context.data.eval(), prompts["prompt"])
@@ -76,7 +74,7 @@ def evaluate_policy(
                 "prompts": prompts["prompt"][:],
                 "sampled": measured.sampled,
                 "scores": measured.scores,
-                "topics": prompts["topic"][:] if "topic" in prompts.column_names else [],
+                "topics": prompts["group"][:],
                 "samples": [
                     *zip(map(unmarked, asked), shown, strict=True),
                     *zip(
@@ -87,29 +85,6 @@ def evaluate_policy(
                 ],
             },
         )
-
-
-def evaluation_prompts(held_out: Dataset, config: EvaluationConfig) -> tuple[Dataset, Dataset]:
-    """Different held-out prompts, drawn by hash: the same for every method, whatever the order of
-    the file.
-
-    Returns:
-        those that the evaluation measures, at most ``max_prompts``, and those that a probe asks
-        while a method trains, at most ``probe_prompts`` and a quarter of all. No prompt is in both:
-        a checkpoint chosen on the prompts that judge it would flatter itself.
-    """
-    prompts = prompt_view(held_out)
-    ranks = [hashlib.sha256(prompt.encode()).hexdigest() for prompt in prompts["prompt"]]
-    order = sorted(range(len(ranks)), key=ranks.__getitem__)
-    probed = min(config.probe_prompts, len(order) // 4) if config.during_training else 0
-    judged = order[: len(order) - probed][: config.max_prompts]
-    return prompts.select(judged), prompts.select(order[len(order) - probed :])
-
-
-def rows_on(held_out: Dataset, prompts: Dataset) -> Dataset:
-    """The held-out rows on these prompts."""
-    wanted = set(prompts["prompt"])
-    return held_out.filter(lambda prompt: prompt in wanted, input_columns=["prompt"])
 
 
 def read_measurement(directory: RunDirectory) -> Measurement:

@@ -63,6 +63,7 @@ def train_grpo(context: StageContext, section: StageSection, inputs: MethodInput
             callbacks=context.callbacks("reward", inputs.evaluations),
         )
     trainer.train()
+    context.learned("prompts", len(prompts), trainer.state.epoch)
     with context.meter.phase("save"):
         trained = policy if inputs.lora is None else trainer.model
         save_trained(trained, context.directory.model, tokenizer, adapted=inputs.lora is not None)

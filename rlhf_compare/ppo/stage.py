@@ -65,6 +65,7 @@ def train_ppo(context: StageContext, section: StageSection, inputs: MethodInputs
             callbacks=context.callbacks("objective/scores", inputs.evaluations),
         )
     trainer.train()
+    context.learned("prompts", len(prompts), trainer.state.epoch)
     with context.meter.phase("save"):
         save_trained(policy, context.directory.model, tokenizer, adapted=inputs.lora is not None)
 

@@ -41,15 +41,22 @@ class SourceReading(Part):
 
 
 class Ledger(Part):
-    """Where the rows of the data went; named: where the first rows of each reason stand."""
+    """Where the rows of the data went. named: where the first rows of each reason stand.
+
+    judge_rows: rows that teach the judge alone; parts: rows, prompts and groups (topics) of train,
+    judge, and judging, probe, tuning of what is held out; feeds: rows that others than the judge
+    may learn from, by kind.
+    """
 
     read: Count
     kept: Count
     dropped: dict[Text, Count]
     named: dict[Text, list[Text]]
     train_rows: Count
+    judge_rows: Count = 0
     eval_rows: Count
     eval_prompts: Count
+    parts: dict[Text, dict[Text, Count]] = Field({})
     feeds: dict[str, Count]
     responses: dict[str, Count]
     pairs: Count
@@ -60,6 +67,16 @@ class Ledger(Part):
     def unaccounted(self) -> int:
         """Rows read that were neither kept nor dropped for a stated reason."""
         return self.read - self.kept - sum(self.dropped.values())
+
+
+class Learned(Part):
+    """What a stage learned from, by its own count. unit: what an example is; at_hand: examples that
+    it was given; used: of those, how many it came to; passes: through all of them."""
+
+    unit: Text
+    at_hand: Count
+    used: Count
+    passes: Annotated[float, Field(ge=0)]
 
 
 class Maker(Part):
@@ -82,7 +99,8 @@ class StageCode(Maker):
 
 
 class Provenance(Part):
-    """Where the numbers come from; created: an ISO 8601 time; stages: by their directories' names.
+    """Where the numbers come from; created: an ISO 8601 time; stages and learned: by
+    the stages' directories' names.
     commit and versions are those of the SFT stage, dirty is of any stage. lost_to_interruptions:
     seconds by stage, in no cost."""
 
@@ -97,4 +115,5 @@ class Provenance(Part):
     seeds: Annotated[list[int], Field(min_length=1), AfterValidator(_different)]
     data_sha256: Text
     ledger: Ledger
+    learned: dict[Text, Learned] = Field({})
     parameters: Count

@@ -1,5 +1,6 @@
 """Every table as plain data, so that terminal, Markdown and HTML show the same one."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from rlhf_compare.reporting.comparisons import contenders, ordered
 from rlhf_compare.reporting.cost_words import COST, COST_AFTER_SFT
 from rlhf_compare.reporting.method_schema import DeviceSeconds, Estimate
 from rlhf_compare.reporting.numbers import NOT_MEASURED, Cell, display_name, format_value
-from rlhf_compare.reporting.recipe_facts import section
+from rlhf_compare.reporting.provenance_schema import Ledger
 from rlhf_compare.reporting.schema import Results
 from rlhf_compare.theory import COLLAPSE_RULE
 
@@ -200,8 +201,9 @@ def ledger_table(results: Results) -> Table:
         (f"dropped: {why}", f"{count:,}", _first(ledger.named.get(why, []), count))
         for why, count in ledger.dropped.items()
     ]
-    feeds = [(f"rows that feed {stage}", f"{n:,}", "") for stage, n in ledger.feeds.items()]
-    judged = section(results, "reward").get("held_out") is True
+    feeds = [
+        (f"rows to train on that hold {kind}", f"{n:,}", "") for kind, n in ledger.feeds.items()
+    ]
     responses = ledger.responses
     sources = [(source.name, "", source.words) for source in ledger.sources]
     return Table(
@@ -214,18 +216,45 @@ def ledger_table(results: Results) -> Table:
             ("unaccounted for", f"{ledger.unaccounted:,}", ""),
             ("rows to train on", f"{ledger.train_rows:,}", ""),
             *feeds,
+            ("rows for the judge alone", f"{ledger.judge_rows:,}", ""),
             ("rows held out", f"{ledger.eval_rows:,}", ""),
             ("prompts held out", f"{ledger.eval_prompts:,}", ""),
+            *_parts(ledger),
             ("ranked responses", f"{responses['kept']:,}", ""),
             ("responses left out as too long", f"{responses['too_long']:,}", ""),
             ("pairs of responses", f"{ledger.pairs:,}", ""),
             ("pairs that tie", f"{ledger.ties:,}", ""),
+            *_learned(results),
         ),
-        note="Two reward models share the rows that feed reward: the one that PPO trains against "
-        "and the held-out judge. Neither learns from all of them."
-        if judged
-        else "",
+        note="What a stage trained on is its own count." if results.provenance.learned else "",
     )
+
+
+def _parts(ledger: Ledger) -> list[tuple[str, str, str]]:
+    """How the prompts are cut; no prompt and no topic is in two parts."""
+    words = {
+        "train": "for SFT, reward model and methods",
+        "judge": "for the judge alone",
+        "judging": "held out, to judge",
+        "probe": "held out, to watch training",
+        "tuning": "held out, to choose settings",
+    }
+    return [
+        (f"prompts {words.get(name, name)}", f"{size['prompts']:,}", f"{size['groups']:,} groups")
+        for name, size in ledger.parts.items()
+    ]
+
+
+def _learned(results: Results) -> list[tuple[str, str, str]]:
+    """What each stage trained on, by its own count; runs that differ in seed alone are one row."""
+    rows: dict[tuple[str, str, str], None] = {}
+    for label, learned in results.provenance.learned.items():
+        stage = re.sub(r"-\d+$", "", label)
+        left = learned.at_hand - learned.used
+        rest = f"; {left:,} were not reached" if left else ""
+        text = f"{learned.passes:.3g} passes{rest}"
+        rows[(f"{learned.unit} that {stage} trained on", f"{learned.used:,}", text)] = None
+    return list(rows)
 
 
 def _first(places: list[str], count: int, shown: int = 3) -> str:

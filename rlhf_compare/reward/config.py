@@ -11,7 +11,7 @@ from rlhf_compare.runs.arguments import section_of
 
 @dataclass
 class RewardModelConfig(RewardConfig):
-    """RewardConfig with heads, ranked responses and a held-out model.
+    """RewardConfig with heads and ranked responses.
 
     A batch is counted in prompts: ``per_device_train_batch_size`` prompts with all their
     responses. ``center_rewards_coefficient`` is TRL's, over all pairs.
@@ -54,13 +54,6 @@ class RewardModelConfig(RewardConfig):
     validation_share: float = field(
         default=0.1,
         metadata={"help": "share of training prompts set aside for early stopping; 0 < share < 1"},
-    )
-    held_out: bool = field(
-        default=False,
-        metadata={
-            "help": "train a second model on half of the prompts and this one on the other half; "
-            "no policy is trained against the second: it shows whether the first was fooled"
-        },
     )
     accept_failed_doctor: bool = field(
         default=False, metadata={"help": "let methods train against a model that failed its checks"}

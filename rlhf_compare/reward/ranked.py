@@ -1,7 +1,7 @@
-"""Prepares ranked responses for the trainer: chooses prompts, encodes, makes batches."""
+"""Prepares ranked responses for the trainer: sets prompts aside, encodes, makes batches."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from datasets import Dataset
@@ -13,13 +13,6 @@ from rlhf_compare.data.splits import normalise
 from rlhf_compare.errors import DataError
 from rlhf_compare.tensors.padding import pad_sequences
 
-PromptHalf = Literal["proxy", "held_out"]
-
-
-def half_of(rows: Dataset, half: PromptHalf) -> Dataset:
-    """The prompts of one of two disjoint halves, chosen by hash."""
-    return _by_hash(rows, "half", (0.0, 0.5) if half == "proxy" else (0.5, 1.0))
-
 
 def set_aside(rows: Dataset, share: float) -> tuple[Dataset, Dataset]:
     """Rows for training and rows for early stopping, without a common prompt.
@@ -27,7 +20,14 @@ def set_aside(rows: Dataset, share: float) -> tuple[Dataset, Dataset]:
     Raises:
         DataError: one of the two is empty.
     """
-    parts = _by_hash(rows, "validation", (share, 1.0)), _by_hash(rows, "validation", (0.0, share))
+
+    def aside(prompt: str) -> bool:
+        return hash_64(f"validation:{normalise(prompt)}") / 2**64 < share
+
+    parts = (
+        rows.filter(lambda prompt: not aside(prompt), input_columns="prompt"),
+        rows.filter(aside, input_columns="prompt"),
+    )
     if not all(map(len, parts)):
         raise DataError(
             f"reward.validation_share = {share} of {len(rows)} rows leaves {len(parts[0])} to "
@@ -35,13 +35,6 @@ def set_aside(rows: Dataset, share: float) -> tuple[Dataset, Dataset]:
             "reward.early_stopping_patience"
         )
     return parts
-
-
-def _by_hash(rows: Dataset, salt: str, between: tuple[float, float]) -> Dataset:
-    def inside(prompt: str) -> bool:
-        return between[0] <= hash_64(f"{salt}:{normalise(prompt)}") / 2**64 < between[1]
-
-    return rows.filter(inside, input_columns="prompt")
 
 
 def reencode(

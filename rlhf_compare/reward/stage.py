@@ -16,7 +16,7 @@ from rlhf_compare.reward.backbone import NewRewardModel, new_reward_model
 from rlhf_compare.reward.checks import Diagnosis
 from rlhf_compare.reward.config import RewardModelConfig
 from rlhf_compare.reward.evaluate import evaluate_reward_model
-from rlhf_compare.reward.ranked import PromptHalf, half_of, reencode, set_aside
+from rlhf_compare.reward.ranked import reencode, set_aside
 from rlhf_compare.reward.trainer import EarlyStop, RankingTrainer
 from rlhf_compare.runs.arguments import StageSection, build_arguments
 from rlhf_compare.runs.context import StageContext
@@ -47,22 +47,21 @@ def train_reward(
     task: TaskConfig,
     sft_model: Path | None,
     lora: LoraConfig | None = None,
-    half: PromptHalf = "proxy",
+    judge: bool = False,
 ) -> None:
     """Train a reward model; save it and the results of its checks in the stage's directory.
 
     Args:
         sft_model: what it starts from unless ``reward.backbone`` says otherwise.
-        half: which half of the prompts to train on, if ``reward.held_out`` splits them.
+        judge: train the one that no policy is trained against, on the rows kept for it alone;
+            without, on all rows that methods learn from.
     """
     args = reward_arguments(section, str(context.directory.path), context.seed)
     with context.meter.phase("load"):
         set_seed(context.seed)  # the head's weights are drawn here
         new = new_reward_model(args, context.data.tokenizer, sft_model, lora)
     with context.meter.phase("data"):
-        rows = context.data.train()
-        if args.held_out:
-            rows = half_of(rows, half)
+        rows = context.data.judge() if judge else context.data.train()
         validation = None
         callbacks = context.callbacks("accuracy")
         if args.early_stopping_patience is not None:
@@ -80,6 +79,7 @@ def train_reward(
             callbacks=callbacks,
         )
     trainer.train()
+    context.learned("ranked rows", len(train), trainer.state.epoch)
     context.meter.count(trained=trainer.tokens_trained)
     with context.meter.phase("save"):
         _save(context, new)

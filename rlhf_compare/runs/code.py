@@ -46,7 +46,7 @@ def section_of(recipe: Mapping[str, Any], stage: str) -> str:
         return str(variant["method"])
     if stage.startswith("evaluate-"):
         return "evaluation"
-    return "reward" if stage == "reward_held_out" else stage
+    return "reward" if stage == "judge" else stage
 
 
 @cache

@@ -11,6 +11,7 @@ from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.runs.checkpoints import Checkpoints
 from rlhf_compare.runs.config import TrackingConfig
 from rlhf_compare.runs.directory import RunDirectory
+from rlhf_compare.runs.learned import Learned
 from rlhf_compare.runs.meter import DeviceMeter
 from rlhf_compare.runs.progress import ProgressBar
 from rlhf_compare.runs.stage_run import StageRun
@@ -57,6 +58,10 @@ class StageContext:
     @property
     def run_name(self) -> str:
         return f"{self.name}-{self.seed}"
+
+    def learned(self, unit: str, at_hand: int, passes: float | None) -> None:
+        """Write down what training went through, for the ledger; see :class:`Learned`."""
+        Learned.of(unit, at_hand, passes).write(self.directory)
 
     def callbacks(self, metric: str, evaluations: int = 0) -> list[TrainerCallback]:
         """The log, the bar (showing ``metric``), the tracker, and who calls the evaluations."""

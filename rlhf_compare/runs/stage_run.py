@@ -20,7 +20,7 @@ class StageRun:
     """What W&B is told of a stage.
 
     recipe      resolved
-    stage       sft, reward, reward_held_out, ppo, dpo, or a variant's name
+    stage       sft, reward, judge, ppo, dpo, or a variant's name
     seed        of this stage
     directory   of the stage; W&B's own folder lies beside it, one for all stages of a recipe
     """

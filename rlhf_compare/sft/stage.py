@@ -40,6 +40,7 @@ def train_sft(context: StageContext, section: StageSection, model: ModelConfig) 
             callbacks=context.callbacks("loss"),
         )
     trainer.train()
+    context.learned("demonstrations", len(train), trainer.state.epoch)
     with context.meter.phase("save"):
         save_trained(policy, context.directory.model, tokenizer, adapted=False)
         size = {"parameters": policy.num_parameters()}

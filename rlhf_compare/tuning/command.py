@@ -82,10 +82,10 @@ def search_of(recipe: "Recipe") -> list["Setting"]:
     from rlhf_compare.sweeps.grid import settings_of
 
     config = declared(recipe)
-    if recipe.task.behaviour is None and not recipe.resolved()["reward"].get("held_out", False):
+    if recipe.task.behaviour is None and not recipe.data.judge_share:
         raise RecipeError(
             f"recipe {recipe.name}: the task asks for no behaviour, so the search chooses by the "
-            "judge's reward; set reward.held_out: true"
+            "judge's reward; set data.judge_share, for instance to 0.2"
         )
     settings = settings_of(recipe, config.grids, "tuning.grids")
     if not settings:

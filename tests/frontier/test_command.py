@@ -47,7 +47,7 @@ def test_the_recipes_own_value_is_among_those_of_the_knob(run: Any, recipe: Path
     outcome = run("frontier", "--recipe", recipe, "--dry-run")
     plan = yaml.safe_load(outcome.out)
     assert list(plan["variants"]) == ["ppo_kc0p001", "ppo_kc0p5", "dpo_b0p02", "dpo_b0p5"]
-    for label in ("ppo-0 ppo-1 ppo-2", "dpo_b0p5-2", "evaluate-dpo-1", "reward_held_out-0"):
+    for label in ("ppo-0 ppo-1 ppo-2", "dpo_b0p5-2", "evaluate-dpo-1", "judge-0"):
         assert label in outcome.out
 
 

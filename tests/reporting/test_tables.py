@@ -240,13 +240,38 @@ def test_variants_are_no_part_of_the_pair_where_two_methods_are(results: Results
     assert main_pair(only(results, "sft", "dpo")) is None
 
 
-def test_the_ledger_claims_no_training_that_two_reward_models_share(
-    results: Results,
-) -> None:
-    assert row(ledger_table(results), "rows that feed reward")[1] == "880"
-    assert ledger_table(results).note == ""
-    results = changed(results, {"recipe.reward": {"held_out": True}})
-    assert "Neither learns from all of them" in ledger_table(results).note
+def test_the_ledger_says_what_each_stage_trained_on_by_its_own_count(results: Results) -> None:
+    def learned(unit: str, at_hand: int, used: int, passes: float) -> dict[str, object]:
+        return {"unit": unit, "at_hand": at_hand, "used": used, "passes": passes}
+
+    assert not [r for r in ledger_table(results).rows if "trained on" in r[0]]
+    counts = {
+        "sft": learned("demonstrations", 900, 900, 5.0),
+        "reward-0": learned("ranked rows", 880, 880, 4.0),
+        "reward-1": learned("ranked rows", 880, 880, 4.0),
+        "judge-0": learned("ranked rows", 210, 210, 4.0),
+        "dpo-0": learned("pairs", 880, 640, 0.7272),
+    }
+    results = changed(results, {"provenance.learned": counts})
+    assert [r for r in ledger_table(results).rows if "trained on" in r[0]] == [
+        ("demonstrations that sft trained on", "900", "5 passes"),
+        ("ranked rows that reward trained on", "880", "4 passes"),
+        ("ranked rows that judge trained on", "210", "4 passes"),
+        ("pairs that dpo trained on", "640", "0.727 passes; 240 were not reached"),
+    ]
+
+
+def test_the_ledger_says_how_the_prompts_are_cut(results: Results) -> None:
+    parts = {
+        "train": {"rows": 900, "prompts": 890, "groups": 180},
+        "judge": {"rows": 210, "prompts": 200, "groups": 40},
+        "tuning": {"rows": 50, "prompts": 49, "groups": 10},
+    }
+    ledger = {"provenance.ledger.parts": parts, "provenance.ledger.judge_rows": 210}
+    table = ledger_table(changed(results, ledger))
+    assert row(table, "rows for the judge alone")[1] == "210"
+    assert row(table, "prompts for the judge alone")[1:] == ("200", "40 groups")
+    assert row(table, "prompts held out, to choose settings")[1:] == ("49", "10 groups")
 
 
 def test_ledger_shows_what_nobody_accounted_for(results: Results) -> None:

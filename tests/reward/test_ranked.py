@@ -5,7 +5,7 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerFast
 
 from rlhf_compare.errors import DataError
-from rlhf_compare.reward.ranked import RankedCollator, half_of, reencode, set_aside
+from rlhf_compare.reward.ranked import RankedCollator, reencode, set_aside
 
 from .conftest import ranked_rows
 
@@ -20,13 +20,6 @@ def test_at_most_so_many_responses_are_drawn_anew_each_time() -> None:
 
 
 # --- which prompts
-
-
-def test_halves_are_disjoint_and_together_everything() -> None:
-    rows = ranked_rows(0, prompts=60)
-    halves = [set(half_of(rows, half)["prompt"]) for half in ("proxy", "held_out")]
-    assert not halves[0] & halves[1] and halves[0] | halves[1] == set(rows["prompt"])
-    assert min(map(len, halves)) > 15
 
 
 def test_rows_to_stop_by_share_no_prompt_with_the_others() -> None:

@@ -59,7 +59,7 @@ def test_an_edit_concerns_the_stages_that_run_on_it(
 
 def test_a_stage_of_any_name_finds_its_folder() -> None:
     recipe = {"variants": {"chapter": {"method": "dpo"}}}
-    names = ("data", "sft", "reward_held_out", "ppo", "chapter", "evaluate-chapter")
+    names = ("data", "sft", "judge", "ppo", "chapter", "evaluate-chapter")
     sections = [section_of(recipe, name) for name in names]
     assert sections == ["data", "sft", "reward", "ppo", "dpo", "evaluation"]
     assert all(section in code_of(section) for section in sections)

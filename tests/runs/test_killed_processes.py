@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 SHORT = (
     "variants={}", "tracking.wandb=disabled", "sft.max_steps=100", "reward.max_steps=160",
-    "reward.held_out=false", "reward.accept_failed_doctor=true", "ppo.total_episodes=1024",
+    "data.judge_share=0", "reward.accept_failed_doctor=true", "ppo.total_episodes=1024",
     "dpo.max_steps=120", "evaluation.max_prompts=16", "evaluation.samples_per_prompt=1",
 )  # fmt: skip
 STAGES = ["sft", "reward-0", "ppo-0", "dpo-0"]

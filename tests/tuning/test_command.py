@@ -52,8 +52,8 @@ def test_a_search_that_cannot_be_run_is_refused(
 
 
 def test_a_preference_task_is_searched_by_the_judge(run: Any, recipe: Path) -> None:
-    task = ("task={name: preference}", "reward.held_out=false")
-    assert_one_line(run("tune", "--recipe", recipe, "--dry-run", *task), "reward.held_out: true")
+    task = ("task={name: preference}", "data.judge_share=0")
+    assert_one_line(run("tune", "--recipe", recipe, "--dry-run", *task), "data.judge_share")
 
 
 def test_the_plan_of_a_search_names_its_settings_and_its_side(run: Any, recipe: Path) -> None:
