@@ -44,7 +44,7 @@ def collect_results(finished: Finished, command: str) -> Results:
         for method, by_seed in finished.evaluations.items()
     }
     sft = measurements.get("sft", {})
-    methods = {}
+    methods, labels = {}, _labels(finished.recipe, list(measurements))
     for method, by_seed in measurements.items():
         fell = [
             seed
@@ -53,6 +53,8 @@ def collect_results(finished: Finished, command: str) -> Results:
         ]
         methods[method] = {
             **summarise(list(by_seed.values()), one_run=method == "sft"),
+            "label": labels[method],
+            "baseline": _is_baseline(finished.recipe, method),
             "cost": _cost(finished, method, list(by_seed)),
             "training": _training(finished, method, list(by_seed)),
             "runs": Runs(
@@ -101,8 +103,22 @@ def _against_sft(rates: Sequence[dict[str, Any]], name: str) -> dict[str, Any] |
 
 def _main_pair(recipe: Recipe, names: list[str]) -> tuple[str, str] | None:
     """The pair that was asked about: see :func:`rlhf_compare.reporting.comparisons.main_pair`."""
-    ranked = sorted((n for n in names if n != "sft"), key=recipe.variants.__contains__)  # stable
+    compared = (n for n in names if n != "sft" and not _is_baseline(recipe, n))
+    ranked = sorted(compared, key=recipe.variants.__contains__)  # stable
     return (ranked[0], ranked[1]) if len(ranked) >= 2 else None
+
+
+def _is_baseline(recipe: Recipe, name: str) -> bool:
+    return name in recipe.methods[1:] and recipe.method(name).baseline
+
+
+def _labels(recipe: Recipe, names: Sequence[str]) -> dict[str, str]:
+    """What each column is called; a second column of the same label has its own name behind it."""
+    labels: dict[str, str] = {}
+    for name in names:
+        label = recipe.label(name)
+        labels[name] = f"{label} ({name})" if label in labels.values() else label
+    return labels
 
 
 def _caveats(recipe: Recipe, name: str) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # training libraries take seconds to load, and the names none
     from rlhf_compare.runs.method import Method
 
-METHODS = ("ppo", "dpo", "grpo", "best_of_n")  # in the order of the report
+METHODS = ("ppo", "dpo", "grpo", "best_of_n", "sft_on_chosen")  # in the order of the report
 
 
 @cache

@@ -1,5 +1,6 @@
 """A recipe: one strict, typed object from a YAML file and overrides. One file = one experiment."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -22,6 +23,7 @@ from rlhf_compare.recipe_text.fields import SECTIONS, owned_hint
 from rlhf_compare.recipe_text.reading import blame, read_recipe
 from rlhf_compare.recipe_text.suggestions import did_you_mean, nearest
 from rlhf_compare.recipe_text.sweeps import FrontierConfig, TuningConfig
+from rlhf_compare.reporting.numbers import display_name
 from rlhf_compare.reward.config import RewardSection
 from rlhf_compare.runs.arguments import StageSection, lists_from_scalars
 from rlhf_compare.runs.config import TrackingConfig
@@ -105,6 +107,18 @@ class _Shared(Section):
     def method(self, name: str) -> Method:
         """What a column of the report is, a variant's being its method's."""
         return load_method(self.base(name))
+
+    def label(self, name: str) -> str:
+        """What the report calls a column: what is trained, and what a variant calls itself."""
+        if name not in self.methods[1:]:
+            return display_name(name)
+        method, base = self.method(name), self.base(name)
+        plain = display_name(base)
+        trained = method.label(self.section(name)) if method.label else plain
+        own = name.removeprefix(base).strip("_").replace("_", " ")
+        if not own or own == " ".join(re.findall("[a-z0-9]+", trained.lower())):
+            return trained
+        return f"{trained} {own}" if trained == plain else f"{trained} ({own})"
 
     def path(self, name: str) -> tuple[str, ...]:
         """The stages that a column pays for, in order, its own the last."""

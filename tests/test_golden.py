@@ -21,8 +21,11 @@ from rlhf_compare.recipe import load_recipe
 from .micro_recipe import RECIPE
 
 _RECORD = Path(__file__).parent / "golden" / "losses.json"
+_BASELINE = """
+sft_on_chosen: {num_train_epochs: 1, per_device_train_batch_size: 16, gradient_checkpointing: false}
+"""
 _KEPT = ("loss", "grad_norm", "accuracy", "rewards/margins", "objective/kl", "objective/scores")
-_LOGGED = [f"{stage}.logging_steps=1" for stage in ("sft", "reward", "ppo", "dpo")]
+_LOGGED = [f"{stage}.logging_steps=1" for stage in ("sft", "reward", "ppo", "dpo", "sft_on_chosen")]
 
 
 def _machine() -> str:
@@ -41,13 +44,13 @@ def _machine() -> str:
 def _losses(root: Path) -> dict[str, list[dict[str, float]]]:
     """Every logged row of every stage, by stage."""
     path = root / "micro.yaml"
-    path.write_text(RECIPE)
+    path.write_text(RECIPE + _BASELINE)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the order of sums depends on it
     try:
         pipeline = Pipeline(load_recipe(path, _LOGGED), root / "runs", say=lambda _: None)
         stages = [pipeline.sft(), pipeline.reward(0)]
-        stages += [pipeline.method(name, 0) for name in ("ppo", "dpo")]
+        stages += [pipeline.method(name, 0) for name in ("ppo", "dpo", "sft_on_chosen")]
     finally:
         torch.set_num_threads(threads)
     return {stage.directory.path.name: _rows(stage.directory.path) for stage in stages}

@@ -50,7 +50,7 @@ _GRPO_FILE = ("grpo/trainer.py",)
 _DPO_FILE, _REWARD_FILE, _SFT_FILE = (
     ("dpo/trainer.py",),
     ("reward/trainer.py",),
-    ("sft/trainer.py",),
+    ("runs/imitation.py",),
 )
 
 _LOG_STEP = "tr_loss grad_norm model trial epoch ignore_keys_for_eval start_time learning_rate"

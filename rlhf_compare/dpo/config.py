@@ -7,6 +7,8 @@ import trl
 
 from rlhf_compare.runs.arguments import section_of
 
+_SMOOTHED = frozenset({"aot", "aot_unpaired", "exo_pair", "robust"})  # losses with label_smoothing
+
 
 @dataclass
 class DPOConfig(trl.DPOConfig):
@@ -35,6 +37,11 @@ class DPOConfig(trl.DPOConfig):
             self.metric_for_best_model, self.greater_is_better = "eval_selection", True
             self.save_strategy, self.save_total_limit, self.save_only_model = "best", 1, True
         super().__post_init__()
+        if self.label_smoothing and not _SMOOTHED.intersection(self.loss_type):
+            raise ValueError(
+                f"label_smoothing: {self.label_smoothing} is refused: of TRL's losses only "
+                f"{', '.join(sorted(_SMOOTHED))} read it; use loss_type: robust, or leave it out"
+            )
         if self.kl_budget is not None and self.kl_budget <= 0:
             raise ValueError(f"kl_budget: {self.kl_budget} is out of range, it must be above 0")
         if self.kl_budget is not None and self.keep != "best":

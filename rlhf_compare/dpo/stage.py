@@ -8,6 +8,7 @@ from datasets import Dataset
 from rlhf_compare.data.config import PairRule
 from rlhf_compare.data.views import pairs_view
 from rlhf_compare.dpo.config import DPOConfig, DPOSection
+from rlhf_compare.dpo.losses import label
 from rlhf_compare.dpo.reference import ReferenceCache, hash_weights
 from rlhf_compare.dpo.trainer import EncodedDPOTrainer
 from rlhf_compare.dpo.trial import try_step
@@ -113,5 +114,6 @@ METHOD = Method(
     train=train_dpo,
     try_step=try_step,
     reads_head=True,
+    label=label,
     caveats=_caveats,
 )

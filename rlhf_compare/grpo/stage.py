@@ -81,6 +81,17 @@ def _check_rows(args: GRPOConfig, prompts: int) -> None:
         )
 
 
+def _label(section: StageSection) -> str:
+    """TRL's GRPOTrainer has many losses, and GRPO's own (Shao et al. 2024) is not its default."""
+    loss = section.value("loss_type")
+    changed = [] if loss == "grpo" else [f"{loss.replace('_', ' ')} loss"]
+    if section.value("importance_sampling_level") == "sequence":
+        changed.append("sequence ratios")
+    if section.value("beta") == 0:
+        changed.append("no KL penalty")
+    return f"GRPO ({', '.join(changed)})" if changed else "GRPO"
+
+
 METHOD = Method(
     name="grpo",
     section=GRPOSection,
@@ -91,5 +102,6 @@ METHOD = Method(
     try_step=try_step,
     check_rows=_check_rows,
     samples="max_completion_length",
+    label=_label,
     reads_head=True,
 )

@@ -87,6 +87,18 @@ def _check_rows(args: PPOConfig, prompts: int) -> None:
     require_one_rollout(prompts, args)
 
 
+def _label(section: StageSection) -> str:
+    """PPO with what changes its objective: the penalty's estimator, its absence, its reference."""
+    changed = []
+    if section.value("kl_coef") == 0 and section.value("kl_target") is None:
+        changed.append("no KL penalty")
+    elif section.value("kl_estimator") != "k1":
+        changed.append(f"{section.value('kl_estimator')} penalty")
+    if section.value("reference_ema") is not None:
+        changed.append("moving reference")
+    return ", ".join(["PPO", *changed])
+
+
 METHOD = Method(
     name="ppo",
     section=PPOSection,
@@ -97,4 +109,5 @@ METHOD = Method(
     try_step=try_step,
     check_rows=_check_rows,
     samples="response_length",
+    label=_label,
 )

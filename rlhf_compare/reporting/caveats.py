@@ -6,7 +6,7 @@ from typing import Literal
 from rlhf_compare.reporting.applicable import left_out
 from rlhf_compare.reporting.comparisons import SFT, contenders, difference
 from rlhf_compare.reporting.doctor import overruled
-from rlhf_compare.reporting.numbers import display_name
+from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.provenance_schema import Maker, StageCode
 from rlhf_compare.reporting.schema import Results
 from rlhf_compare.reporting.verdict import ADOPTION, DRIFT, base_rate
@@ -54,7 +54,7 @@ def _failures(results: Results) -> list[str]:
     for failure in results.failures:
         missing = failure.method not in results.methods
         notes.append(
-            f"{display_name(failure.method)} failed under seed"
+            f"{label_of(results, failure.method)} failed under seed"
             f"{'s' if len(failure.seeds) > 1 else ''} {', '.join(map(str, failure.seeds))}"
             f"{' and is not in the tables' if missing else ''}: {failure.reason}"
         )
@@ -83,7 +83,7 @@ def _timing(results: Results) -> list[str]:
         stages = sum(stage.total for stage in spent.stages.values())
         if abs(stages - spent.path_total) > 0.01 * spent.path_total:
             notes.append(
-                f"{display_name(name)}'s stages add up to {stages:,.1f} s, its path to "
+                f"{label_of(results, name)}'s stages add up to {stages:,.1f} s, its path to "
                 f"{spent.path_total:,.1f} s: some time is charged twice or not at all."
             )
     return notes
@@ -178,7 +178,7 @@ def _by_maker(stages: Stages, kind: Kind, names: list[str]) -> str:
 def _settings(results: Results) -> list[str]:
     """What each method says of its own settings."""
     return [
-        f"{display_name(name)} {sentence}"
+        f"{label_of(results, name)} {sentence}"
         for name in contenders(results)
         for sentence in results.methods[name].caveats
     ]
@@ -197,7 +197,7 @@ def _over_optimised(results: Results) -> list[str]:
         held_out = difference(results, "reward.held_out", name, SFT)
         if proxy and held_out and proxy.low > 0 > held_out.high:
             notes.append(
-                f"{display_name(name)} raised the proxy reward by {proxy.mean:.3g} while the "
+                f"{label_of(results, name)} raised the proxy reward by {proxy.mean:.3g} while the "
                 f"held-out reward fell by {-held_out.mean:.3g}, both beyond their paired 95 % "
                 "intervals: a sign of over-optimisation."
             )
@@ -213,7 +213,7 @@ def _efficiency_above_one(results: Results) -> list[str]:
             if found.low is None or found.low > 1.0:
                 why = "no interval reaches below 1, so a meter may be at fault"
             notes.append(
-                f"{display_name(name)}'s efficiency of {found.mean:.3f} is above the bound of "
+                f"{label_of(results, name)}'s efficiency of {found.mean:.3f} is above the bound of "
                 f"1: {why}."
             )
     return notes
@@ -231,8 +231,8 @@ def _below_the_floor(results: Results) -> list[str]:
         most = drift.mean if drift.high is None else drift.high
         if most < least:
             notes.append(
-                f"{display_name(name)}'s KL of at most {most:.3g} nats is below the {least:.3g} "
-                "that its adoption requires: one of the two meters is wrong."
+                f"{label_of(results, name)}'s KL of at most {most:.3g} nats is below the "
+                f"{least:.3g} that its adoption requires: one of the two meters is wrong."
             )
     return notes
 

@@ -24,8 +24,8 @@ def contenders(results: Results) -> list[str]:
 
 def main_pair(results: Results) -> tuple[str, str] | None:
     """The pair that was asked about: the first two methods that are no variants. Variants fill the
-    places that are left; None where fewer than two methods ran."""
-    names = contenders(results)
+    places that are left, baselines never do; None where fewer than two methods ran."""
+    names = [name for name in contenders(results) if not results.methods[name].baseline]
     ranked = sorted(names, key=lambda name: bool(variant(results, name)))  # stable
     return (ranked[0], ranked[1]) if len(ranked) >= 2 else None
 

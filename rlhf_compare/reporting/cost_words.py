@@ -1,6 +1,6 @@
 """Device seconds of two paths, in words."""
 
-from rlhf_compare.reporting.numbers import display_name
+from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.schema import Results
 
 COST = "cost.device_seconds.path_total"
@@ -22,13 +22,13 @@ def path_costs(results: Results, pair: tuple[str, str]) -> tuple[str, str, str] 
         return None
     ratio = times(seconds[dear], seconds[cheap])
     if ratio == "1.0 times":
-        both = " and ".join(display_name(name) for name in (dear, cheap))
+        both = " and ".join(label_of(results, name) for name in (dear, cheap))
         return dear, cheap, f"The paths to {both} took about equal device seconds"
     return (
         dear,
         cheap,
         (
-            f"The path to {display_name(dear)} took {ratio} the device seconds of the path to "
-            f"{display_name(cheap)}"
+            f"The path to {label_of(results, dear)} took {ratio} the device seconds of the path to "
+            f"{label_of(results, cheap)}"
         ),
     )

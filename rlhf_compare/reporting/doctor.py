@@ -1,7 +1,7 @@
 """Reward models that failed the doctor and were trained against all the same."""
 
 from rlhf_compare.reporting.comparisons import contenders
-from rlhf_compare.reporting.numbers import display_name
+from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.recipe_facts import section
 from rlhf_compare.reporting.schema import Results
 
@@ -28,7 +28,7 @@ def overruled(results: Results) -> str | None:
         return None
     names = ", ".join(name.replace("_", " ") for name in failed)
     seeds = sorted({seed for seeds in failed.values() for seed in seeds})
-    who = " and ".join(map(display_name, trained))
+    who = " and ".join(label_of(results, name) for name in trained)
     of_seeds = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
     accepted = section(results, "reward").get("accept_failed_doctor") is True
     why = "accepted by reward.accept_failed_doctor" if accepted else "which did not stop the run"

@@ -16,8 +16,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from rlhf_compare.reporting.comparisons import SFT, contenders
+from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.method_schema import Estimate
-from rlhf_compare.reporting.numbers import display_name
 from rlhf_compare.reporting.schema import Results
 from rlhf_compare.reporting.verdict import ADOPTION
 from rlhf_compare.theory import binary_kl
@@ -106,7 +106,7 @@ def mark(axes: Axes, results: Results, name: str, x_path: str) -> tuple[float, f
         markersize=7,
         capsize=5,
         linewidth=1.4,
-        label=display_name(name),
+        label=label_of(results, name),
         zorder=4,
         clip_on=False,
     )

@@ -26,8 +26,9 @@ from rlhf_compare.reporting.drawing import (
     note,
     save,
 )
+from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.method_schema import DeviceSeconds, StageCost
-from rlhf_compare.reporting.numbers import display_name, format_value
+from rlhf_compare.reporting.numbers import format_value
 from rlhf_compare.reporting.reward_checks import calibration
 from rlhf_compare.reporting.schema import Results
 from rlhf_compare.reporting.tables import PHASES
@@ -50,7 +51,7 @@ def adoption_against_seconds(results: Results) -> Figure | None:
     for name in names:
         x, y = mark(axes, results, name, COST)
         seconds, rate = format_value(x, "seconds"), format_value(y, "share")
-        reached.append(f"{display_name(name)} {rate} in {seconds} s")
+        reached.append(f"{label_of(results, name)} {rate} in {seconds} s")
     axes.set_xlim(left=0.0)
     axes.set_xlabel("device time of the whole path (seconds)")
     adoption_axis(axes)
@@ -86,10 +87,10 @@ def _drift_takeaway(results: Results, names: list[str]) -> str:
     shares = [results.methods[n].value("kl_to_reference.efficiency") for n in names]
     known = [(n, share) for n, share in zip(names, shares, strict=True) if share is not None]
     if known:
-        parts = [f"{percent(share)} of {display_name(name)}'s" for name, share in known]
+        parts = [f"{percent(share)} of {label_of(results, name)}'s" for name, share in known]
         return f"The least KL possible is {', '.join(parts)}"
     drifts = [(n, format_value(results.methods[n].value(DRIFT), "number")) for n in names]
-    return "KL in nats: " + ", ".join(f"{display_name(n)} {drift}" for n, drift in drifts)
+    return "KL in nats: " + ", ".join(f"{label_of(results, n)} {drift}" for n, drift in drifts)
 
 
 def seconds_by_stage(results: Results) -> Figure | None:
@@ -118,7 +119,7 @@ def seconds_by_stage(results: Results) -> Figure | None:
             if stage == list(cost.stages)[-1]:
                 text += f", path {format_value(cost.path_total, 'seconds')} s"
             axes.text(max(end, start) + 0.01 * longest, y, text, va="center", fontsize=9)
-            ticks[f"{display_name(path)} path: {display_name(stage)}"] = y
+            ticks[f"{label_of(results, path)} path: {label_of(results, stage)}"] = y
             y += 1.0
         y += 0.6
     seen = {phase for c in costs.values() for s in c.stages.values() for phase in _parts(s)}
@@ -157,7 +158,7 @@ def _cost_takeaway(results: Results, paths: list[str]) -> str:
     found = path_costs(results, pair) if pair and all(name in totals for name in pair) else None
     if found is not None:
         return found[2]
-    parts = [f"{display_name(n)} {format_value(totals[n], 'seconds')} s" for n in paths]
+    parts = [f"{label_of(results, n)} {format_value(totals[n], 'seconds')} s" for n in paths]
     return "Device time of the whole path: " + ", ".join(parts)
 
 

@@ -149,6 +149,8 @@ class Runs(Part):
 
 
 class _MethodResult(Part):
+    label: Text | None = None  # what its column trains; results of an older version have no name
+    baseline: bool = False  # a yardstick: never one of the pair that the verdict is about
     cost: Cost
     training: list[TrainingRun]
     runs: Runs

@@ -3,7 +3,8 @@ and whether that judge agrees with people."""
 
 from rlhf_compare.metrics import BY_PATH
 from rlhf_compare.reporting.comparisons import SFT, comparison, oriented
-from rlhf_compare.reporting.numbers import display_name, format_value
+from rlhf_compare.reporting.labels import label_of
+from rlhf_compare.reporting.numbers import format_value
 from rlhf_compare.reporting.recipe_facts import has_prefix_task
 from rlhf_compare.reporting.schema import NOT_DECIDED, Results, WinRate
 from rlhf_compare.reporting.win_rates import judge_of, judge_words, win_rate
@@ -18,7 +19,7 @@ def preferred(results: Results, pair: tuple[str, str]) -> list[str]:
     rate = win_rate(results, *pair)
     if rate is None:
         first = (
-            f"Whether {_whose(pair[0])} or {_whose(pair[1])} answers are better was not judged: no "
+            f"Whether {_whose(results, pair[0])} or {_whose(results, pair[1])} answers are better was not judged: no "
             "judge was asked that no policy was trained against."
         )
         return [first, *_labelled(results, pair)]
@@ -32,7 +33,7 @@ def preferred(results: Results, pair: tuple[str, str]) -> list[str]:
 
 
 def _between(results: Results, rate: WinRate) -> str:
-    first, second, winner = _whose(rate.a), _whose(rate.b), rate.winner
+    first, second, winner = _whose(results, rate.a), _whose(results, rate.b), rate.winner
     if rate.verdict in NOT_DECIDED:
         return f"{first} answers win {_numbers(rate)} with {second}; {rate.verdict}."
     if winner is None:
@@ -42,7 +43,8 @@ def _between(results: Results, rate: WinRate) -> str:
         )
     loser = rate.b if winner == rate.a else rate.a
     rate = win_rate(results, winner, loser, rate.judge) or rate
-    said = f"{_whose(winner)} answers are preferred to {_whose(loser)} in {_numbers(rate)}"
+    better, worse = _whose(results, winner), _whose(results, loser)
+    said = f"{better} answers are preferred to {worse} in {_numbers(rate)}"
     if not _is_better_than_guessing(results, rate.judge):
         return f"{said} by a judge that is not shown to know better than a guess: no verdict."
     if _may_be_no_better_than_sft(results, winner, rate.judge):
@@ -50,8 +52,8 @@ def _between(results: Results, rate: WinRate) -> str:
     return f"{said}."
 
 
-def _whose(name: str) -> str:
-    return f"{display_name(name)}'s"
+def _whose(results: Results, name: str) -> str:
+    return f"{label_of(results, name)}'s"
 
 
 def _numbers(rate: WinRate) -> str:
@@ -113,7 +115,9 @@ def _against_sft(results: Results, pair: tuple[str, str]) -> list[str]:
     rates = [rate for name in pair if (rate := win_rate(results, name, SFT)) is not None]
     if not rates:
         return []
-    won = [f"{display_name(rate.a)}'s win {format_value(rate.share, 'share')}" for rate in rates]
+    won = [
+        f"{label_of(results, rate.a)}'s win {format_value(rate.share, 'share')}" for rate in rates
+    ]
     return [f"Of comparisons with SFT's answers, {' and '.join(won)}."]
 
 
@@ -121,7 +125,7 @@ def _labelled(results: Results, pair: tuple[str, str]) -> list[str]:
     """How the policies' own log-ratios order what people ranked."""
     methods = results.methods
     cells = [
-        f"{_whose(name)} {format_value(accuracy, 'share')}"
+        f"{_whose(results, name)} {format_value(accuracy, 'share')}"
         for name in pair
         if (accuracy := methods[name].measured(_ACCURACY)) is not None
     ]
@@ -131,8 +135,8 @@ def _labelled(results: Results, pair: tuple[str, str]) -> list[str]:
     between = ""
     if row is not None and row.difference is not None:
         row = oriented(row, pair[0])
-        verdict = f"{display_name(row.winner)} higher" if row.winner else row.verdict
+        verdict = f"{label_of(results, row.winner)} higher" if row.winner else row.verdict
         value = format_value(row.difference, BY_PATH[_ACCURACY].style)
-        between = f" ({display_name(row.a)} - {display_name(row.b)}: {value}; {verdict})"
+        between = f" ({label_of(results, row.a)} - {label_of(results, row.b)}: {value}; {verdict})"
     return [f"Of held-out labelled pairs, log-ratios to SFT order as the labels do: "
             f"{', '.join(cells)}{between}."]  # fmt: skip

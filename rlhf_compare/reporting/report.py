@@ -21,7 +21,8 @@ from rlhf_compare.reporting.doctor import overruled
 from rlhf_compare.reporting.escaping import Markdown, escape_markdown, fence, visible_value
 from rlhf_compare.reporting.figures import DRAWINGS, Drawing, draw_figures
 from rlhf_compare.reporting.inline import inline_svg
-from rlhf_compare.reporting.numbers import DOES_NOT_APPLY, NOT_MEASURED, display_name
+from rlhf_compare.reporting.labels import label_of
+from rlhf_compare.reporting.numbers import DOES_NOT_APPLY, NOT_MEASURED
 from rlhf_compare.reporting.results import as_data, write_results
 from rlhf_compare.reporting.reward_checks import doctor_table
 from rlhf_compare.reporting.schema import Results, Sample
@@ -160,13 +161,13 @@ class Page:
 
 
 def _page(results: Results, drawings: list[Drawing], figures: Path) -> Page:
-    *others, last = [display_name(name) for name in contenders(results)] or ["SFT"]
+    *others, last = [label_of(results, name) for name in contenders(results)] or ["SFT"]
     models = results.reward_models
     compared = f"{', '.join(others)} or {last}" if others else last
     return Page(
         title=f"{compared}: {results.recipe.name}",
         verdict=verdict(results),
-        names=[display_name(name) for name in results.methods],
+        names=[label_of(results, name) for name in results.methods],
         rows=tables.side_by_side(results),
         metrics=tables.metrics_table(results),
         drawings=[_figure(results, drawing, figures) for drawing in drawings],
@@ -174,7 +175,7 @@ def _page(results: Results, drawings: list[Drawing], figures: Path) -> Page:
         win_rates=win_rates_table(results),
         judges=judges_table(results),
         needs=tables.needs_table(results),
-        samples=[_asked(sample, list(results.methods)) for sample in results.samples],
+        samples=[_asked(results, sample) for sample in results.samples],
         doctor=doctor_table(models, overruled(results)) if models else None,
         cost=tables.cost_table(results),
         ledger=tables.ledger_table(results),
@@ -185,12 +186,14 @@ def _page(results: Results, drawings: list[Drawing], figures: Path) -> Page:
     )
 
 
-def _asked(sample: Sample, names: list[str]) -> Asked:
-    answers = sample.answers
+def _asked(results: Results, sample: Sample) -> Asked:
+    names, answers = list(results.methods), sample.answers
     return Asked(
         prompt=shown(sample.prompt),
         held_out=sample.held_out,
-        answers=[(display_name(n), shown(answers[n]) if n in answers else None) for n in names],
+        answers=[
+            (label_of(results, n), shown(answers[n]) if n in answers else None) for n in names
+        ],
     )
 
 

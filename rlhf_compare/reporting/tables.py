@@ -8,8 +8,9 @@ from rlhf_compare.metrics import BY_PATH, METRICS
 from rlhf_compare.reporting.applicable import cell, has_number, left_out_note
 from rlhf_compare.reporting.comparisons import contenders, ordered
 from rlhf_compare.reporting.cost_words import COST, COST_AFTER_SFT
+from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.method_schema import DeviceSeconds, Estimate
-from rlhf_compare.reporting.numbers import NOT_MEASURED, Cell, display_name, format_value
+from rlhf_compare.reporting.numbers import NOT_MEASURED, Cell, format_value
 from rlhf_compare.reporting.provenance_schema import Ledger
 from rlhf_compare.reporting.schema import Results
 from rlhf_compare.theory import COLLAPSE_RULE
@@ -75,7 +76,7 @@ def chosen_methods(results: Results, methods: Sequence[str] | None) -> list[str]
 
 def metrics_table(results: Results) -> Table:
     """The side-by-side table with units and directions as columns."""
-    names = tuple(display_name(name) for name in results.methods)
+    names = tuple(label_of(results, name) for name in results.methods)
     return Table(
         header=("", "unit", "better", *names, "n"),
         rows=tuple(
@@ -117,15 +118,17 @@ def cost_table(results: Results) -> Table:
     rows: list[tuple[str, ...]] = []
     for name in results.methods:
         if name not in measured:
-            rows.append((display_name(name), "whole path", *[""] * (len(phases) + 1), NOT_MEASURED))
+            rows.append(
+                (label_of(results, name), "whole path", *[""] * (len(phases) + 1), NOT_MEASURED)
+            )
             continue
         for stage, cost in measured[name].stages.items():
             spent = cost.phases
             cells = [_fixed_seconds(spent[p], longest) if p in spent else ABSENT for p in phases]
             sums = [_fixed_seconds(t, longest) for t in (sum(spent.values()), cost.total)]
-            rows.append((display_name(name), stage, *cells, *sums))
+            rows.append((label_of(results, name), stage, *cells, *sums))
         total = _fixed_seconds(measured[name].path_total, longest)
-        rows.append((display_name(name), "whole path", *[""] * (len(phases) + 1), total))
+        rows.append((label_of(results, name), "whole path", *[""] * (len(phases) + 1), total))
     return Table(
         header=("path", "stage", *phases, "phases", "total"),
         rows=tuple(rows),
@@ -160,7 +163,7 @@ def needs_table(results: Results) -> Table:
     shown = tuple(row for row in rows if set(row[1:]) != {NOT_MEASURED})
     missing = "; ".join(row[0] for row in rows if row not in shown)
     note = f"{_NEEDS_NOTE} Not measured here: {missing}." if missing else _NEEDS_NOTE
-    return Table(header=("", *map(display_name, names)), rows=shown, note=note)
+    return Table(header=("", *(label_of(results, name) for name in names)), rows=shown, note=note)
 
 
 _NEEDS_NOTE = f"Read from the stages and phases that each path was charged for. {COLLAPSE_RULE}"
@@ -172,13 +175,13 @@ def differences_table(results: Results) -> Table:
     for row in ordered(results):
         metric = BY_PATH[row.metric]
         difference = format_value(row.difference, metric.style)
-        verdict = f"{display_name(row.winner)} higher" if row.winner else row.verdict
+        verdict = f"{label_of(results, row.winner)} higher" if row.winner else row.verdict
         adjusted = "exploratory" if row.p_adjusted is None else f"{row.p_adjusted:.2g}"
         rows.append(
             (
                 metric.label,
                 metric.unit,
-                f"{display_name(row.a)} - {display_name(row.b)}",
+                f"{label_of(results, row.a)} - {label_of(results, row.b)}",
                 str(difference),
                 verdict if difference.measured else NOT_MEASURED,
                 adjusted,

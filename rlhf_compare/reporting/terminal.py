@@ -9,7 +9,8 @@ from rich.text import Text
 
 from rlhf_compare.reporting.applicable import left_out_note
 from rlhf_compare.reporting.escaping import visible
-from rlhf_compare.reporting.numbers import Cell, display_name
+from rlhf_compare.reporting.labels import label_of
+from rlhf_compare.reporting.numbers import Cell
 from rlhf_compare.reporting.reward_checks import doctor_table
 from rlhf_compare.reporting.schema import Results, RewardModel
 from rlhf_compare.reporting.tables import chosen_methods, side_by_side
@@ -79,7 +80,7 @@ def _table(results: Results, names: list[str]) -> Table:
     alone = len(names) == 1
     table.add_column("")
     for name in names:
-        table.add_column(_text(display_name(name)), justify="right", no_wrap=True)
+        table.add_column(_text(label_of(results, name)), justify="right", no_wrap=True)
     if alone:
         table.add_column("", style="dim")
     for row in side_by_side(results, names):

@@ -16,8 +16,9 @@ from rlhf_compare.reporting.drawing import (
     look,
     panels,
 )
+from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.method_schema import Point
-from rlhf_compare.reporting.numbers import display_name, format_value
+from rlhf_compare.reporting.numbers import format_value
 from rlhf_compare.reporting.schema import Results
 from rlhf_compare.reporting.verdict import base_rate
 
@@ -40,14 +41,14 @@ def training_paths(results: Results) -> Figure | None:
         colour, marker = look(results, name)
         for index, points in enumerate(found):
             x, y = _seen(points, "kl_exact"), _seen(points, "adoption_exact")
-            label = display_name(name) if index == 0 else None
+            label = label_of(results, name) if index == 0 else None
             axes.plot([0.0, *x], [p0, *y], "-", color=colour, linewidth=1.0, alpha=0.6)
             axes.plot(x, y, marker, color=colour, markersize=4, label=label, clip_on=False)
         rate, kl = (
             format_value(sum(_seen(points, key)[-1] for points in found) / len(found), "share")
             for key in ("adoption_exact", "kl_exact")
         )
-        ends.append(f"{display_name(name)} {rate} at {kl}")
+        ends.append(f"{label_of(results, name)} {rate} at {kl}")
     axes.set_xlim(left=0.0)
     axes.set_xlabel("KL to the reference, exact (nats per response)")
     adoption_axis(axes)
@@ -68,7 +69,9 @@ def likelihoods(results: Results) -> Figure | None:
         steps = [point.step / points[-1].step for point in points]
         for side, style in (("chosen", "-"), ("rejected", "--")):
             values = _seen(points, f"logratio_{side}")
-            left.plot(steps, values, style, color=colour, label=f"{display_name(name)}, {side}")
+            left.plot(
+                steps, values, style, color=colour, label=f"{label_of(results, name)}, {side}"
+            )
         losses = _seen(points, "held_out_loss")
         first = losses[0] or 1.0  # losses of different kinds on one scale
         right.plot(steps, [loss / first for loss in losses], ":", color=colour)
@@ -82,7 +85,7 @@ def likelihoods(results: Results) -> Figure | None:
             format_value(last.value(f"logratio_{side}"), "number")
             for side in ("chosen", "rejected")
         )
-        ends.append(f"{display_name(name)} {chosen} and {rejected}")
+        ends.append(f"{label_of(results, name)} {chosen} and {rejected}")
     left.axhline(0.0, color=GREY, linewidth=0.8)
     left.set_ylabel("log-ratio (nats per response)")
     beside = ", adoption" if adoption_was_probed(results) else ""

@@ -9,9 +9,10 @@ from rlhf_compare.reporting.applicable import applies
 from rlhf_compare.reporting.comparisons import comparison, contenders, main_pair
 from rlhf_compare.reporting.cost_words import COST, COST_AFTER_SFT, path_costs
 from rlhf_compare.reporting.doctor import overruled
+from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.levels import level
 from rlhf_compare.reporting.method_schema import MethodResult
-from rlhf_compare.reporting.numbers import Cell, display_name, format_value
+from rlhf_compare.reporting.numbers import Cell, format_value
 from rlhf_compare.reporting.preferred import preferred
 from rlhf_compare.reporting.schema import NO_DIFFERENCE, NOT_DECIDED, Comparison, Results
 
@@ -82,7 +83,7 @@ def _neither_sentences(results: Results, pair: tuple[str, str]) -> list[str]:
     assert path is not None, "callers ask _neither_learned() first"
     certain = all(level(results, name, path) == "not learned" for name in pair)
     failed = _verb(path) if certain else f"is shown to have {_verb(path)}"
-    first, second = map(display_name, pair)
+    first, second = (label_of(results, name) for name in pair)
     numbers = _numbers(results, path, (*pair, "sft"))
     drift = "Drift from the reference was not measured for both methods."
     if _all_measured(results, DRIFT, *pair):
@@ -99,7 +100,7 @@ def _verb(path: str) -> str:
 
 def _numbers(results: Results, path: str, names: tuple[str, ...]) -> str:
     metric, methods = BY_PATH[path], results.methods
-    cells = [f"{display_name(n)} {_cell(methods[n], metric)}" for n in names if n in methods]
+    cells = [f"{label_of(results, n)} {_cell(methods[n], metric)}" for n in names if n in methods]
     lead = f"{metric.prose} of " if path != DRIFT else ""
     unit = f" {_unit(metric)}" if _unit(metric) else ""
     p0 = " (p0)" if path == ADOPTION and "sft" in names and "sft" in methods else ""
@@ -134,9 +135,9 @@ def _shortfall(results: Results, name: str, path: str) -> str:
         return ""
     numbers = _numbers(results, path, (name, "sft"))
     if found == "not shown":
-        return f"{display_name(name)} is not shown to have {_verb(path)}: {numbers}."
+        return f"{label_of(results, name)} is not shown to have {_verb(path)}: {numbers}."
     verb = _verb(path).replace("learned", "learn").replace("raised", "raise")
-    return f"{display_name(name)} did not {verb}: {numbers}."
+    return f"{label_of(results, name)} did not {verb}: {numbers}."
 
 
 def _all_measured(results: Results, path: str, *names: str) -> bool:
@@ -152,7 +153,7 @@ def _compared(results: Results, path: str, pair: tuple[str, str], wording: str) 
     metric, methods = BY_PATH[path], results.methods
     unit = f" {_unit(metric)}" if _unit(metric) else ""
     cells = {name: str(_cell(methods[name], metric)) for name in pair}
-    numbers = ", ".join(f"{display_name(name)} {cells[name]}" for name in pair) + unit
+    numbers = ", ".join(f"{label_of(results, name)} {cells[name]}" for name in pair) + unit
     row = comparison(results, path, *pair)
     if row is None or row.difference is None:
         return (
@@ -160,7 +161,7 @@ def _compared(results: Results, path: str, pair: tuple[str, str], wording: str) 
             "called higher."
         )
     difference = format_value(row.difference, metric.style)
-    between = f"{display_name(row.a)} - {display_name(row.b)}: {difference}"
+    between = f"{label_of(results, row.a)} - {label_of(results, row.b)}: {difference}"
     winner = row.winner
     if row.verdict in NOT_DECIDED:
         return f"{_start(metric)}: {numbers} ({between}); {row.verdict}."
@@ -168,8 +169,8 @@ def _compared(results: Results, path: str, pair: tuple[str, str], wording: str) 
         return f"No difference shown in {metric.prose}: {numbers} ({between}{_margin(row)})."
     loser = pair[1] if winner == pair[0] else pair[0]
     return (
-        f"{display_name(winner)} {wording}: {metric.prose} {cells[winner]} against "
-        f"{cells[loser]}{unit} with {display_name(loser)} ({between})."
+        f"{label_of(results, winner)} {wording}: {metric.prose} {cells[winner]} against "
+        f"{cells[loser]}{unit} with {label_of(results, loser)} ({between})."
     )
 
 
@@ -198,8 +199,9 @@ def _efficiency(results: Results, first: str, second: str) -> str:
     if row is not None and row.difference is not None and row.winner is None:
         between = f" ({NO_DIFFERENCE} between the two shares)"
     return (
-        f"To adopt as far as it did, {display_name(first)} needed at least {percent(shares[0])} "
-        f"of its drift, {display_name(second)} at least {percent(shares[1])}{between}."
+        f"To adopt as far as it did, {label_of(results, first)} needed at least "
+        f"{percent(shares[0])} of its drift, {label_of(results, second)} at least "
+        f"{percent(shares[1])}{between}."
     )
 
 
@@ -233,7 +235,7 @@ def _alone(results: Results, name: str, *, only: bool) -> str:
         if cell.measured or applies(results, name, metric):
             unit = _unit(metric) if cell.measured else ""
             facts.append(f"{metric.prose} {cell} {unit}".rstrip())
-    lead = f"Only {display_name(name)} was run" if only else display_name(name)
+    lead = f"Only {label_of(results, name)} was run" if only else label_of(results, name)
     return f"{lead}: {'; '.join(facts)}. {_shortfall(results, name, path)}".rstrip()
 
 
@@ -245,7 +247,7 @@ def _troubles(results: Results) -> list[str]:
         runs = method.runs
         if runs.failed or runs.collapsed:
             sentences.append(
-                f"{display_name(name)}: {runs.completed} runs completed, {runs.failed} "
+                f"{label_of(results, name)}: {runs.completed} runs completed, {runs.failed} "
                 f"failed, {runs.collapsed} collapsed."
             )
     return sentences

@@ -1,8 +1,9 @@
 """Whose answers a judge prefers, and how far that judge can be trusted: look-ups and tables."""
 
 from rlhf_compare.reporting.comparisons import SFT, main_pair
+from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.method_schema import Estimate
-from rlhf_compare.reporting.numbers import NOT_MEASURED, display_name, format_value
+from rlhf_compare.reporting.numbers import NOT_MEASURED, format_value
 from rlhf_compare.reporting.schema import Judge, Results, WinRate
 from rlhf_compare.reporting.tables import ABSENT, Table
 
@@ -64,12 +65,12 @@ def win_rates_table(results: Results) -> Table:
         adjusted = "exploratory" if row.p_adjusted is None else f"{row.p_adjusted:.2g}"
         rows.append(
             (
-                f"{display_name(row.a)} against {display_name(row.b)}",
+                f"{label_of(results, row.a)} against {label_of(results, row.b)}",
                 judge_words(results, row.judge),
                 str(format_value(row.share, "share")),
                 str(format_value(row.ties, "share")),
                 _or_absent(row.consistent),
-                f"{display_name(row.winner)} preferred" if row.winner else row.verdict,
+                f"{label_of(results, row.winner)} preferred" if row.winner else row.verdict,
                 adjusted,
             )
         )

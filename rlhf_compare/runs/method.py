@@ -82,6 +82,10 @@ class Method:
                 it trains; None = it samples none
     reads_head  whether it reads the weights of the language-model head directly, so that an
                 adapter on the head would never train
+    label       settings of the section -> what is trained, as its column is named: a loss other
+                than the method's own must stand in it. None = the method's name says it
+    baseline    a yardstick beside the methods that are compared: never one of the pair that the
+                verdict is about
     caveats     settings of the section -> sentences that a reader of the column must know
     load        (run directory, device) -> what the evaluation samples from
     """
@@ -96,5 +100,7 @@ class Method:
     check_rows: Callable[[Any, int], None] = _no_faults
     samples: str | None = None
     reads_head: bool = False
+    label: Callable[[StageSection], str] | None = None
+    baseline: bool = False
     caveats: Callable[[dict[str, Any]], Sequence[str]] = _no_caveats
     load: Callable[[Path, str], Sampler] = load_model_sampler

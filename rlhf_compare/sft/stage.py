@@ -11,7 +11,7 @@ from rlhf_compare.models.tokenizer import load_tokenizer
 from rlhf_compare.runs.arguments import StageSection, build_arguments
 from rlhf_compare.runs.context import StageContext
 from rlhf_compare.runs.files import write_json
-from rlhf_compare.sft.trainer import MeteredSFTTrainer
+from rlhf_compare.runs.imitation import MeteredSFTTrainer
 
 
 def sft_arguments(section: StageSection, output_dir: str, seed: int) -> SFTConfig:

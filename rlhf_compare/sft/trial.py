@@ -5,6 +5,7 @@ from typing import Any
 from datasets import Dataset
 from peft import LoraConfig
 
+from rlhf_compare.runs.imitation import MeteredSFTTrainer
 from rlhf_compare.runs.trial import (
     BETTER,
     PROMPT,
@@ -13,7 +14,6 @@ from rlhf_compare.runs.trial import (
     trial_policy,
     trial_tokenizer,
 )
-from rlhf_compare.sft.trainer import MeteredSFTTrainer
 
 
 def try_step(args: Any, _: LoraConfig | None) -> None:

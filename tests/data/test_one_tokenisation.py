@@ -29,9 +29,9 @@ from rlhf_compare.ppo.trainer import PPOTrainer
 from rlhf_compare.reward.config import RewardSection
 from rlhf_compare.reward.stage import reward_arguments
 from rlhf_compare.reward.trainer import RankingTrainer
+from rlhf_compare.runs.imitation import MeteredSFTTrainer
 from rlhf_compare.sft.config import SFTSection
 from rlhf_compare.sft.stage import sft_arguments
-from rlhf_compare.sft.trainer import MeteredSFTTrainer
 from rlhf_compare.tensors.padding import pad_sequences
 from tests.data.families import CHAT, chat_tokenizer, family
 

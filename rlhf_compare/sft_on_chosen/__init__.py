@@ -1,0 +1,1 @@
+"""Imitation of the chosen responses: what preference data teach without their rejected half."""
