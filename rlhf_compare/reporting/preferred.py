@@ -18,8 +18,9 @@ def preferred(results: Results, pair: tuple[str, str]) -> list[str]:
         return []
     rate = win_rate(results, *pair)
     if rate is None:
+        one, other = (_whose(results, name) for name in pair)
         first = (
-            f"Whether {_whose(results, pair[0])} or {_whose(results, pair[1])} answers are better was not judged: no "
+            f"Whether {one} or {other} answers are better was not judged: no "
             "judge was asked that no policy was trained against."
         )
         return [first, *_labelled(results, pair)]
