@@ -15,7 +15,6 @@ from transformers import (
 
 from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.errors import RecipeError, StageFailedError
-from rlhf_compare.evaluation.stage import read_samples
 from rlhf_compare.pipeline import Pipeline
 from rlhf_compare.recipe import load_recipe
 from tests.micro_recipe import RECIPE, collected, run
@@ -110,42 +109,6 @@ def test_the_judge_learned_from_rows_that_taught_nobody_else_and_is_charged_to_n
     assert not set(data.train()["prompt"]) & set(data.judge()["prompt"])
     stages = first[0]["methods"]["ppo"]["cost"]["device_seconds"]["stages"]
     assert "reward" in stages and "judge" not in stages
-
-
-def test_the_ledger_holds_what_each_stage_counted(
-    first: tuple[dict[str, Any], list[str]], root: Path
-) -> None:
-    """PPO's reward model, SFT and DPO learn from the same rows: all that are not the judge's."""
-    learned = first[0]["provenance"]["learned"]
-    rows = first[0]["provenance"]["ledger"]["train_rows"]
-    stages = {"sft", *(f"{s}-{seed}" for s in ("reward", "judge", "ppo", "dpo") for seed in (0, 1))}
-    assert set(learned) == stages
-    same = [learned[stage]["at_hand"] for stage in ("sft", "reward-0", "dpo-0", "ppo-0")]
-    assert same == [rows] * 4
-    assert learned["sft"] == {
-        "unit": "demonstrations",
-        "at_hand": rows,
-        "used": rows,
-        "passes": 1.0,
-    }
-    assert learned["ppo-0"]["used"] == min(rows, 32)
-    assert learned["ppo-0"]["passes"] == pytest.approx(32 / rows, abs=0.5 / rows)
-
-
-def test_other_prompts_to_measure_on_train_nothing_again(
-    first: tuple[dict[str, Any], list[str]], recipe_file: Path, root: Path
-) -> None:
-    lines: list[str] = []
-    recipe = load_recipe(recipe_file, ["evaluation.prompts=tuning"])
-    pipeline = Pipeline(recipe, root / "runs", say=lines.append)
-    try:
-        stage = pipeline.evaluate("dpo", 0)
-        trained = ("sft:", "reward-0:", "judge-0:", "dpo-0:")
-        assert all(any(line.startswith(s) and "kept" in line for line in lines) for s in trained)
-        shown = {prompt for prompt, _ in read_samples(stage.directory)[1:]}
-        assert shown and not shown & {sample["prompt"] for sample in first[0]["samples"]}
-    finally:  # the others of this module read the measurement on judging prompts
-        Pipeline(load_recipe(recipe_file, ()), root / "runs").evaluate("dpo", 0)
 
 
 def test_ppo_refuses_a_reward_model_that_failed(

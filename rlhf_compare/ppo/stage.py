@@ -65,7 +65,8 @@ def train_ppo(context: StageContext, section: StageSection, inputs: MethodInputs
             callbacks=context.callbacks("objective/scores", inputs.evaluations),
         )
     trainer.train()
-    context.learned("prompts", len(prompts), trainer.state.epoch)
+    episodes = trainer.state.global_step * args.episodes_per_process * args.world_size
+    context.learned("prompts", len(prompts), episodes / len(prompts))
     with context.meter.phase("save"):
         save_trained(policy, context.directory.model, tokenizer, adapted=inputs.lora is not None)
 
