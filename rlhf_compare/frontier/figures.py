@@ -49,7 +49,7 @@ def adoption_against_kl(frontier: Frontier) -> Figure | None:
         )
     _kl(frontier, axes, ADOPTION)
     adoption_axis(axes)
-    return finish(figure, axes, f"Adoption for drift, {_knob_words(frontier)}", columns=4)
+    return finish(figure, axes, _takeaway(frontier, ADOPTION, "Adoption"), columns=4)
 
 
 def judge_against_kl(frontier: Frontier) -> Figure | None:
@@ -63,20 +63,20 @@ def judge_against_kl(frontier: Frontier) -> Figure | None:
     _lines(frontier, axes, JUDGE)
     _kl(frontier, axes, JUDGE)
     axes.set_ylabel("reward by the judge (score)")
-    return finish(figure, axes, f"The judge's reward for drift, {_knob_words(frontier)}")
+    return finish(figure, axes, _takeaway(frontier, JUDGE, "The judge's reward"))
 
 
 def over_optimisation(frontier: Frontier) -> Figure | None:
     """Both rewards against sqrt(KL), less those of SFT: one panel a method."""
     start = {path: frontier.sft.get(path) for path in (PROXY, JUDGE)}
-    methods = [m for m in frontier.knobs if all(_shown(frontier, m, path) for path in start)]
+    methods = [m for m in frontier.knobs if all(_sound(frontier, m, path) for path in start)]
     if not methods or any(value is None for value in start.values()):
         return None
     figure, drawn = panels(len(methods), width=max(7.2, 3.4 * len(methods)))
     onset_named = False
     for axes, method in zip(drawn, methods, strict=True):
         for path, style, label in ((PROXY, "--", "proxy"), (JUDGE, "-", "judge")):
-            points, base = _shown(frontier, method, path), start[path]
+            points, base = _sound(frontier, method, path), start[path]
             assert base is not None
             x = [np.sqrt(max(point.mean(KL) or 0.0, 0.0)) for point in points]
             y = [(point.mean(path) or 0.0) - base.mean for point in points]
@@ -123,7 +123,7 @@ def training(frontier: Frontier) -> Figure | None:
         for m in frontier.knobs
         if any(run.method == m for run in frontier.training)
     )
-    return finish(figure, axes, f"Adoption and drift while training, each seed a path: {own}")
+    return finish(figure, axes, f"While training, a path a seed: {own}")
 
 
 DRAWINGS: dict[str, tuple[Callable[[Frontier], Figure | None], str]] = {
@@ -143,8 +143,7 @@ def _lines(frontier: Frontier, axes: Axes, path: str) -> None:
         for point in points:
             for at in _dots(point, path):
                 axes.plot(*([one] for one in at), ".", color=colour, markersize=4, alpha=0.6)
-        sound = [point for point in points if point.sound]
-        x, y = _means(sound, path)
+        x, y = _means(_sound(frontier, method, path), path)
         name = display_name(method)
         axes.plot(x, y, "-", marker=marker, color=colour, markersize=6, label=name, clip_on=False)
         lost = [point for point in points if not point.sound]
@@ -172,6 +171,11 @@ def _shown(frontier: Frontier, method: str, path: str) -> list[Point]:
     return [p for p in points if p.metrics.get(path) is not None and p.metrics.get(KL) is not None]
 
 
+def _sound(frontier: Frontier, method: str, path: str) -> list[Point]:
+    """Those of them that lost no seed, on which the verdicts rest."""
+    return [point for point in _shown(frontier, method, path) if point.sound]
+
+
 def _drawn(frontier: Frontier, path: str) -> list[Point]:
     return [point for method in frontier.knobs for point in _shown(frontier, method, path)]
 
@@ -187,10 +191,19 @@ def _kl(frontier: Frontier, axes: Axes, path: str) -> None:
     kl_axis(axes, max(kls), _FAR * float(np.median(kls)))
 
 
-def _knob_words(frontier: Frontier) -> str:
-    seeds = len(frontier.origin.seeds)
+def _takeaway(frontier: Frontier, path: str, what: str) -> str:
+    """Of the first two methods that are compared in this value; else what is drawn."""
     knobs = ", ".join(f"{display_name(m)} over {field}" for m, field in frontier.knobs.items())
-    return f"{knobs}; {seeds} seed{'s' if seeds > 1 else ''}, each a dot"
+    pair = next((one for one in frontier.pairs if one.value == path), None)
+    if pair is None:
+        return f"{what} for drift: {knobs}"
+    ahead, behind = map(display_name, (pair.a, pair.b) if pair.mean > 0 else (pair.b, pair.a))
+    where = f"over {pair.low:.1f} to {pair.high:.1f} nats"
+    if pair.interval is None:
+        return f"{what} {where}: {ahead} {abs(pair.mean):.3f} above {behind}, too few seeds"
+    if pair.interval[0] <= 0.0 <= pair.interval[1]:
+        return f"{what} {where}: no difference of {ahead} and {behind} shown"
+    return f"{what} {where}: {ahead} {abs(pair.mean):.3f} above {behind} in the mean"
 
 
 def _onset_title(frontier: Frontier, methods: Sequence[str]) -> str:

@@ -159,9 +159,9 @@ def _onset_sentence(method: str, found: OverOptimisation) -> str:
             "proxy is shown."
         )
     return (
-        f"{name}: over-optimisation sets in at √KL {found.peak:.2f}{interval}: beyond it the "
-        f"judge's reward falls by {_estimate(found.fall)} up to {reach}, and the proxy's rises by "
-        f"{_estimate(found.rise)}."
+        f"{name}: over-optimisation sets in at √KL {found.peak:.2f}{interval}, beyond which "
+        f"the judge's reward falls by {_estimate(found.fall)} up to {reach}, and the proxy's rises "
+        f"by {_estimate(found.rise)}."
     )
 
 

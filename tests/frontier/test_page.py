@@ -78,7 +78,7 @@ ONSET = {
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({}, "PPO: over-optimisation sets in at √KL 2.00 [1.75, 2.25]: beyond it"),
+        ({}, "PPO: over-optimisation sets in at √KL 2.00 [1.75, 2.25], beyond which"),
         (
             {"peaks": [1.9, 2.0, None], "peak_interval": None},
             "sets in at √KL 2.00 (2 of 3 seeds have their peak inside the range)",
@@ -111,6 +111,21 @@ def test_the_page_holds_points_seeds_yardsticks_and_cost() -> None:
     assert "Crosses:" not in bare and "Squares:" not in bare and "Best of n" not in bare
     # shared 15 s; ten settings of 3 s and 1 s
     assert "| sum | 55.0 |" in text and text.count("sft, shared") == 1
+
+
+@pytest.mark.parametrize(
+    ("ahead", "seeds", "words"),
+    [
+        (0.1, 3, "Adoption over 1.5 to 9.0 nats: PPO 0.062 above DPO in the mean"),
+        (-0.1, 3, "DPO 0.062 above PPO in the mean"),
+        (0.0, 3, "no difference of"),
+        (0.1, 1, "too few seeds"),
+    ],
+)
+def test_the_title_of_the_figure_is_its_takeaway(ahead: float, seeds: int, words: str) -> None:
+    figure = DRAWINGS["adoption"][0](frontier(ppo_and_dpo(ahead, seeds)))
+    assert figure is not None
+    assert words in " ".join(figure.axes[0].get_title(loc="left").split())
 
 
 def test_figures_need_what_they_draw() -> None:

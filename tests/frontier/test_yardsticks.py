@@ -43,6 +43,14 @@ def test_the_optimum_is_a_mean_over_prompts() -> None:
     assert found != pytest.approx(optimum([0.105], 1.0, 0.5)["adoption"], abs=0.01)
 
 
+def test_the_optimum_never_lies_below_the_floor_at_the_mean_base_rate() -> None:
+    """The figure's floor is that of the mean p0; a mean over prompts needs at least as much KL."""
+    rates = [0.001, 0.03, 0.4]
+    for beta in (0.1, 0.5, 2.0):
+        found = optimum(rates, 1.0, beta)
+        assert found["kl"] >= binary_kl(found["adoption"], sum(rates) / 3) - 1e-12
+
+
 def test_the_reward_gap_counts_wrong_pairs_negative() -> None:
     """10 pairs of 1 with 8 right: 0.6; 30 of 4, all right: (10 * 0.6 + 30 * 4) / 40."""
     quarters = [
