@@ -9,19 +9,20 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from rlhf_compare.evaluation.collapse import collapsed
+from rlhf_compare.collected.paths import complexity_of, path_cost, sampling_of
+from rlhf_compare.collected.runs import count_runs, sensitivity_of
 from rlhf_compare.evaluation.stage import read_measurement, read_samples
 from rlhf_compare.evaluation.summary import compare, summarise
 from rlhf_compare.finished import Finished
 from rlhf_compare.metrics import PROBED
 from rlhf_compare.recipe import Recipe
-from rlhf_compare.reporting.method_schema import Cost, DeviceSeconds, Runs, StageCost, Tokens
 from rlhf_compare.reporting.results import parse, parse_results
 from rlhf_compare.reporting.schema import Failure, Results, RewardModel
 from rlhf_compare.reward.stage import read_diagnosis
 from rlhf_compare.runs.files import read_json
 from rlhf_compare.runs.identity import Stage
 from rlhf_compare.runs.provenance import of_stage
+from rlhf_compare.sensitivity import columns
 
 
 def collect_results(finished: Finished, command: str) -> Results:
@@ -38,39 +39,35 @@ def collect_results(finished: Finished, command: str) -> Results:
         method: {seed: read_measurement(stage.directory) for seed, stage in by_seed.items()}
         for method, by_seed in finished.evaluations.items()
     }
-    sft = measurements.get("sft", {})
+    every, recipe = measurements, finished.recipe
+    measurements = {method: every[method] for method in columns(recipe, list(every))}
     methods = {}
     for method, by_seed in measurements.items():
-        fell = [
-            seed
-            for seed, measured in by_seed.items()
-            if method != "sft" and seed in sft and collapsed(measured, sft[seed])
-        ]
         methods[method] = {
             **summarise(list(by_seed.values()), one_run=method == "sft"),
-            "cost": _cost(finished, method, list(by_seed)),
+            "cost": path_cost(finished, method, list(by_seed)),
             "training": _training(finished, method, list(by_seed)),
-            "runs": Runs(
-                completed=1 if method == "sft" else len(by_seed),  # SFT is one run
-                failed=len(finished.failed.get(method, [])),
-                collapsed=len(fell),
-            ),
-            "caveats": _caveats(finished.recipe, method),
+            "runs": count_runs(finished, method, every),
+            "caveats": _caveats(recipe, method),
+            "complexity": complexity_of(finished, method, list(by_seed)),
+            "sensitivity": sensitivity_of(finished, method, every),
+            "sampling": sampling_of(recipe, method),
         }
     shared = sorted(set.intersection(*(set(by_seed) for by_seed in measurements.values())))
     measured_seeds = sorted(set().union(*measurements.values()))
     return parse_results(
         {
             "schema_version": 1,
-            "recipe": finished.recipe.resolved(),
+            "recipe": recipe.resolved(),
             "provenance": _provenance(finished, command, measured_seeds),
             "methods": methods,
-            "comparisons": compare(measurements, _main_pair(finished.recipe, list(methods))),
+            "comparisons": compare(measurements, _main_pair(recipe, list(methods))),
             "reward_models": _reward_models(finished, measured_seeds),
-            "samples": _samples(finished.evaluations, shared),
+            "samples": _samples({m: finished.evaluations[m] for m in methods}, shared),
             "failures": [
                 Failure(method=method, seeds=list(seeds), reason=finished.reasons[method])
                 for method, seeds in finished.failed.items()
+                if method in columns(recipe, recipe.methods)
             ],
         }
     )
@@ -104,42 +101,6 @@ def _reward_models(finished: Finished, seeds: Sequence[int]) -> list[RewardModel
     """Those of this run; none where none was needed."""
     stages = {seed: finished.stages.get(f"reward-{seed}") for seed in seeds}
     return [reward_model(stage, seed) for seed, stage in stages.items() if stage is not None]
-
-
-def _cost(finished: Finished, method: str, seeds: Sequence[int]) -> Cost:
-    """Mean cost of a method's path over its seeds; evaluation is never charged to training."""
-    stages: dict[str, StageCost] = {}
-    peak, tokens = 0, {"trained": 0.0, "generated": 0.0}
-    for name in finished.recipe.path(method):
-        labels = [name] if name == "sft" else [f"{name}-{seed}" for seed in seeds]
-        costs = [read_json(finished.stages[label].directory.path / "cost.json") for label in labels]
-        phases: dict[str, float] = {}
-        total = 0.0
-        for cost in costs:
-            total += (cost["total"] - cost["phases"].get("evaluate", 0.0)) / len(costs)
-            for phase, seconds in cost["phases"].items():
-                if phase != "evaluate":
-                    phases[phase] = phases.get(phase, 0.0) + seconds / len(costs)
-            peak = max(peak, cost["peak_memory_bytes"] or 0)
-            for kind in tokens:
-                tokens[kind] += cost["tokens"].get(kind, 0) / len(costs)
-        stages[name] = StageCost(total=total, phases=phases)
-    return Cost(
-        device_seconds=DeviceSeconds(
-            path_total=sum(stage.total for stage in stages.values()), stages=stages
-        ),
-        peak_memory_bytes=peak or None,
-        tokens=Tokens(trained=round(tokens["trained"]), generated=round(tokens["generated"])),
-        padding_share=_padding_share([cost["tokens"] for cost in costs]),
-    )
-
-
-def _padding_share(tokens: list[dict[str, int]]) -> float | None:
-    """Of all positions of a stage's batches, over its seeds; None where they were not counted."""
-    if not all("padding" in one for one in tokens):
-        return None
-    padding = sum(one["padding"] for one in tokens)
-    return padding / (padding + sum(one["trained"] for one in tokens))
 
 
 # what an evaluation inside a run logged -> its name in the results

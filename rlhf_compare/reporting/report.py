@@ -21,6 +21,7 @@ from rlhf_compare.reporting.doctor import overruled
 from rlhf_compare.reporting.escaping import Markdown, escape_markdown, fence, visible_value
 from rlhf_compare.reporting.figures import DRAWINGS, Drawing, draw_figures
 from rlhf_compare.reporting.inline import inline_svg
+from rlhf_compare.reporting.needs import needs_table
 from rlhf_compare.reporting.numbers import DOES_NOT_APPLY, NOT_MEASURED, display_name
 from rlhf_compare.reporting.results import as_data, write_results
 from rlhf_compare.reporting.reward_checks import doctor_table
@@ -168,7 +169,7 @@ def _page(results: Results, drawings: list[Drawing], figures: Path) -> Page:
         metrics=tables.metrics_table(results),
         drawings=[_figure(results, drawing, figures) for drawing in drawings],
         differences=tables.differences_table(results),
-        needs=tables.needs_table(results),
+        needs=needs_table(results),
         samples=[_asked(sample, list(results.methods)) for sample in results.samples],
         doctor=doctor_table(models, overruled(results)) if models else None,
         cost=tables.cost_table(results),
