@@ -15,14 +15,17 @@ RUN  := $(BIN)/rlhf-compare
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help compare data sft reward ppo dpo evaluate tune frontier report oracle setup test test-all check bench release clean
+.PHONY: help compare sensitivity data sft reward ppo dpo evaluate tune frontier report oracle setup test test-all check bench release clean
 
 help:  ## print this list
 	@echo 'make <target> [RECIPE=$(RECIPE)] [SEEDS="0 1 2"] [ARGS="section.field=value ..."]'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 compare: $(STAMP)  ## train PPO and DPO, measure both, write reports/<recipe>/
 	$(RUN) compare --recipe "$(RECIPE)" --seeds "$(SEEDS)" --args "$$ARGS"
+
+sensitivity: $(STAMP)  ## compare, and each method at a third and at three times its learning rate
+	$(RUN) compare --sensitivity --recipe "$(RECIPE)" --seeds "$(SEEDS)" --args "$$ARGS"
 
 ppo: $(STAMP)  ## what PPO needs: SFT, reward model, PPO; ends with its row of the table
 	$(RUN) ppo --recipe "$(RECIPE)" --seeds "$(SEEDS)" --args "$$ARGS"

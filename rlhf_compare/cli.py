@@ -81,10 +81,16 @@ def compare(
     reports: ReportsOption = Path("reports"),
     dry_run: DryRun = False,
     fresh: Fresh = False,
+    sensitivity: Annotated[
+        bool,
+        typer.Option("--sensitivity", help="Train each method at a third and thrice its rate too."),
+    ] = False,
     overrides: Overrides = None,
 ) -> None:
     """Train every method of the recipe from one SFT model, measure all, write the report."""
-    run_methods(recipe, overrides, runs, seeds, dry_run, reports=reports, fresh=fresh)
+    run_methods(
+        recipe, overrides, runs, seeds, dry_run, None, reports, fresh, sensitivity=sensitivity
+    )
 
 
 def _method_command(name: str) -> Callable[..., None]:

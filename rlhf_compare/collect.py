@@ -10,7 +10,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from rlhf_compare.evaluation.collapse import collapsed
+from rlhf_compare.collected.paths import complexity_of, held_seconds, path_cost, sampling_of
+from rlhf_compare.collected.runs import count_runs, sensitivity_of
 from rlhf_compare.evaluation.equal import curve_of, equal_rows
 from rlhf_compare.evaluation.stage import read_measurement, read_samples
 from rlhf_compare.evaluation.summary import compare, summarise
@@ -19,7 +20,6 @@ from rlhf_compare.finished import Finished
 from rlhf_compare.judgements import judges_of, opinions_of
 from rlhf_compare.metrics import PROBED
 from rlhf_compare.recipe import Recipe
-from rlhf_compare.reporting.method_schema import Cost, DeviceSeconds, Runs, StageCost, Tokens
 from rlhf_compare.reporting.results import parse, parse_results
 from rlhf_compare.reporting.schema import Failure, Results, RewardModel
 from rlhf_compare.reward.stage import read_diagnosis
@@ -27,6 +27,7 @@ from rlhf_compare.runs.files import read_json
 from rlhf_compare.runs.identity import Stage
 from rlhf_compare.runs.learned import read_learned
 from rlhf_compare.runs.provenance import of_stage
+from rlhf_compare.sensitivity import columns
 
 
 def collect_results(finished: Finished, command: str) -> Results:
@@ -43,26 +44,21 @@ def collect_results(finished: Finished, command: str) -> Results:
         method: {seed: read_measurement(stage.directory) for seed, stage in by_seed.items()}
         for method, by_seed in finished.evaluations.items()
     }
-    sft = measurements.get("sft", {})
-    methods, labels = {}, _labels(finished.recipe, list(measurements))
+    every, recipe = measurements, finished.recipe
+    measurements = {method: every[method] for method in columns(recipe, list(every))}
+    methods, labels = {}, _labels(recipe, list(measurements))
     for method, by_seed in measurements.items():
-        fell = [
-            seed
-            for seed, measured in by_seed.items()
-            if method != "sft" and seed in sft and collapsed(measured, sft[seed])
-        ]
         methods[method] = {
             **summarise(list(by_seed.values()), one_run=method == "sft"),
             "label": labels[method],
-            "baseline": _is_baseline(finished.recipe, method),
-            "cost": _cost(finished, method, list(by_seed)),
+            "baseline": _is_baseline(recipe, method),
+            "cost": path_cost(finished, method, list(by_seed)),
             "training": _training(finished, method, list(by_seed)),
-            "runs": Runs(
-                completed=1 if method == "sft" else len(by_seed),  # SFT is one run
-                failed=len(finished.failed.get(method, [])),
-                collapsed=len(fell),
-            ),
-            "caveats": _caveats(finished.recipe, method),
+            "runs": count_runs(finished, method, every),
+            "caveats": _caveats(recipe, method),
+            "complexity": complexity_of(finished, method, list(by_seed)),
+            "sensitivity": sensitivity_of(finished, method, every),
+            "sampling": sampling_of(recipe, method),
         }
     main = _main_pair(finished.recipe, list(methods))
     rows = compare(measurements, main, opinions_of(finished, main))
@@ -74,7 +70,7 @@ def collect_results(finished: Finished, command: str) -> Results:
     return parse_results(
         {
             "schema_version": 1,
-            "recipe": finished.recipe.resolved(),
+            "recipe": recipe.resolved(),
             "provenance": _provenance(finished, command, measured_seeds),
             "methods": methods,
             "comparisons": [row for row in rows if not is_win_rate(row)],
@@ -82,10 +78,11 @@ def collect_results(finished: Finished, command: str) -> Results:
             "judges": judges_of(finished, measurements),
             "equal": _equal(methods, main),
             "reward_models": _reward_models(finished, measured_seeds),
-            "samples": _samples(finished.evaluations, shared),
+            "samples": _samples({m: finished.evaluations[m] for m in methods}, shared),
             "failures": [
                 Failure(method=method, seeds=list(seeds), reason=finished.reasons[method])
                 for method, seeds in finished.failed.items()
+                if method in columns(recipe, recipe.methods)
             ],
         }
     )
@@ -145,53 +142,6 @@ def _reward_models(finished: Finished, seeds: Sequence[int]) -> list[RewardModel
     return [reward_model(stage, seed) for seed, stage in stages.items() if stage is not None]
 
 
-def _cost(finished: Finished, method: str, seeds: Sequence[int]) -> Cost:
-    """Mean cost of a method's path over its seeds; evaluation is never charged to training."""
-    stages: dict[str, StageCost] = {}
-    peak, tokens = 0, {"trained": 0.0, "generated": 0.0}
-    for name in finished.recipe.path(method):
-        labels = [name] if name == "sft" else [f"{name}-{seed}" for seed in seeds]
-        costs = [_cost_of(finished, label) for label in labels]
-        phases: dict[str, float] = {}
-        totals = [_charged(cost) for cost in costs]
-        for cost in costs:
-            for phase, seconds in cost["phases"].items():
-                if phase != "evaluate":
-                    phases[phase] = phases.get(phase, 0.0) + seconds / len(costs)
-            peak = max(peak, cost["peak_memory_bytes"] or 0)
-            for kind in tokens:
-                tokens[kind] += cost["tokens"].get(kind, 0) / len(costs)
-        total = sum(totals) / len(totals)
-        stages[name] = StageCost(total=total, phases=phases, by_seed=totals)
-    return Cost(
-        device_seconds=DeviceSeconds(
-            path_total=sum(stage.total for stage in stages.values()), stages=stages
-        ),
-        peak_memory_bytes=peak or None,
-        tokens=Tokens(trained=round(tokens["trained"]), generated=round(tokens["generated"])),
-        padding_share=_padding_share([cost["tokens"] for cost in costs]),
-    )
-
-
-def _cost_of(finished: Finished, label: str) -> dict[str, Any]:
-    cost: dict[str, Any] = read_json(finished.stages[label].directory.path / "cost.json")
-    return cost
-
-
-def _charged(cost: Mapping[str, Any]) -> float:
-    """Seconds of a stage that its path pays for."""
-    seconds: float = cost["total"] - cost["phases"].get("evaluate", 0.0)
-    return seconds
-
-
-def _padding_share(tokens: list[dict[str, int]]) -> float | None:
-    """Of all positions of a stage's batches, over its seeds; None where they were not counted."""
-    if not all("padding" in one for one in tokens):
-        return None
-    padding = sum(one["padding"] for one in tokens)
-    return padding / (padding + sum(one["trained"] for one in tokens))
-
-
 # what an evaluation inside a run logged -> its name in the results
 _POINT = {
     "eval_loss": "held_out_loss",
@@ -210,8 +160,9 @@ def _training(finished: Finished, method: str, seeds: Sequence[int]) -> list[dic
     runs, stages = [], finished.recipe.path(method)[:-1]
     for seed in seeds:
         before = {
-            name: _charged(_cost_of(finished, name if name == "sft" else f"{name}-{seed}"))
+            name: held_seconds(read_json(finished.stages[label].directory.path / "cost.json"))
             for name in stages
+            for label in ["sft" if name == "sft" else f"{name}-{seed}"]
         }
         points: dict[int, dict[str, Any]] = {}
         log = finished.stages[f"{method}-{seed}"].directory.path / "metrics.jsonl"

@@ -30,6 +30,7 @@ def run_methods(
     base: str | None = None,
     reports: Path | None = None,
     fresh: bool = False,
+    sensitivity: bool = False,
 ) -> None:
     """What the verbs that train methods share.
 
@@ -37,9 +38,11 @@ def run_methods(
         base: run this method and its variants alone; None = all methods.
         reports: where the report goes; None = print the table alone.
         fresh: see :class:`Pipeline`.
+        sensitivity: see :mod:`rlhf_compare.sensitivity`.
     """
     wanted = seeds_of(seeds)
-    pipeline = make_pipeline(recipe, overrides, runs, fresh)
+    change = _with_other_rates if sensitivity else _unchanged
+    pipeline = make_pipeline(recipe, overrides, runs, fresh, change)
     methods = _chosen(pipeline.recipe, base)
     if dry_run:
         print_plan(pipeline, stage_labels(pipeline, methods, wanted))
@@ -64,12 +67,22 @@ def _chosen(recipe: Any, base: str | None) -> list[str]:
     return chosen
 
 
+def _unchanged(recipe: Any) -> Any:
+    return recipe
+
+
+def _with_other_rates(recipe: Any) -> Any:
+    from rlhf_compare.sensitivity import with_other_rates
+
+    return with_other_rates(recipe)
+
+
 def make_pipeline(
     recipe: Path,
     overrides: Sequence[str] | None,
     runs: Path,
     fresh: bool = False,
-    change: Callable[[Any], Any] = lambda loaded: loaded,
+    change: Callable[[Any], Any] = _unchanged,
 ) -> Any:
     """The pipeline of a recipe that passed the preflight.
 
@@ -129,6 +142,7 @@ def _measure_and_report(
     from rlhf_compare.collect import collect_results
     from rlhf_compare.reporting.report import write_report
     from rlhf_compare.reporting.terminal import print_table
+    from rlhf_compare.sensitivity import columns
 
     needs = {stage for name in methods for stage in pipeline.recipe.path(name)}
     evaluations = pipeline.compare(methods, seeds, with_reward="reward" in needs)
@@ -138,7 +152,7 @@ def _measure_and_report(
     if reports is not None:
         page = write_report(results, reports / pipeline.recipe.name)
         say(f"report: {page}")
-    lost = [method for method in methods if method not in evaluations]
+    lost = [m for m in columns(pipeline.recipe, methods) if m not in evaluations]
     if lost:
         why = "; ".join(f"{method} failed: {pipeline.reasons[method]}" for method in lost)
         raise StageFailedError(why)

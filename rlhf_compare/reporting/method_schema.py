@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, create_model, model_validator
 
 from rlhf_compare.metrics import BY_PATH, METRICS, PROBED, Metric
-from rlhf_compare.reporting.schema_types import Count, Name, Part, Seconds, Text
+from rlhf_compare.reporting.schema_types import (
+    Count,
+    DottedPath,
+    Name,
+    Part,
+    Seconds,
+    Text,
+)
 
 
 class Estimate(Part):
@@ -83,13 +90,25 @@ class Tokens(Part):
     generated: Count | None
 
 
+class SeedCost(Part):
+    """What the path of one seed took; what seeds share is in each."""
+
+    seed: Count
+    path_total: Seconds
+    after_sft: Seconds
+    peak_memory_bytes: Count | None
+
+
 class Cost(Part):
-    """What a method's path took; padding_share: of the method's own training batches."""
+    """What a method's path took, as means over its seeds but for the peak, which is the highest;
+    padding_share: of the method's own training batches; by_seed: empty for SFT, which is one run,
+    and in results of an older version."""
 
     device_seconds: DeviceSeconds | None
     peak_memory_bytes: Count | None
     padding_share: Annotated[float, Field(ge=0, le=1)] | None
     tokens: Tokens | None
+    by_seed: list[SeedCost] = Field(default_factory=list)
 
     @property
     def stages(self) -> dict[str, StageCost]:
@@ -148,6 +167,33 @@ class Runs(Part):
     collapsed: Count
 
 
+class StageComplexity(Part):
+    """What one stage of a method's path asks for. models: by role -> parameters, each counted once,
+    in memory while it trains; lines: of code, ``here`` and ``trl``; settings: fields that the
+    recipe sets in its section. models and lines are empty where nothing trains."""
+
+    models: dict[Text, Count]
+    lines: dict[Text, Count]
+    settings: Count
+
+
+class Trial(Part):
+    """A method under another learning rate: its runs, and the means over them of the metrics that
+    methods are mainly compared by, by their paths; empty where every run failed."""
+
+    factor: Annotated[float, Field(gt=0)]
+    learning_rate: Annotated[float, Field(ge=0)]
+    runs: Runs
+    means: dict[DottedPath, float]
+
+
+class Sampling(Part):
+    """How a method samples while it trains."""
+
+    temperature: float
+    response_length: Count | None
+
+
 class _MethodResult(Part):
     label: Text | None = None  # what its column trains; results of an older version have no name
     baseline: bool = False  # a yardstick: never one of the pair that the verdict is about
@@ -155,6 +201,9 @@ class _MethodResult(Part):
     training: list[TrainingRun]
     runs: Runs
     caveats: list[Text] = Field(default_factory=list)
+    complexity: dict[Name, StageComplexity] = Field(default_factory=dict)
+    sensitivity: list[Trial] = Field(default_factory=list)
+    sampling: Sampling | None = None
 
     def measured(self, path: str) -> Estimate | float | None:
         """What stands at a metric's dotted path: an estimate, or a plain number without an

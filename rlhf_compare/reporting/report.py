@@ -22,6 +22,7 @@ from rlhf_compare.reporting.escaping import Markdown, escape_markdown, fence, vi
 from rlhf_compare.reporting.figures import DRAWINGS, Drawing, draw_figures
 from rlhf_compare.reporting.inline import inline_svg
 from rlhf_compare.reporting.labels import label_of
+from rlhf_compare.reporting.needs import needs_table
 from rlhf_compare.reporting.numbers import DOES_NOT_APPLY, NOT_MEASURED
 from rlhf_compare.reporting.results import as_data, write_results
 from rlhf_compare.reporting.reward_checks import doctor_table
@@ -174,7 +175,7 @@ def _page(results: Results, drawings: list[Drawing], figures: Path) -> Page:
         differences=tables.differences_table(results),
         win_rates=win_rates_table(results),
         judges=judges_table(results),
-        needs=tables.needs_table(results),
+        needs=needs_table(results),
         samples=[_asked(results, sample) for sample in results.samples],
         doctor=doctor_table(models, overruled(results)) if models else None,
         cost=tables.cost_table(results),

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 from rlhf_compare.metrics import BY_PATH, METRICS
 from rlhf_compare.reporting.applicable import cell, has_number, left_out_note
-from rlhf_compare.reporting.comparisons import contenders, ordered
-from rlhf_compare.reporting.cost_words import COST, COST_AFTER_SFT
+from rlhf_compare.reporting.comparisons import ordered
 from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.method_schema import DeviceSeconds, Estimate
 from rlhf_compare.reporting.numbers import NOT_MEASURED, Cell, format_value
 from rlhf_compare.reporting.provenance_schema import Ledger
 from rlhf_compare.reporting.schema import Results
-from rlhf_compare.theory import COLLAPSE_RULE
 
 NOT_RECORDED = "not recorded"
 ABSENT = "-"  # the stage has no such phase; nothing was left unmeasured
@@ -135,38 +133,6 @@ def cost_table(results: Results) -> Table:
         note="Device seconds. 'phases' adds up the phases; 'total' was metered on its own. "
         f"'{ABSENT}': the stage has no such phase.",
     )
-
-
-def needs_table(results: Results) -> Table:
-    """What each path needs: the textbook's table, with measured values in place of adjectives."""
-    names = contenders(results)
-    methods = [results.methods[name] for name in names]
-    steps, reward, sampling, seconds, stability = [], [], [], [], []
-    for method in methods:
-        later = {name: stage for name, stage in method.cost.stages.items() if name != "sft"}
-        generated = any(stage.phases.get("generate", 0) > 0 for stage in later.values())
-        steps.append(f"{len(later)} ({', '.join(later)})" if later else NOT_MEASURED)
-        reward.append(("yes" if "reward" in later else "no") if later else NOT_MEASURED)
-        sampling.append(("yes" if generated else "no") if later else NOT_MEASURED)
-        after = format_value(method.value(COST_AFTER_SFT), "seconds")
-        path = format_value(method.value(COST), "seconds")
-        seconds.append(f"{path} ({after} after SFT)" if path.measured else NOT_MEASURED)
-        stability.append(", ".join(f"{count} {end}" for end, count in method.runs))
-    rows = (
-        ("learning steps after SFT", *steps),
-        ("reward model needed", *reward),
-        ("RL needed (learns from its own samples)", *sampling),
-        ("implementation complexity", *[NOT_MEASURED] * len(names)),
-        ("compute cost (device seconds)", *seconds),
-        ("training stability (runs)", *stability),
-    )
-    shown = tuple(row for row in rows if set(row[1:]) != {NOT_MEASURED})
-    missing = "; ".join(row[0] for row in rows if row not in shown)
-    note = f"{_NEEDS_NOTE} Not measured here: {missing}." if missing else _NEEDS_NOTE
-    return Table(header=("", *(label_of(results, name) for name in names)), rows=shown, note=note)
-
-
-_NEEDS_NOTE = f"Read from the stages and phases that each path was charged for. {COLLAPSE_RULE}"
 
 
 def differences_table(results: Results) -> Table:

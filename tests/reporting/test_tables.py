@@ -15,11 +15,9 @@ from rlhf_compare.reporting.tables import (
     differences_table,
     ledger_table,
     metrics_table,
-    needs_table,
     provenance_table,
     side_by_side,
 )
-from rlhf_compare.theory import COLLAPSE_RULE
 
 from .conftest import against_sft, changed, compared, estimate, only, plain, unmeasured
 
@@ -167,31 +165,6 @@ def test_a_preference_task_has_no_prefix_to_measure(results: Results) -> None:
         "part; KL, content part; KL floor; efficiency."
     )
     assert "Not measured" not in note
-
-
-def test_what_each_path_needs_is_read_from_its_stages(results: Results) -> None:
-    table = needs_table(results)
-    assert table.header == ("", "PPO", "DPO")
-    assert row(table, "learning steps after SFT")[1:] == ("2 (reward, ppo)", "1 (dpo)")
-    assert row(table, "reward model needed")[1:] == ("yes", "no")
-    assert row(table, "RL needed (learns from its own samples)")[1:] == ("yes", "no")
-    assert "Not measured here: implementation complexity." in table.note
-    assert not any(r[0] == "implementation complexity" for r in table.rows)
-    assert COLLAPSE_RULE in table.note
-    assert row(table, "compute cost (device seconds)")[1] == "90.0 (70.0 after SFT)"
-    runs = {"completed": 2, "failed": 1, "collapsed": 1}
-    results = changed(results, {"methods.ppo.runs": runs})
-    stability = row(needs_table(results), "training stability (runs)")
-    assert stability[1] == "2 completed, 1 failed, 1 collapsed"
-
-
-def test_needs_without_device_seconds_are_not_measured(results: Results) -> None:
-    results = unmeasured(results, "cost.device_seconds", of=("ppo",))
-    table = needs_table(results)
-    for name, ppo, _ in table.rows[:-1]:
-        assert ppo == "not measured", name
-    assert row(table, "reward model needed")[2] == "no"
-    assert row(cost_table(results), "PPO", "whole path")[-1] == "not measured"
 
 
 def test_differences(results: Results) -> None:
