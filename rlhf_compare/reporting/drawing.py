@@ -16,10 +16,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from rlhf_compare.reporting.comparisons import SFT, contenders
+from rlhf_compare.reporting.evidence import ADOPTION
 from rlhf_compare.reporting.method_schema import Estimate
 from rlhf_compare.reporting.numbers import display_name
 from rlhf_compare.reporting.schema import Results
-from rlhf_compare.reporting.verdict import ADOPTION
 from rlhf_compare.theory import binary_kl
 
 # Okabe and Ito's palette: told apart with every common kind of colour blindness

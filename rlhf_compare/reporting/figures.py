@@ -26,13 +26,13 @@ from rlhf_compare.reporting.drawing import (
     note,
     save,
 )
+from rlhf_compare.reporting.evidence import ADOPTION, DRIFT, base_rate, percent
 from rlhf_compare.reporting.method_schema import DeviceSeconds, StageCost
 from rlhf_compare.reporting.numbers import display_name, format_value
 from rlhf_compare.reporting.reward_checks import calibration
 from rlhf_compare.reporting.schema import Results
 from rlhf_compare.reporting.tables import PHASES
 from rlhf_compare.reporting.training_figures import adoption_was_probed, likelihoods, training_paths
-from rlhf_compare.reporting.verdict import ADOPTION, DRIFT, base_rate, percent
 
 _NO_PHASE = "in no phase"
 

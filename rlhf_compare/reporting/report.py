@@ -25,7 +25,7 @@ from rlhf_compare.reporting.numbers import DOES_NOT_APPLY, NOT_MEASURED, display
 from rlhf_compare.reporting.results import as_data, write_results
 from rlhf_compare.reporting.reward_checks import doctor_table
 from rlhf_compare.reporting.schema import Results, Sample
-from rlhf_compare.reporting.verdict import verdict
+from rlhf_compare.reporting.verdict import Verdict, verdict
 from rlhf_compare.runs.files import replace_text, sync_folder
 
 PAGE, MARKDOWN, RESULTS, FIGURE_FOLDER = "index.html", "report.md", "results.json", "figures"
@@ -137,12 +137,13 @@ class Page:
     """Everything that both pages show: the same content, two renderings."""
 
     title: str
-    verdict: list[str]
+    verdict: Verdict
     names: list[str]
     rows: tuple[tables.Row, ...]
     metrics: tables.Table
     drawings: list[Figure]
     differences: tables.Table
+    equal: tables.Table
     needs: tables.Table
     samples: list[Asked]
     doctor: tables.Table | None
@@ -168,6 +169,7 @@ def _page(results: Results, drawings: list[Drawing], figures: Path) -> Page:
         metrics=tables.metrics_table(results),
         drawings=[_figure(results, drawing, figures) for drawing in drawings],
         differences=tables.differences_table(results),
+        equal=tables.equal_table(results),
         needs=tables.needs_table(results),
         samples=[_asked(sample, list(results.methods)) for sample in results.samples],
         doctor=doctor_table(models, overruled(results)) if models else None,

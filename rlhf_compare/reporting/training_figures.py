@@ -16,10 +16,10 @@ from rlhf_compare.reporting.drawing import (
     look,
     panels,
 )
+from rlhf_compare.reporting.evidence import base_rate
 from rlhf_compare.reporting.method_schema import Point
 from rlhf_compare.reporting.numbers import display_name, format_value
 from rlhf_compare.reporting.schema import Results
-from rlhf_compare.reporting.verdict import base_rate
 
 Points = Sequence[Point]  # of one run, in order
 
