@@ -72,3 +72,20 @@ COLLAPSE_RULE = (
     "end, where most of SFT's did; or its KL is over ten times what full adoption needs, "
     "log(1/p0) in the mean over prompts and at least 1 nat."
 )
+
+# where two methods are compared at equal things
+LEVELS = (0.99, 0.95, 0.9, 0.75, 0.5, 0.25, 0.1)  # of adoption
+KL_SLACK = 1.1  # times the lower of the two ends
+
+EQUAL_RULE = (
+    "Read from the probes, by straight lines between them and never beyond a run's end. At equal "
+    "adoption: the highest of "
+    f"{', '.join(map(str, LEVELS))} that both reach in every seed, else in at least half of the "
+    "seeds; what each had taken when it first passed it. At equal KL: the furthest adoption while "
+    f"KL was at most {KL_SLACK} times the lower of the two mean KLs at the end (KL may rise and "
+    "fall again, and the slack leaves room for chance). At equal seconds and samples: when the "
+    "method that takes fewer had ended; seconds are after SFT, a sample is a pair or an episode. "
+    "Differences are paired by seed, intervals are Student's t over seeds: they hold training "
+    "luck, not the choice of the probe's prompts, which all runs share. p is adjusted over these "
+    "rows (Holm 1979)."
+)

@@ -6,7 +6,7 @@ the end itself, where the run has stopped. The rules, each stated on the page:
 
 adoption  the highest of ``LEVELS`` that both methods reach in every seed, else in at least half of
           the seeds; what each had taken when it *first* passed it
-kl        ``SLACK`` times the lower of the two mean KLs at the end, so that a run which ends a
+kl        ``KL_SLACK`` times the lower of the two mean KLs at the end, so that a run which ends a
           little above it by chance counts as there; the *furthest* adoption while KL was at most
           that: the best checkpoint within the budget, for KL may rise and fall again
 seconds   when the cheaper method had ended, in each seed at its own time
@@ -25,9 +25,8 @@ import numpy as np
 from scipy.stats import t as student_t
 
 from rlhf_compare.evaluation.verdicts import LEAST_SEEDS, NO_DIFFERENCE, NOT_DECIDED, holm
+from rlhf_compare.theory import KL_SLACK, LEVELS
 
-LEVELS = (0.99, 0.95, 0.9, 0.75, 0.5, 0.25, 0.1)
-SLACK = 1.1
 _LEVEL = 0.05
 Values = Sequence[float]
 BySeed = list[float | None]
@@ -209,7 +208,7 @@ def _at_kl(first: Side, second: Side) -> Found:
     adoption, kl = (_measured(name, first, second) for name in ("adoption", "kl"))
     if adoption is None or kl is None:
         return []
-    level = SLACK * min(float(np.mean([curve[-1] for curve in side])) for side in kl)
+    level = KL_SLACK * min(float(np.mean([curve[-1] for curve in side])) for side in kl)
     one, other = (
         [best_within(up, drift, level) for up, drift in zip(*side, strict=True)]
         for side in zip(adoption, kl, strict=True)

@@ -6,10 +6,10 @@ from typing import Literal
 from rlhf_compare.reporting.applicable import left_out
 from rlhf_compare.reporting.comparisons import SFT, contenders, difference
 from rlhf_compare.reporting.doctor import overruled
+from rlhf_compare.reporting.evidence import ADOPTION, DRIFT, base_rate
 from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.provenance_schema import Maker, StageCode
 from rlhf_compare.reporting.schema import Results
-from rlhf_compare.reporting.verdict import ADOPTION, DRIFT, base_rate
 from rlhf_compare.theory import binary_kl
 
 Stages = Mapping[str, StageCode]

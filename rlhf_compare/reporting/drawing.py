@@ -16,10 +16,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from rlhf_compare.reporting.comparisons import SFT, contenders
+from rlhf_compare.reporting.cost_words import COST, seconds_by_seed
+from rlhf_compare.reporting.evidence import ADOPTION
 from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.method_schema import Estimate
 from rlhf_compare.reporting.schema import Results
-from rlhf_compare.reporting.verdict import ADOPTION
 from rlhf_compare.theory import binary_kl
 
 # Okabe and Ito's palette: told apart with every common kind of colour blindness
@@ -110,7 +111,39 @@ def mark(axes: Axes, results: Results, name: str, x_path: str) -> tuple[float, f
         zorder=4,
         clip_on=False,
     )
+    dots(axes, _by_seed(results, name, x_path), _by_seed(results, name, ADOPTION), colour)
     return x, y
+
+
+def _by_seed(results: Results, name: str, path: str) -> list[float]:
+    """A metric of every seed, or the seconds of a path; empty where the seeds were not kept."""
+    if path == COST:
+        return seconds_by_seed(results, name)
+    found = results.methods[name].measured(path)
+    values = found.by_seed if isinstance(found, Estimate) else []
+    return [value for value in values if value is not None]
+
+
+def dots(axes: Axes, x: Sequence[float], y: Sequence[float], colour: str) -> None:
+    """One small dot a seed, where there are several and both of a dot's numbers are known."""
+    if len(x) == len(y) > 1:
+        axes.plot(x, y, ".", color=colour, markersize=4, alpha=0.6, zorder=5, clip_on=False)
+
+
+def basis(results: Results, names: Sequence[str], path: str) -> str:
+    """What the means of a figure are over: 'means over 5 seeds, 200 prompts'."""
+    found = [results.methods[name].estimate(path) for name in names]
+    seeds, prompts = (
+        sorted({getattr(one, key) for one in found if one is not None}) for key in ("seeds", "n")
+    )
+    if not seeds:
+        return ""
+    runs = "one seed" if seeds == [1] else f"means over {_range(seeds)} seeds"
+    return f"{runs}, {_range(prompts)} prompts"
+
+
+def _range(counts: Sequence[int]) -> str:
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
 def floor_curve(p0: float, points: int = 200) -> tuple[list[float], list[float]]:

@@ -11,13 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rlhf_compare.reporting.comparisons import contenders, main_pair
-from rlhf_compare.reporting.cost_words import COST, path_costs
+from rlhf_compare.reporting.cost_words import COST, path_costs, seconds_by_seed
 from rlhf_compare.reporting.drawing import (
     BLACK,
     GREY,
     PHASE_COLOURS,
     adoption_axis,
+    basis,
     canvas,
+    dots,
     finish,
     floor_region,
     look,
@@ -26,14 +28,19 @@ from rlhf_compare.reporting.drawing import (
     note,
     save,
 )
+from rlhf_compare.reporting.evidence import ADOPTION, DRIFT, base_rate, percent
 from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.method_schema import DeviceSeconds, StageCost
 from rlhf_compare.reporting.numbers import format_value
 from rlhf_compare.reporting.reward_checks import calibration
 from rlhf_compare.reporting.schema import Results
 from rlhf_compare.reporting.tables import PHASES
-from rlhf_compare.reporting.training_figures import adoption_was_probed, likelihoods, training_paths
-from rlhf_compare.reporting.verdict import ADOPTION, DRIFT, base_rate, percent
+from rlhf_compare.reporting.training_figures import (
+    adoption_was_probed,
+    likelihoods,
+    several_runs,
+    training_paths,
+)
 
 _NO_PHASE = "in no phase"
 
@@ -46,7 +53,7 @@ def adoption_against_seconds(results: Results) -> Figure | None:
     figure, axes = canvas()
     if measured(results, [n for n in results.methods if n == "sft"], ADOPTION, COST):
         start = mark(axes, results, "sft", COST)
-        note(axes, f"start: SFT, p0 = {format_value(start[1], 'share')}", start)
+        note(axes, f"start: SFT, one run, p0 = {format_value(start[1], 'share')}", start)
     reached = []
     for name in names:
         x, y = mark(axes, results, name, COST)
@@ -55,7 +62,8 @@ def adoption_against_seconds(results: Results) -> Figure | None:
     axes.set_xlim(left=0.0)
     axes.set_xlabel("device time of the whole path (seconds)")
     adoption_axis(axes)
-    return finish(figure, axes, "Adoption reached: " + ", ".join(reached))
+    lead = f"Adoption reached ({basis(results, names, ADOPTION)})"
+    return finish(figure, axes, f"{lead}: {', '.join(reached)}")
 
 
 def adoption_against_kl(results: Results) -> Figure | None:
@@ -68,7 +76,7 @@ def adoption_against_kl(results: Results) -> Figure | None:
     floor_region(axes, p0)
     # the reference has no drift from itself by definition: nothing is filled in here
     axes.plot([0.0], [p0], look(results, "sft")[1], color=BLACK, markersize=7, clip_on=False)
-    note(axes, f"start: SFT, p0 = {format_value(p0, 'share')}", (0.0, p0))
+    note(axes, f"start: SFT, one run, p0 = {format_value(p0, 'share')}", (0.0, p0))
     tick_label: str | None = "a method's own floor"
     for name in names:
         _, rate = mark(axes, results, name, DRIFT)
@@ -80,7 +88,9 @@ def adoption_against_kl(results: Results) -> Figure | None:
     axes.set_xlim(left=0.0)
     axes.set_xlabel("KL to the reference, exact (nats per response)")
     adoption_axis(axes)
-    return finish(figure, axes, _drift_takeaway(results, names))
+    return finish(
+        figure, axes, f"{_drift_takeaway(results, names)} ({basis(results, names, DRIFT)})"
+    )
 
 
 def _drift_takeaway(results: Results, names: list[str]) -> str:
@@ -114,6 +124,7 @@ def seconds_by_stage(results: Results) -> Figure | None:
         start = 0.0
         for stage, taken in cost.stages.items():
             end = _bar(axes, y, start, taken)
+            dots(axes, [start + s for s in taken.by_seed], [y] * len(taken.by_seed), BLACK)
             start += taken.total
             text = f"{format_value(taken.total, 'seconds')} s"
             if stage == list(cost.stages)[-1]:
@@ -168,6 +179,11 @@ def _has_intervals(results: Results) -> bool:
     return any(value is not None and value.interval is not None for value in values)
 
 
+def _has_seeds(results: Results) -> bool:
+    """Whether any mean is over several seeds that were kept apart."""
+    return any(len(seconds_by_seed(results, name)) > 1 for name in contenders(results))
+
+
 def _has_floors(results: Results) -> bool:
     return bool(measured(results, contenders(results), "kl_to_reference.floor"))
 
@@ -197,7 +213,10 @@ DRAWINGS = (
         "adoption_against_seconds",
         "Adoption against device seconds",
         "Up is further, left is cheaper. Each path pays for SFT and every stage after it.",
-        ((_has_intervals, "Bars are 95 % intervals."),),
+        (
+            (_has_intervals, "Bars are 95 % intervals."),
+            (_has_seeds, "A small dot is one seed."),
+        ),
     ),
     Drawing(
         adoption_against_kl,
@@ -211,15 +230,23 @@ DRAWINGS = (
                 "least as tight. The closer a marker is to its tick, the less drift was spent on "
                 "anything else.",
             ),
+            (_has_seeds, "A small dot is one seed."),
         ),
     ),
     Drawing(
         training_paths,
         "training_paths",
         "The way there: adoption and KL while training",
-        "One line a run, from the SFT model to its last probe; a probe asks the same harness on "
-        "held-out prompts of its own, and a line joins probes: nothing was measured in between. "
-        "Up is wanted, right is paid for.",
+        "From the SFT model to the last probe; a probe asks the same harness on held-out prompts "
+        "of its own, and a line joins probes: nothing was measured in between. Up is wanted, right "
+        "is paid for.",
+        (
+            (
+                several_runs,
+                "Thin lines are runs, one a seed; the thick line with markers is their mean at "
+                "each probe, its bars the range over the seeds.",
+            ),
+        ),
     ),
     Drawing(
         likelihoods,
@@ -242,6 +269,7 @@ DRAWINGS = (
         "seconds_by_stage",
         "Device seconds by stage and phase",
         "Each bar starts where the stage before it ended; colours are phases.",
+        ((_has_seeds, "A bar is the mean over seeds, a black dot the end of one seed's."),),
     ),
     Drawing(
         calibration,

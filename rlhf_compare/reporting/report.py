@@ -27,7 +27,7 @@ from rlhf_compare.reporting.numbers import DOES_NOT_APPLY, NOT_MEASURED
 from rlhf_compare.reporting.results import as_data, write_results
 from rlhf_compare.reporting.reward_checks import doctor_table
 from rlhf_compare.reporting.schema import Results, Sample
-from rlhf_compare.reporting.verdict import verdict
+from rlhf_compare.reporting.verdict import Verdict, verdict
 from rlhf_compare.reporting.win_rates import judges_table, win_rates_table
 from rlhf_compare.runs.files import replace_text, sync_folder
 
@@ -140,7 +140,7 @@ class Page:
     """Everything that both pages show: the same content, two renderings."""
 
     title: str
-    verdict: list[str]
+    verdict: Verdict
     names: list[str]
     rows: tuple[tables.Row, ...]
     metrics: tables.Table
@@ -148,6 +148,7 @@ class Page:
     differences: tables.Table
     win_rates: tables.Table
     judges: tables.Table
+    equal: tables.Table
     needs: tables.Table
     samples: list[Asked]
     doctor: tables.Table | None
@@ -177,6 +178,7 @@ def _page(results: Results, drawings: list[Drawing], figures: Path) -> Page:
         judges=judges_table(results),
         needs=needs_table(results),
         samples=[_asked(results, sample) for sample in results.samples],
+        equal=tables.equal_table(results),
         doctor=doctor_table(models, overruled(results)) if models else None,
         cost=tables.cost_table(results),
         ledger=tables.ledger_table(results),

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from rlhf_compare.metrics import BY_PATH, METRICS
 from rlhf_compare.reporting.applicable import cell, has_number, left_out_note
 from rlhf_compare.reporting.comparisons import ordered
+from rlhf_compare.reporting.equal import equal_cells
 from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.method_schema import DeviceSeconds, Estimate
 from rlhf_compare.reporting.numbers import NOT_MEASURED, Cell, format_value
 from rlhf_compare.reporting.provenance_schema import Ledger
 from rlhf_compare.reporting.schema import Results
+from rlhf_compare.theory import EQUAL_RULE
 
 NOT_RECORDED = "not recorded"
 ABSENT = "-"  # the stage has no such phase; nothing was left unmeasured
@@ -151,16 +153,23 @@ def differences_table(results: Results) -> Table:
                 str(difference),
                 verdict if difference.measured else NOT_MEASURED,
                 adjusted,
+                str(row.difference.seeds) if row.difference else NOT_MEASURED,
             )
         )
     return Table(
-        header=("", "unit", "difference of", "difference", "verdict", "p, adjusted"),
+        header=("", "unit", "difference of", "difference", "verdict", "p, adjusted", "seeds"),
         rows=tuple(rows),
         note="A method is called higher only from three seeds on and where the 95 % interval does "
         "not hold 0; in the metrics that the comparison was made for, also only where p, adjusted "
         "for their number (Holm 1979), is at most 0.05. Every other row is exploratory: of twenty "
         "without a difference one names a winner.",
     )
+
+
+def equal_table(results: Results) -> Table:
+    """The main pair at equal things; see :data:`rlhf_compare.theory.EQUAL_RULE`."""
+    header, rows = equal_cells(results)
+    return Table(header=header, rows=rows, note=EQUAL_RULE)
 
 
 def ledger_table(results: Results) -> Table:

@@ -42,7 +42,11 @@ def print_table(
     console.print(_text(f"Brackets hold 95 % intervals. {left_out_note(results)}"), style="dim")
     if methods is None:
         console.print()
-        console.print(_text(" ".join(verdict(results))))
+        found = verdict(results)
+        console.print(_text(found.answer), style="bold")
+        for bullet in found.bullets:
+            console.print(_text(f"- {bullet}"))
+        console.print(_text(" ".join(found.rest)))
 
 
 def print_doctor(model: RewardModel, console: Console | None = None) -> None:

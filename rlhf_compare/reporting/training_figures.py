@@ -3,6 +3,8 @@ learn from pairs, what became of the two sides' likelihood."""
 
 from collections.abc import Sequence
 
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rlhf_compare.reporting.comparisons import contenders
@@ -16,11 +18,11 @@ from rlhf_compare.reporting.drawing import (
     look,
     panels,
 )
+from rlhf_compare.reporting.evidence import base_rate
 from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.method_schema import Point
 from rlhf_compare.reporting.numbers import format_value
 from rlhf_compare.reporting.schema import Results
-from rlhf_compare.reporting.verdict import base_rate
 
 Points = Sequence[Point]  # of one run, in order
 
@@ -38,12 +40,10 @@ def training_paths(results: Results) -> Figure | None:
     floor_region(axes, p0)
     ends = []
     for name, found in runs.items():
-        colour, marker = look(results, name)
-        for index, points in enumerate(found):
-            x, y = _seen(points, "kl_exact"), _seen(points, "adoption_exact")
-            label = label_of(results, name) if index == 0 else None
-            axes.plot([0.0, *x], [p0, *y], "-", color=colour, linewidth=1.0, alpha=0.6)
-            axes.plot(x, y, marker, color=colour, markersize=4, label=label, clip_on=False)
+        for points in found:
+            x, y = _path(points, p0)
+            axes.plot(x, y, "-", color=look(results, name)[0], linewidth=0.7, alpha=0.35)
+        _mean_path(axes, results, name, found, p0)
         rate, kl = (
             format_value(sum(_seen(points, key)[-1] for points in found) / len(found), "share")
             for key in ("adoption_exact", "kl_exact")
@@ -52,9 +52,50 @@ def training_paths(results: Results) -> Figure | None:
     axes.set_xlim(left=0.0)
     axes.set_xlabel("KL to the reference, exact (nats per response)")
     adoption_axis(axes)
-    several = any(len(found) > 1 for found in runs.values())
-    lead = "Adoption and nats at the last probe" + (", means over runs" if several else "")
+    counts = sorted({len(found) for found in runs.values()})
+    over = "one seed"
+    if counts != [1]:
+        over = f"means over {' to '.join(map(str, {counts[0]: 0, counts[-1]: 0}))} seeds"
+    lead = f"Adoption and nats at the last probe ({over})"
     return finish(figure, axes, f"{lead}: {', '.join(ends)}")
+
+
+def several_runs(results: Results) -> bool:
+    """Whether a mean over runs is drawn."""
+    needed = ("adoption_exact", "kl_exact")
+    return any(len(_runs(results, name, *needed)) > 1 for name in contenders(results))
+
+
+def _path(points: Points, p0: float) -> tuple[list[float], list[float]]:
+    """KL and adoption of one run from its start: the SFT model on the probe's prompts, or, where
+    the log does not tell it, on those of the evaluation."""
+    x, y = _seen(points, "kl_exact"), _seen(points, "adoption_exact")
+    return (x, y) if points[0].step == 0 else ([0.0, *x], [p0, *y])
+
+
+def _mean_path(axes: Axes, results: Results, name: str, found: list[Points], p0: float) -> None:
+    """The mean over runs at each probe that all of them made, with the range of both numbers."""
+    colour, marker = look(results, name)
+    paths = [_path(points, p0) for points in found]
+    probes = min(len(x) for x, _ in paths)
+    drift, rate = (np.array([path[axis][:probes] for path in paths]) for axis in (0, 1))
+    x, y = drift.mean(axis=0), rate.mean(axis=0)
+    axes.plot(x, y, "-", color=colour, linewidth=1.8)
+    ranges = [
+        np.stack([m - v.min(axis=0), v.max(axis=0) - m])[:, 1:] for m, v in ((x, drift), (y, rate))
+    ]
+    axes.errorbar(
+        x[1:],
+        y[1:],
+        xerr=ranges[0] if len(paths) > 1 else None,
+        yerr=ranges[1] if len(paths) > 1 else None,
+        fmt=marker,
+        color=colour,
+        markersize=4.5,
+        elinewidth=0.8,
+        label=label_of(results, name),
+        clip_on=False,
+    )
 
 
 def likelihoods(results: Results) -> Figure | None:
@@ -63,7 +104,7 @@ def likelihoods(results: Results) -> Figure | None:
     if not runs:
         return None
     figure, (left, right) = panels(2)
-    ends, drawn = [], [("loss", ":")]
+    ends, drawn, seeds = [], [("loss", ":")], set()
     for name, found in runs.items():
         colour, points = look(results, name)[0], found[0]
         steps = [point.step / points[-1].step for point in points]
@@ -86,6 +127,7 @@ def likelihoods(results: Results) -> Figure | None:
             for side in ("chosen", "rejected")
         )
         ends.append(f"{label_of(results, name)} {chosen} and {rejected}")
+        seeds.add(results.methods[name].training[0].seed)
     left.axhline(0.0, color=GREY, linewidth=0.8)
     left.set_ylabel("log-ratio (nats per response)")
     beside = ", adoption" if adoption_was_probed(results) else ""
@@ -96,7 +138,8 @@ def likelihoods(results: Results) -> Figure | None:
     for axes in (left, right):
         axes.set_xlabel("share of training")
         axes.set_xlim(0.0, 1.0)
-    return finish(figure, left, f"Chosen and rejected at the end: {'; '.join(ends)}", columns=4)
+    lead = f"Chosen and rejected at the end, seed {', '.join(map(str, sorted(seeds)))}"
+    return finish(figure, left, f"{lead}: {'; '.join(ends)}", columns=4)
 
 
 _PROBED = (

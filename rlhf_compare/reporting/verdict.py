@@ -1,172 +1,129 @@
-"""The opening paragraph: what the numbers say, and no more than they say.
+"""What the page says first: an answer in one sentence, three bullets, and the rest.
 
 A method is called further, lower or higher only where the results hold a comparison whose
 interval excludes 0; everything else is reported as two numbers without a winner.
 """
 
-from rlhf_compare.metrics import BY_PATH, Metric
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rlhf_compare.metrics import BY_PATH
+from rlhf_compare.reporting.answer import absent_methods, answer, few_seeds
 from rlhf_compare.reporting.applicable import applies
 from rlhf_compare.reporting.comparisons import comparison, contenders, main_pair
-from rlhf_compare.reporting.cost_words import COST, COST_AFTER_SFT, path_costs
+from rlhf_compare.reporting.cost_words import COST, cost_sentences
 from rlhf_compare.reporting.doctor import overruled
-from rlhf_compare.reporting.labels import label_of
-from rlhf_compare.reporting.levels import level
-from rlhf_compare.reporting.method_schema import MethodResult
-from rlhf_compare.reporting.numbers import Cell, format_value
-from rlhf_compare.reporting.preferred import preferred
-from rlhf_compare.reporting.schema import NO_DIFFERENCE, NOT_DECIDED, Comparison, Results
-
-ADOPTION, DRIFT = "adoption.exact", "kl_to_reference.exact"
-_EFFICIENCY = "kl_to_reference.efficiency"
-# what "the behaviour" is, best evidence first; a preference recipe may measure no adoption
-_BEHAVIOUR = (
+from rlhf_compare.reporting.equal import equal_sentences
+from rlhf_compare.reporting.evidence import (
     ADOPTION,
-    "adoption.sampled",
-    "adoption.greedy",
-    "reward.held_out",
-    "win_rate_vs_sft",
+    DRIFT,
+    EFFICIENCY,
+    all_measured,
+    base_rate,
+    cell_of,
+    evidence,
+    margin,
+    percent,
+    start,
+    unit_of,
 )
-_FAILED = ("not learned", "not shown")
+from rlhf_compare.reporting.labels import label_of
+from rlhf_compare.reporting.numbers import format_value
+from rlhf_compare.reporting.preferred import preferred
+from rlhf_compare.reporting.schema import NOT_DECIDED, Results
+from rlhf_compare.reporting.standing import ended_badly, fault, shortfall
+
+_FEW = {1: "One seed", 2: "Two seeds"}
 
 
-def base_rate(results: Results) -> float | None:
-    """p0: how probable the behaviour is before any preference learning."""
-    sft = results.methods.get("sft")
-    return None if sft is None else sft.value(ADOPTION)
+@dataclass(frozen=True)
+class Verdict:
+    """The answer; for a pair three bullets, on behaviour, drift and cost; and further sentences."""
+
+    answer: str
+    bullets: tuple[str, ...]
+    rest: tuple[str, ...]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((self.answer, *self.bullets, *self.rest))
+
+    @property
+    def text(self) -> str:
+        """As one paragraph."""
+        return " ".join(self)
 
 
-def percent(share: float) -> str:
-    """0.5 as '50 %'."""
-    return f"{100 * share:.0f} %"
-
-
-def verdict(results: Results) -> list[str]:
-    """Sentences, most important first; plain text, to be joined into one paragraph."""
+def verdict(results: Results) -> Verdict:
+    """Plain text; every sentence of it has a condition in the results."""
     pair = main_pair(results)
-    sentences = preferred(results, pair) if pair is not None else []
-    if pair is not None and _neither_learned(results, pair):
-        sentences += _neither_sentences(results, pair)
-    else:
-        if base_rate(results) is not None:
-            start = _cell(results.methods["sft"], BY_PATH[ADOPTION])
-            sentences.append(f"The SFT model shows the behaviour with probability {start} (p0).")
-        if pair is not None:
-            sentences += _pair_sentences(results, *pair)
-    for name in contenders(results):
-        if pair is None or name not in pair:
-            sentences.append(_alone(results, name, only=len(contenders(results)) == 1))
-    if not contenders(results):
-        sentences.append("No preference learning was run, so there is nothing to compare yet.")
-    sentences += _troubles(results)
-    if contenders(results) and len(results.provenance.seeds) == 1:
-        name = results.recipe.name
-        sentences.append(
-            "One seed: a direction, no verdict. What would decide: rlhf-compare compare --recipe "
-            f'{name} --seeds "0 1 2".'
+    rest = []
+    if base_rate(results) is not None:
+        p0 = cell_of(results.methods["sft"], BY_PATH[ADOPTION])
+        rest.append(f"The SFT model shows the behaviour with probability {p0} (p0).")
+    rest += [_alone(results, n) for n in contenders(results) if pair is None or n not in pair]
+    rest += [*_troubles(results), *_what_would_decide(results, pair)]
+    bullets = () if pair is None else _bullets(results, *pair)
+    return Verdict(answer(results, pair), bullets, tuple(rest))
+
+
+def _bullets(results: Results, first: str, second: str) -> tuple[str, str, str]:
+    pair, path = (first, second), evidence(results, first, second)
+    faults = [fault(results, name, path) for name in pair]
+    # the higher of two that failed decides nothing, nor does a method that mostly ended badly
+    named = not all(faults) and not any(one is not None and one.kind == "failed" for one in faults)
+    behaviour = ["How far the behaviour moved was not measured for both methods."]
+    drift = ["Drift from the reference was not measured for both methods."]
+    if path is not None:
+        behaviour = [
+            *preferred(results, pair),
+            *(shortfall(results, name, path) for name in pair),
+        ]
+        behaviour.append(_compared(results, path, pair, "moved further", named=named))
+    if all_measured(results, DRIFT, *pair):
+        drift = [_compared(results, DRIFT, pair, "drifted further from SFT", named=named)]
+    cost = cost_sentences(results, first, second)
+    if not any(faults):
+        behaviour += equal_sentences(
+            results, pair, ("kl", "adoption"), ("seconds", "adoption"), ("samples", "adoption")
         )
-    return [sentence for sentence in sentences if sentence]
+        drift += [_efficiency(results, first, second)]
+        drift += equal_sentences(results, pair, ("adoption", "kl"))
+        cost += equal_sentences(results, pair, ("adoption", "seconds"))
+    return _one(behaviour), _one(drift), _one(cost or ["Device time was 0 for one of the methods."])
 
 
-def _evidence(results: Results, *names: str) -> str | None:
-    """The best measure of the behaviour that all of these methods have."""
-    return next((path for path in _BEHAVIOUR if _all_measured(results, path, *names)), None)
+def _one(sentences: list[str]) -> str:
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _neither_learned(results: Results, pair: tuple[str, str]) -> bool:
-    path = _evidence(results, *pair)
-    return path is not None and all(level(results, name, path) in _FAILED for name in pair)
+def _compared(
+    results: Results, path: str, pair: tuple[str, str], wording: str, *, named: bool
+) -> str:
+    """One sentence about one metric; `wording` is what the method with the higher value did.
 
-
-def _neither_sentences(results: Results, pair: tuple[str, str]) -> list[str]:
-    """Level before difference: where both failed, which of the two is higher decides nothing."""
-    path = _evidence(results, *pair)
-    assert path is not None, "callers ask _neither_learned() first"
-    certain = all(level(results, name, path) == "not learned" for name in pair)
-    failed = _verb(path) if certain else f"is shown to have {_verb(path)}"
-    first, second = (label_of(results, name) for name in pair)
-    numbers = _numbers(results, path, (*pair, "sft"))
-    drift = "Drift from the reference was not measured for both methods."
-    if _all_measured(results, DRIFT, *pair):
-        drift = f"{_start(BY_PATH[DRIFT])}: {_numbers(results, DRIFT, pair)}."
-    return [f"Neither {first} nor {second} {failed}: {numbers}.", drift, *_cost(results, *pair)]
-
-
-def _verb(path: str) -> str:
-    """What a method that reached something in this metric has done."""
-    if path.startswith("adoption."):
-        return "learned the behaviour"
-    return f"raised the {BY_PATH[path].prose} above SFT's"
-
-
-def _numbers(results: Results, path: str, names: tuple[str, ...]) -> str:
+    Args:
+        named: False = neither is called further.
+    """
     metric, methods = BY_PATH[path], results.methods
-    cells = [f"{label_of(results, n)} {_cell(methods[n], metric)}" for n in names if n in methods]
-    lead = f"{metric.prose} of " if path != DRIFT else ""
-    unit = f" {_unit(metric)}" if _unit(metric) else ""
-    p0 = " (p0)" if path == ADOPTION and "sft" in names and "sft" in methods else ""
-    return f"{lead}{', '.join(cells)}{unit}{p0}"
-
-
-def _start(metric: Metric) -> str:
-    return metric.prose[0].upper() + metric.prose[1:]
-
-
-def _pair_sentences(results: Results, first: str, second: str) -> list[str]:
-    path = _evidence(results, first, second)
-    sentences = []
-    if path is None:
-        sentences.append("How far the behaviour moved was not measured for both methods.")
-    else:
-        sentences += [_shortfall(results, name, path) for name in (first, second)]
-        sentences.append(_compared(results, path, (first, second), "moved further"))
-    if _all_measured(results, DRIFT, first, second):
-        sentences.append(_compared(results, DRIFT, (first, second), "drifted further from SFT"))
-    else:
-        sentences.append("Drift from the reference was not measured for both methods.")
-    if path is None or not any(level(results, n, path) in _FAILED for n in (first, second)):
-        sentences.append(_efficiency(results, first, second))
-    return [*sentences, *_cost(results, first, second)]
-
-
-def _shortfall(results: Results, name: str, path: str) -> str:
-    """A sentence where a method did not learn the behaviour; empty where it did or is unknown."""
-    found = level(results, name, path)
-    if found not in _FAILED:
-        return ""
-    numbers = _numbers(results, path, (name, "sft"))
-    if found == "not shown":
-        return f"{label_of(results, name)} is not shown to have {_verb(path)}: {numbers}."
-    verb = _verb(path).replace("learned", "learn").replace("raised", "raise")
-    return f"{label_of(results, name)} did not {verb}: {numbers}."
-
-
-def _all_measured(results: Results, path: str, *names: str) -> bool:
-    return all(results.methods[name].measured(path) is not None for name in names)
-
-
-def _cell(method: MethodResult, metric: Metric) -> Cell:
-    return format_value(method.measured(metric.path), metric.style)
-
-
-def _compared(results: Results, path: str, pair: tuple[str, str], wording: str) -> str:
-    """One sentence about one metric; `wording` is what the method with the higher value did."""
-    metric, methods = BY_PATH[path], results.methods
-    unit = f" {_unit(metric)}" if _unit(metric) else ""
-    cells = {name: str(_cell(methods[name], metric)) for name in pair}
-    numbers = ", ".join(f"{label_of(results, name)} {cells[name]}" for name in pair) + unit
+    unit = f" {unit_of(metric)}" if unit_of(metric) else ""
+    cells = {name: str(cell_of(methods[name], metric)) for name in pair}
+    both = ", ".join(f"{label_of(results, name)} {cells[name]}" for name in pair) + unit
     row = comparison(results, path, *pair)
+    if not named:
+        return f"{start(metric)}: {both}."
     if row is None or row.difference is None:
         return (
-            f"{_start(metric)}: {numbers}; these results hold no paired difference, so neither is "
+            f"{start(metric)}: {both}; these results hold no paired difference, so neither is "
             "called higher."
         )
     difference = format_value(row.difference, metric.style)
     between = f"{label_of(results, row.a)} - {label_of(results, row.b)}: {difference}"
     winner = row.winner
     if row.verdict in NOT_DECIDED:
-        return f"{_start(metric)}: {numbers} ({between}); {row.verdict}."
+        return f"{start(metric)}: {both} ({between}); {row.verdict}."
     if winner is None:
-        return f"No difference shown in {metric.prose}: {numbers} ({between}{_margin(row)})."
+        why = f"; {margin(row)}" if margin(row) else ""
+        return f"No difference shown in {metric.prose}: {both} ({between}{why})."
     loser = pair[1] if winner == pair[0] else pair[0]
     return (
         f"{label_of(results, winner)} {wording}: {metric.prose} {cells[winner]} against "
@@ -174,69 +131,35 @@ def _compared(results: Results, path: str, pair: tuple[str, str], wording: str) 
     )
 
 
-def _margin(row: Comparison) -> str:
-    """How large an unseen difference may still be, or why an interval without 0 shows none."""
-    if row.difference is None or row.difference.interval is None or row.excluded is None:
-        return ""
-    low, high = row.difference.interval
-    if not low <= 0.0 <= high and row.p_adjusted is not None:
-        return f"; p = {row.p_adjusted:.2g} after Holm's adjustment"
-    metric = BY_PATH[row.metric]
-    return f"; more than {format_value(row.excluded, metric.style)} is excluded"
-
-
-def _unit(metric: Metric) -> str:
-    """The unit in words, empty for shares and probabilities, which their names announce."""
-    return "" if metric.style == "share" else metric.unit.replace("/", " per ")
-
-
 def _efficiency(results: Results, first: str, second: str) -> str:
-    shares = [results.methods[name].value(_EFFICIENCY) for name in (first, second)]
-    if shares[0] is None or shares[1] is None or max(shares[0], shares[1]) > 1.0:
+    """Two shares side by side invite a winner, so they are printed with their difference alone."""
+    shares = [results.methods[name].value(EFFICIENCY) for name in (first, second)]
+    row = comparison(results, EFFICIENCY, first, second)
+    if shares[0] is None or shares[1] is None or row is None or row.difference is None:
+        return ""
+    if max(shares[0], shares[1]) > 1.0:
         return ""  # above 1 is noise or a fault, and the caveats say so
-    row = comparison(results, _EFFICIENCY, first, second)
-    between = ""
-    if row is not None and row.difference is not None and row.winner is None:
-        between = f" ({NO_DIFFERENCE} between the two shares)"
+    a, b = label_of(results, row.a), label_of(results, row.b)
+    outcome = f"{label_of(results, row.winner)} higher" if row.winner else row.verdict
     return (
-        f"To adopt as far as it did, {label_of(results, first)} needed at least "
-        f"{percent(shares[0])} of its drift, {label_of(results, second)} at least "
-        f"{percent(shares[1])}{between}."
+        f"The behaviour itself required at least {percent(shares[0])} of "
+        f"{label_of(results, first)}'s drift and {percent(shares[1])} of "
+        f"{label_of(results, second)}'s "
+        f"({a} - {b}: {format_value(row.difference, 'share')}; {outcome})."
     )
 
 
-def _cost(results: Results, first: str, second: str) -> list[str]:
-    """One sentence on device seconds, where both paths were metered."""
-    methods = results.methods
-    if not _all_measured(results, COST, first, second):
-        return ["Device time was not measured for both methods."]
-    found = path_costs(results, (first, second))
-    if found is None:
-        return []
-    dear, cheap, clause = found
-    spent = [methods[name].value(COST) or 0.0 for name in (dear, cheap)]
-    later = [methods[name].value(COST_AFTER_SFT) or 0.0 for name in (dear, cheap)]
-    sentence = f"{clause} ({_seconds(spent)})"
-    if later[1] > 0.0 and later != spent:
-        return [f"{sentence}; after SFT, which both share, {_seconds(later)}."]
-    return [f"{sentence}."]
-
-
-def _seconds(values: list[float]) -> str:
-    return " against ".join(f"{format_value(value, 'seconds')} s" for value in values)
-
-
-def _alone(results: Results, name: str, *, only: bool) -> str:
+def _alone(results: Results, name: str) -> str:
     """One method's behaviour, drift and cost without a comparison."""
     method, facts = results.methods[name], []
-    path = _evidence(results, name) or ADOPTION
+    path = evidence(results, name) or ADOPTION
     for metric in (BY_PATH[path], BY_PATH[DRIFT], BY_PATH[COST]):
-        cell = _cell(method, metric)
+        cell = cell_of(method, metric)
         if cell.measured or applies(results, name, metric):
-            unit = _unit(metric) if cell.measured else ""
+            unit = unit_of(metric) if cell.measured else ""
             facts.append(f"{metric.prose} {cell} {unit}".rstrip())
-    lead = f"Only {label_of(results, name)} was run" if only else label_of(results, name)
-    return f"{lead}: {'; '.join(facts)}. {_shortfall(results, name, path)}".rstrip()
+    text = f"{label_of(results, name)}: {'; '.join(facts)}."
+    return f"{text} {shortfall(results, name, path)}".rstrip()
 
 
 def _troubles(results: Results) -> list[str]:
@@ -244,10 +167,34 @@ def _troubles(results: Results) -> list[str]:
     against_a_failed_model = overruled(results)
     sentences = [against_a_failed_model] if against_a_failed_model else []
     for name, method in results.methods.items():
-        runs = method.runs
-        if runs.failed or runs.collapsed:
+        if ended_badly(results, name):
+            runs = method.runs
             sentences.append(
                 f"{label_of(results, name)}: {runs.completed} runs completed, {runs.failed} "
-                f"failed, {runs.collapsed} collapsed."
+                f"failed, {runs.collapsed} collapsed; its differences are over the seeds that it "
+                "shares with the other method."
             )
+    for name in absent_methods(results):
+        sentences.append(f"{label_of(results, name)} failed under every seed and has no column.")
     return sentences
+
+
+def _what_would_decide(results: Results, pair: tuple[str, str] | None) -> list[str]:
+    """The command with more seeds, where there are too few for a verdict."""
+    seeds = results.provenance.seeds
+    few = len(seeds) if pair is None else few_seeds(results, pair, evidence(results, *pair))
+    if not contenders(results) or (few not in _FEW and len(seeds) > 1):
+        return []
+    lead = _FEW.get(few or len(seeds), "One seed")
+    name, more = results.recipe.name, _enough(seeds)
+    return [
+        f"{lead}: a direction, no verdict. What would decide: rlhf-compare compare --recipe "
+        f'{name} --seeds "{more}".'
+    ]
+
+
+def _enough(seeds: list[int]) -> str:
+    """The seeds that there are, which cost nothing again, and others up to three."""
+    others = (seed for seed in range(len(seeds) + 3) if seed not in seeds)
+    chosen = [*seeds, *others][: max(3, len(seeds) + 1)]
+    return " ".join(map(str, sorted(chosen)))

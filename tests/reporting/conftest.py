@@ -40,7 +40,7 @@ def compared(metric: str, a: str, b: str, mean: float, half_width: float) -> Com
     """A made-up paired difference a - b with the verdict that its interval allows."""
     low, high = mean - half_width, mean + half_width
     verdict = f"{a} higher" if low > 0 else f"{b} higher" if high < 0 else "no difference shown"
-    difference = estimate(mean, half_width)
+    difference = estimate(mean, half_width, seeds=3)
     return Comparison(metric=metric, a=a, b=b, difference=difference, verdict=verdict)
 
 
@@ -83,8 +83,10 @@ def only(results: Results, *names: str) -> Results:
         for one in as_data(results)["samples"]
     ]
     rows = [row for row in results.comparisons if {row.a, row.b} <= set(names)]
+    equal = [row for row in results.equal if {row.a, row.b} <= set(names)]
     methods = {name: results.methods[name] for name in names}
-    return changed(results, {"methods": methods, "comparisons": rows, "samples": samples})
+    parts = {"methods": methods, "comparisons": rows, "equal": equal, "samples": samples}
+    return changed(results, parts)
 
 
 def unmeasured(results: Results, *paths: str, of: tuple[str, ...] = ()) -> Results:

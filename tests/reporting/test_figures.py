@@ -63,7 +63,10 @@ def test_what_is_drawn_is_what_was_measured(results: Results) -> None:
     ticks = [(line.get_xdata()[0], line.get_ydata()[0]) for line in lines]
     assert (2.3, 0.81) in ticks and (2.94, 0.93) in ticks
     assert axes.get_xlabel() == "KL to the reference, exact (nats per response)"
-    assert axes.get_title(loc="left") == "The least KL possible is 50 % of PPO's, 60 % of DPO's"
+    title = " ".join(axes.get_title(loc="left").split())
+    assert title == (
+        "The least KL possible is 50 % of PPO's, 60 % of DPO's (one seed, 256 prompts)"
+    )
 
 
 def test_stages_follow_each_other_and_reach_the_total(results: Results) -> None:
@@ -163,7 +166,52 @@ def test_way_through_training_starts_at_the_sft_model(results: Results) -> None:
     figure = training_paths(results)
     assert figure is not None
     title = " ".join(figure.axes[0].get_title(loc="left").split())
-    assert title == "Adoption and nats at the last probe, means over runs: DPO 0.800 at 4.000"
+    assert title == "Adoption and nats at the last probe (means over 2 seeds): DPO 0.800 at 4.000"
+
+
+def test_a_mean_over_seeds_shows_its_seeds(results: Results) -> None:
+    several = {
+        "methods.dpo.adoption.exact": estimate(0.9, 0.02, seeds=2).model_copy(
+            update={"by_seed": [0.85, 0.95]}
+        ),
+        "methods.dpo.kl_to_reference.exact": estimate(4.9, 0.5, seeds=2).model_copy(
+            update={"by_seed": [4.0, 5.8]}
+        ),
+        "methods.dpo.cost.device_seconds.stages.sft.by_seed": [20.0],
+        "methods.dpo.cost.device_seconds.stages.dpo.by_seed": [8.0, 12.0],
+    }
+    results = changed(results, several)
+    places = {
+        adoption_against_kl: ([4.0, 5.8], [0.85, 0.95]),
+        adoption_against_seconds: ([28.0, 32.0], [0.85, 0.95]),
+        seconds_by_stage: ([28.0, 32.0], None),
+    }
+    for draw, (x, y) in places.items():
+        figure = draw(results)
+        assert figure is not None
+        found = [line for line in figure.axes[0].lines if list(line.get_xdata()) == x]
+        assert len(found) == 1 and (y is None or list(found[0].get_ydata()) == y)
+    title = adoption_against_seconds(results).figure.axes[0].get_title(loc="left")  # type: ignore[union-attr]
+    assert "(means over 1 to 2 seeds, 64 prompts)" in " ".join(title.split())
+    caption = next(d for d in DRAWINGS if d.name == "seconds_by_stage").caption_of(results)
+    assert "a black dot the end of one seed's" in caption
+
+
+def test_the_way_through_training_is_a_mean_with_its_range(results: Results) -> None:
+    runs = [run((0.4, 1.0, 1.0, -1.0), seed=0), run((0.8, 3.0, 1.0, -1.0), seed=1)]
+    figure = training_paths(trained(results, *runs))
+    assert figure is not None
+    lines = [list(map(list, line.get_xydata())) for line in figure.axes[0].lines]
+    assert [[0.0, 0.05], [2.0, pytest.approx(0.6)]] in lines  # the mean from p0
+    assert [[0.0, 0.05], [1.0, 0.4]] in lines and [[0.0, 0.05], [3.0, 0.8]] in lines
+    bars = [
+        seg.tolist()
+        for c in figure.axes[0].collections
+        if hasattr(c, "get_segments")
+        for seg in c.get_segments()
+    ]
+    assert [[1.0, pytest.approx(0.6)], [3.0, pytest.approx(0.6)]] in bars
+    assert [[2.0, pytest.approx(0.4)], [2.0, pytest.approx(0.8)]] in bars
 
 
 def test_likelihoods_show_both_sides_apart(results: Results) -> None:

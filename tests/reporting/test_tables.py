@@ -170,10 +170,10 @@ def test_a_preference_task_has_no_prefix_to_measure(results: Results) -> None:
 def test_differences(results: Results) -> None:
     table = differences_table(results)
     difference = ("PPO - DPO", "-0.120 [-0.150, -0.090]", "DPO higher")
-    assert table.rows[0][2:] == (*difference, "exploratory")
-    assert table.rows[1][-2] == "no difference shown"
+    assert table.rows[0][2:] == (*difference, "exploratory", "3")
+    assert table.rows[1][-3] == "no difference shown"
     results = changed(results, {"comparisons.1.difference": None, "comparisons.0.p_adjusted": 0.03})
-    assert differences_table(results).rows[0][-1] == "0.03"
+    assert differences_table(results).rows[0][-2] == "0.03"
     assert differences_table(results).rows[1][3:5] == ("not measured", "not measured")
 
 
