@@ -91,6 +91,7 @@ def train_sft_on_chosen(context: StageContext, section: StageSection, inputs: Me
             callbacks=context.callbacks("loss", evaluations),
         )
     trainer.train()
+    context.learned("chosen responses", len(train), trainer.state.epoch)
     with context.meter.phase("save"):
         trained = policy if inputs.lora is None else trainer.model
         save_trained(trained, context.directory.model, tokenizer, adapted=inputs.lora is not None)
