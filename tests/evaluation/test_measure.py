@@ -1,6 +1,7 @@
 """The meter, held against policies whose numbers are known."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -186,6 +187,21 @@ def test_best_of_n_lies_on_the_floor(
     assert efficiency["mean"] == pytest.approx(1.0, abs=0.1)
     sampled = estimate(as_matrix([measured], "adoption.sampled"))
     assert sampled is not None and sampled["mean"] > 0.5
+
+
+def test_every_sampled_answer_and_its_score_is_kept(tokenizer: PreTrainedTokenizerFast) -> None:
+    """The reward model counts tokens, so that scores tell which answer they are of."""
+    reference = make_policy(tokenizer, 0)
+    counting = replace(
+        harness(tokenizer, reference),
+        scorers={"reward.proxy": lambda ids, mask, responses: responses.mask.sum(1).float()},
+        config=EvaluationConfig(samples_per_prompt=3, max_new_tokens=12, batch_size=6),
+    )
+    measured = counting.measure(ModelSampler(reference), prompts(tokenizer, 5), 0, "x")
+    scores = measured.scores["reward.proxy"]
+    assert [len(texts) for texts in measured.sampled] == [len(row) for row in scores] == [3] * 5
+    assert [sum(row) / 3 for row in scores] == pytest.approx(measured.per_prompt["reward.proxy"])
+    assert [sum(row) / 3 for row in scores] == pytest.approx(measured.per_prompt["length"])
 
 
 def test_on_prefix_ends_with_the_prefix_or_the_first_other_token() -> None:
