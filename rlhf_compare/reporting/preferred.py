@@ -6,7 +6,7 @@ from rlhf_compare.reporting.comparisons import SFT, comparison, oriented
 from rlhf_compare.reporting.numbers import display_name, format_value
 from rlhf_compare.reporting.recipe_facts import has_prefix_task
 from rlhf_compare.reporting.schema import NOT_DECIDED, Results, WinRate
-from rlhf_compare.reporting.win_rates import judge_of, judge_words, win_rate
+from rlhf_compare.reporting.win_rates import judge_of, judge_words, ties_of, win_rate
 
 _ACCURACY, _ENDPOINT = "preference.accuracy", "endpoint"
 
@@ -22,13 +22,12 @@ def preferred(results: Results, pair: tuple[str, str]) -> list[str]:
             "judge was asked that no policy was trained against."
         )
         return [first, *_labelled(results, pair)]
-    return [
-        _between(results, rate),
-        _trust(results, rate.judge),
-        *_second_opinion(results, rate),
-        *_against_sft(results, pair),
-        *_labelled(results, pair),
-    ]
+    against = _against_sft(results, pair)
+    said = [_between(results, rate), _trust(results, rate.judge), *_second_opinion(results, rate)]
+    # level before difference
+    neither = all(_may_be_no_better_than_sft(results, name, rate.judge) for name in pair)
+    said = [*against, *said] if neither else [*said, *against]
+    return [*said, *_labelled(results, pair)]
 
 
 def _between(results: Results, rate: WinRate) -> str:
@@ -55,7 +54,7 @@ def _whose(name: str) -> str:
 
 
 def _numbers(rate: WinRate) -> str:
-    ties = "" if rate.ties is None else f", ties {format_value(rate.ties.mean, 'share')}"
+    ties = "" if rate.ties is None else f", ties {ties_of(rate.ties)}"
     return f"{format_value(rate.share, 'share')} of comparisons{ties}"
 
 
@@ -113,15 +112,25 @@ def _against_sft(results: Results, pair: tuple[str, str]) -> list[str]:
     rates = [rate for name in pair if (rate := win_rate(results, name, SFT)) is not None]
     if not rates:
         return []
-    won = [f"{display_name(rate.a)}'s win {format_value(rate.share, 'share')}" for rate in rates]
-    return [f"Of comparisons with SFT's answers, {' and '.join(won)}."]
+    won = [f"{_whose(rate.a)} win {format_value(rate.share, 'share')}" for rate in rates]
+    numbers = f"of comparisons with SFT's answers, {' and '.join(won)}."
+    if all(_may_be_no_better_than_sft(results, rate.a, rate.judge) for rate in rates):
+        neither = f"neither {_whose(pair[0])} nor {_whose(pair[1])} answers are"
+        if len(rates) == 1:
+            neither = f"{_whose(rates[0].a)} answers are not"
+        return [f"{_start(neither)} shown to be preferred to SFT's: {numbers}"]
+    return [_start(numbers)]
+
+
+def _start(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _labelled(results: Results, pair: tuple[str, str]) -> list[str]:
     """How the policies' own log-ratios order what people ranked."""
     methods = results.methods
     cells = [
-        f"{_whose(name)} {format_value(accuracy, 'share')}"
+        f"{format_value(accuracy, 'share')} with {display_name(name)}"
         for name in pair
         if (accuracy := methods[name].measured(_ACCURACY)) is not None
     ]
@@ -134,5 +143,8 @@ def _labelled(results: Results, pair: tuple[str, str]) -> list[str]:
         verdict = f"{display_name(row.winner)} higher" if row.winner else row.verdict
         value = format_value(row.difference, BY_PATH[_ACCURACY].style)
         between = f" ({display_name(row.a)} - {display_name(row.b)}: {value}; {verdict})"
-    return [f"Of held-out labelled pairs, log-ratios to SFT order as the labels do: "
-            f"{', '.join(cells)}{between}."]  # fmt: skip
+    share = " and ".join(cells)
+    return [
+        f"Of held-out labelled pairs, the policy's own log-ratios to SFT put the preferred "
+        f"response first in {share}{between}."
+    ]

@@ -67,7 +67,7 @@ def win_rates_table(results: Results) -> Table:
                 f"{display_name(row.a)} against {display_name(row.b)}",
                 judge_words(results, row.judge),
                 str(format_value(row.share, "share")),
-                str(format_value(row.ties, "share")),
+                ties_of(row.ties),
                 _or_absent(row.consistent),
                 f"{display_name(row.winner)} preferred" if row.winner else row.verdict,
                 adjusted,
@@ -97,7 +97,7 @@ def judges_table(results: Results) -> Table:
         (
             judge_words(results, judge.judge),
             str(format_value(judge.accuracy, "share")),
-            str(format_value(judge.ties, "share")),
+            ties_of(judge.ties),
             _or_absent(judge.consistent),
             ABSENT if judge.accuracy is None else f"{judge.accuracy.n:,}",
         )
@@ -120,6 +120,13 @@ def judges_table(results: Results) -> Table:
             ]
         ),
     )
+
+
+def ties_of(ties: Estimate | None) -> str:
+    """A share of ties in three decimals, without the interval that results.json holds."""
+    if ties is None:
+        return ABSENT
+    return "<0.001" if 0.0 < ties.mean < 0.0005 else f"{ties.mean:.3f}"
 
 
 def _or_absent(value: Estimate | None) -> str:
