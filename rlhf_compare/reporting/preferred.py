@@ -8,7 +8,7 @@ from rlhf_compare.reporting.recipe_facts import has_prefix_task
 from rlhf_compare.reporting.schema import NOT_DECIDED, Results, WinRate
 from rlhf_compare.reporting.win_rates import judge_of, judge_words, ties_of, win_rate
 
-_ACCURACY, _ENDPOINT = "preference.accuracy", "endpoint"
+_ACCURACY, _JUDGE, _ENDPOINT = "preference.accuracy", "reward.held_out", "endpoint"
 
 
 def preferred(results: Results, pair: tuple[str, str]) -> list[str]:
@@ -16,6 +16,8 @@ def preferred(results: Results, pair: tuple[str, str]) -> list[str]:
     if has_prefix_task(results):
         return []
     rate = win_rate(results, *pair)
+    if rate is None and all(results.methods[name].measured(_JUDGE) for name in pair):
+        return []  # results of an older version, whose judge scored and compared nothing
     if rate is None:
         first = (
             f"Whether {_whose(pair[0])} or {_whose(pair[1])} answers are better was not judged: no "
@@ -82,7 +84,7 @@ def _trust(results: Results, judge: str) -> str:
     """What the judge is, and how far it agrees with people."""
     found = judge_of(results, judge)
     who = f"The judge, a {judge_words(results, judge)}"
-    if judge not in ("reward.held_out", "reward.proxy"):
+    if judge == _ENDPOINT:
         who = f"The judge, {judge_words(results, judge)}"
     if found is None or found.accuracy is None:
         return f"{who}: how far it agrees with the labels was not measured."
