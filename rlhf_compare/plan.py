@@ -1,6 +1,7 @@
 """What a command would do: which seeds, which stages, from which recipe."""
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 from rlhf_compare.data.config import MAX_SEED
@@ -46,6 +47,11 @@ def stage_labels(pipeline: Any, methods: Sequence[str], seeds: Sequence[int]) ->
         lines.append(" ".join(f"judge-{seed}" for seed in seeds))
     for method in methods:
         lines.append(" ".join(f"evaluate-{method}-{seed}" for seed in seeds))
+    if pipeline.recipe.evaluation.judge_url is not None:
+        lines.append("endpoint-labels")
+        for a, b in combinations(methods, 2):
+            sides = (b, a) if a == "sft" else (a, b)
+            lines.append(" ".join(f"endpoint-{'-'.join(sides)}-{seed}" for seed in seeds))
     return lines
 
 
@@ -57,6 +63,13 @@ def print_plan(pipeline: Any, labels: Sequence[str]) -> None:
     print(yaml.safe_dump(recipe.resolved(), sort_keys=False, allow_unicode=True))
     hub = [f"{kind} {name}" for kind, name in _hub_ids(recipe)]
     print(f"# from the hub: {', '.join(hub) or 'nothing'}")
+    judge = recipe.evaluation
+    if judge.judge_url is not None:
+        stages = sum(len(line.split()) for line in labels if line.startswith("endpoint-"))
+        print(
+            f"# prompts and answers go to: {judge.judge_model} at {judge.judge_url}, at most "
+            f"{2 * judge.judge_prompts * stages:,} questions"
+        )
     print(f"# run directories, under {pipeline.root}:")
     for label in labels:
         print(f"#   {label}")

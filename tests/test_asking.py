@@ -129,6 +129,16 @@ def test_an_endpoint_that_fails_costs_no_number(
     assert collect_results(done, "").win_rates
 
 
+def test_answers_that_an_older_version_did_not_keep(
+    finished: Finished, tmp_path: Path, server: JudgeServer
+) -> None:
+    file = tmp_path / "evaluate-sft-0" / "measurement.json"
+    old = {name: value for name, value in read_json(file).items() if name != "prompts"}
+    write_json(file, old)
+    done, _ = judged(finished, tmp_path, f"judge_url={server.url}", "judge_model=m")
+    assert "kept no sampled answers" in done.unasked and server.requests == []
+
+
 @pytest.mark.parametrize("codes", [[], [401]])
 def test_the_key_is_written_nowhere(
     finished: Finished, tmp_path: Path, server: JudgeServer, codes: list[int]

@@ -52,6 +52,20 @@ def test_results_are_valid_and_hold_all_methods(first: tuple[dict[str, Any], lis
     assert results["methods"]["ppo"]["kl_to_reference"]["exact"]["mean"] > 0.0
 
 
+def test_every_pair_is_judged(first: tuple[dict[str, Any], list[str]], root: Path) -> None:
+    results, _ = first
+    found = {(row["a"], row["b"], row["judge"]): row["share"] for row in results["win_rates"]}
+    judges = [row["judge"] for row in results["judges"] if row["accuracy"]["seeds"] == 2]
+    assert judges == ["reward.held_out", "reward.proxy"]
+    pairs = (("ppo", "dpo"), ("ppo", "sft"), ("dpo", "sft"))
+    assert set(found) == {(*pair, judge) for pair in pairs for judge in judges}
+    assert results["methods"]["ppo"]["win_rate_vs_sft"] == found["ppo", "sft", judges[0]]
+    assert results["methods"]["ppo"]["preference"]["accuracy"]["n"] == 6
+    file = root / "runs" / "micro" / "evaluate-sft-0" / "measurement.json"
+    sft = json.loads(file.read_text(encoding="utf-8"))  # the reference, so all pairs tie
+    assert sft["per_prompt"]["preference.accuracy"] == [0.5] * len(sft["prompts"])
+
+
 def test_every_path_pays_for_its_stages_and_phases_add_up(
     first: tuple[dict[str, Any], list[str]],
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from rlhf_compare.data.control import unmarked
 from rlhf_compare.data.views import pair_indices
+from rlhf_compare.errors import StageFailedError
 from rlhf_compare.evaluation.config import EvaluationConfig
 from rlhf_compare.evaluation.endpoint import Endpoint
 from rlhf_compare.evaluation.pair_judge import Duel, Judgement, PairJudge
@@ -33,7 +34,7 @@ def ask_about_answers(
     Raises:
         EndpointError: see :meth:`PairJudge.judge`.
     """
-    own, other = read_json(a.path / _MEASUREMENT), read_json(b.path / _MEASUREMENT)
+    own, other = _measured(a), _measured(b)
     duels = [
         Duel(unmarked(prompt), texts[0], others[0]) if number < config.judge_prompts else None
         for number, (prompt, texts, others) in enumerate(
@@ -52,7 +53,7 @@ def ask_about_labels(
     Raises:
         EndpointError: see :meth:`PairJudge.judge`.
     """
-    prompts = read_json(measured.path / _MEASUREMENT)["prompts"]
+    prompts = _measured(measured)["prompts"]
     found: dict[str, Duel] = {}
     rows = context.data.eval().select_columns(["prompt", "responses", "scores", "feeds"])
     for row in rows:
@@ -63,6 +64,16 @@ def ask_about_labels(
     labelled = [prompt for prompt in prompts if prompt in found][: config.judge_prompts]
     kept = set(labelled)
     _judge(context, config, [found[prompt] if prompt in kept else None for prompt in prompts])
+
+
+def _measured(directory: RunDirectory) -> dict[str, Any]:
+    values: dict[str, Any] = read_json(directory.path / _MEASUREMENT)
+    if "prompts" not in values:
+        raise StageFailedError(
+            f"{directory.path}: measured by a version that kept no sampled answers, so there is "
+            "nothing to ask about; move that folder away, and the same command measures again"
+        )
+    return values
 
 
 def _judge(context: StageContext, config: EvaluationConfig, duels: Sequence[Duel | None]) -> None:

@@ -7,9 +7,9 @@ from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.numbers import format_value
 from rlhf_compare.reporting.recipe_facts import has_prefix_task
 from rlhf_compare.reporting.schema import NOT_DECIDED, Results, WinRate
-from rlhf_compare.reporting.win_rates import judge_of, judge_words, win_rate
+from rlhf_compare.reporting.win_rates import judge_of, judge_words, ties_of, win_rate
 
-_ACCURACY, _ENDPOINT = "preference.accuracy", "endpoint"
+_ACCURACY, _JUDGE, _ENDPOINT = "preference.accuracy", "reward.held_out", "endpoint"
 
 
 def preferred(results: Results, pair: tuple[str, str]) -> list[str]:
@@ -17,6 +17,8 @@ def preferred(results: Results, pair: tuple[str, str]) -> list[str]:
     if has_prefix_task(results):
         return []
     rate = win_rate(results, *pair)
+    if rate is None and all(results.methods[name].measured(_JUDGE) for name in pair):
+        return []  # results of an older version, whose judge scored and compared nothing
     if rate is None:
         one, other = (_whose(results, name) for name in pair)
         first = (
@@ -24,13 +26,12 @@ def preferred(results: Results, pair: tuple[str, str]) -> list[str]:
             "judge was asked that no policy was trained against."
         )
         return [first, *_labelled(results, pair)]
-    return [
-        _between(results, rate),
-        _trust(results, rate.judge),
-        *_second_opinion(results, rate),
-        *_against_sft(results, pair),
-        *_labelled(results, pair),
-    ]
+    against = _against_sft(results, pair)
+    said = [_between(results, rate), _trust(results, rate.judge), *_second_opinion(results, rate)]
+    # level before difference
+    neither = all(_may_be_no_better_than_sft(results, name, rate.judge) for name in pair)
+    said = [*against, *said] if neither else [*said, *against]
+    return [*said, *_labelled(results, pair)]
 
 
 def _between(results: Results, rate: WinRate) -> str:
@@ -58,7 +59,7 @@ def _whose(results: Results, name: str) -> str:
 
 
 def _numbers(rate: WinRate) -> str:
-    ties = "" if rate.ties is None else f", ties {format_value(rate.ties.mean, 'share')}"
+    ties = "" if rate.ties is None else f", ties {ties_of(rate.ties)}"
     return f"{format_value(rate.share, 'share')} of comparisons{ties}"
 
 
@@ -86,7 +87,7 @@ def _trust(results: Results, judge: str) -> str:
     """What the judge is, and how far it agrees with people."""
     found = judge_of(results, judge)
     who = f"The judge, a {judge_words(results, judge)}"
-    if judge not in ("reward.held_out", "reward.proxy"):
+    if judge == _ENDPOINT:
         who = f"The judge, {judge_words(results, judge)}"
     if found is None or found.accuracy is None:
         return f"{who}: how far it agrees with the labels was not measured."
@@ -116,17 +117,25 @@ def _against_sft(results: Results, pair: tuple[str, str]) -> list[str]:
     rates = [rate for name in pair if (rate := win_rate(results, name, SFT)) is not None]
     if not rates:
         return []
-    won = [
-        f"{label_of(results, rate.a)}'s win {format_value(rate.share, 'share')}" for rate in rates
-    ]
-    return [f"Of comparisons with SFT's answers, {' and '.join(won)}."]
+    won = [f"{_whose(results, rate.a)} win {format_value(rate.share, 'share')}" for rate in rates]
+    numbers = f"of comparisons with SFT's answers, {' and '.join(won)}."
+    if all(_may_be_no_better_than_sft(results, rate.a, rate.judge) for rate in rates):
+        neither = f"neither {_whose(results, pair[0])} nor {_whose(results, pair[1])} answers are"
+        if len(rates) == 1:
+            neither = f"{_whose(results, rates[0].a)} answers are not"
+        return [f"{_start(neither)} shown to be preferred to SFT's: {numbers}"]
+    return [_start(numbers)]
+
+
+def _start(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _labelled(results: Results, pair: tuple[str, str]) -> list[str]:
     """How the policies' own log-ratios order what people ranked."""
     methods = results.methods
     cells = [
-        f"{_whose(results, name)} {format_value(accuracy, 'share')}"
+        f"{format_value(accuracy, 'share')} with {label_of(results, name)}"
         for name in pair
         if (accuracy := methods[name].measured(_ACCURACY)) is not None
     ]
@@ -139,5 +148,8 @@ def _labelled(results: Results, pair: tuple[str, str]) -> list[str]:
         verdict = f"{label_of(results, row.winner)} higher" if row.winner else row.verdict
         value = format_value(row.difference, BY_PATH[_ACCURACY].style)
         between = f" ({label_of(results, row.a)} - {label_of(results, row.b)}: {value}; {verdict})"
-    return [f"Of held-out labelled pairs, log-ratios to SFT order as the labels do: "
-            f"{', '.join(cells)}{between}."]  # fmt: skip
+    share = " and ".join(cells)
+    return [
+        f"Of held-out labelled pairs, the policy's own log-ratios to SFT put the preferred "
+        f"response first in {share}{between}."
+    ]

@@ -68,7 +68,7 @@ def win_rates_table(results: Results) -> Table:
                 f"{label_of(results, row.a)} against {label_of(results, row.b)}",
                 judge_words(results, row.judge),
                 str(format_value(row.share, "share")),
-                str(format_value(row.ties, "share")),
+                ties_of(row.ties),
                 _or_absent(row.consistent),
                 f"{label_of(results, row.winner)} preferred" if row.winner else row.verdict,
                 adjusted,
@@ -98,7 +98,7 @@ def judges_table(results: Results) -> Table:
         (
             judge_words(results, judge.judge),
             str(format_value(judge.accuracy, "share")),
-            str(format_value(judge.ties, "share")),
+            ties_of(judge.ties),
             _or_absent(judge.consistent),
             ABSENT if judge.accuracy is None else f"{judge.accuracy.n:,}",
         )
@@ -121,6 +121,13 @@ def judges_table(results: Results) -> Table:
             ]
         ),
     )
+
+
+def ties_of(ties: Estimate | None) -> str:
+    """A share of ties in three decimals, without the interval that results.json holds."""
+    if ties is None:
+        return ABSENT
+    return "<0.001" if 0.0 < ties.mean < 0.0005 else f"{ties.mean:.3f}"
 
 
 def _or_absent(value: Estimate | None) -> str:

@@ -193,6 +193,21 @@ def test_best_of_n_lies_on_the_floor(
     assert sampled is not None and sampled["mean"] > 0.5
 
 
+def test_every_sampled_answer_and_its_score_is_kept(tokenizer: PreTrainedTokenizerFast) -> None:
+    """The reward model counts tokens, so that scores tell which answer they are of."""
+    reference = make_policy(tokenizer, 0)
+    counting = dataclasses.replace(
+        harness(tokenizer, reference),
+        scorers={"reward.proxy": lambda ids, mask, responses: responses.mask.sum(1).float()},
+        config=EvaluationConfig(samples_per_prompt=3, max_new_tokens=12, batch_size=6),
+    )
+    measured = counting.measure(ModelSampler(reference), prompts(tokenizer, 5), 0, "x")
+    scores = measured.scores["reward.proxy"]
+    assert [len(texts) for texts in measured.sampled] == [len(row) for row in scores] == [3] * 5
+    assert [sum(row) / 3 for row in scores] == pytest.approx(measured.per_prompt["reward.proxy"])
+    assert [sum(row) / 3 for row in scores] == pytest.approx(measured.per_prompt["length"])
+
+
 def test_prefix_is_measured_without_the_space_that_joins_the_next_word(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:

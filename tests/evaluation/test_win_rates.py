@@ -78,6 +78,22 @@ def test_the_null_is_a_draw_and_the_turned_pair_says_the_same() -> None:
     )
 
 
+def test_without_a_difference_winners_are_rare() -> None:
+    """120 comparisons of two methods that are one, whose seeds differ by their luck: at 5 %, 6
+    false winners are expected, and 15 or more happen once in a thousand times."""
+    draw = np.random.default_rng(1)
+    false = 0
+    for _ in range(120):
+        a, b = (
+            {s: run(*draw.normal(draw.normal(0, 0.3), 1, size=(40, 2)).tolist()) for s in range(3)}
+            for _ in range(2)
+        )
+        false += rates({"ppo": a, "dpo": b})["ppo", "dpo", JUDGE]["verdict"] != (
+            "no difference shown"
+        )
+    assert false < 15
+
+
 def test_sft_is_among_the_pairs_and_one_seed_decides_nothing() -> None:
     methods = {name: {0: run(*[[float(i)]] * 9)} for i, name in enumerate(("sft", "dpo", "ppo"))}
     found = rates(methods)
@@ -102,6 +118,11 @@ def test_the_verdict_rests_on_the_judge_that_no_policy_saw() -> None:
     assert (judge["verdict"], proxy["verdict"]) == ("ppo preferred", "dpo preferred")
     assert judge["headline"] and judge["p_adjusted"] is not None
     assert not proxy["headline"] and proxy["p_adjusted"] is None
+    alone = {
+        name: {s: run(*[[value]] * 9, judge=PROXY) for s in range(3)}
+        for name, value in (("ppo", 1.0), ("dpo", 0.0))
+    }
+    assert not rates(alone)["ppo", "dpo", PROXY]["headline"]
 
 
 def test_it_is_no_headline_where_the_task_has_a_behaviour() -> None:

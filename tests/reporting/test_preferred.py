@@ -65,8 +65,9 @@ def test_the_page_begins_with_whose_answers_are_preferred(labelled: Results) -> 
         labelled
     )
     assert (
-        "log-ratios to SFT order as the labels do: PPO's 0.700 [0.650, 0.750], DPO's 0.700 [0.650, "
-        "0.750] (PPO - DPO: -0.080 [-0.100, -0.060]; DPO higher)." in said(labelled)
+        "the policy's own log-ratios to SFT put the preferred response first in 0.700 [0.650, "
+        "0.750] with PPO and 0.700 [0.650, 0.750] with DPO (PPO - DPO: -0.080 [-0.100, -0.060]; "
+        "DPO higher)." in said(labelled)
     )
 
 
@@ -116,9 +117,32 @@ def test_who_is_no_better_than_sft_is_told_so(labelled: Results) -> None:
     assert preferred(worse, PAIR)[0].endswith("but are not shown to be better than SFT's.")
 
 
+def test_level_comes_before_difference(labelled: Results) -> None:
+    """Neither is shown to be better than SFT, so that is said first."""
+    low = {"win_rates.1": rate("ppo", "sft", 0.54), "win_rates.2": rate("dpo", "sft", 0.4)}
+    first, second, *_ = preferred(changed(labelled, low), PAIR)
+    assert first == (
+        "Neither PPO's nor DPO's answers are shown to be preferred to SFT's: of comparisons with "
+        "SFT's answers, PPO's win 0.540 [0.490, 0.590] and DPO's win 0.400 [0.350, 0.450]."
+    )
+    assert second.endswith("but are not shown to be better than SFT's.")
+    one = changed(labelled, {"win_rates": [labelled.win_rates[0], rate("ppo", "sft", 0.4)]})
+    assert "PPO's answers are not shown to be preferred to SFT's: of comp" in said(one)
+
+
+@pytest.mark.parametrize(("ties", "words"), [(0.0, "0.000"), (0.0003, "<0.001"), (0.25, "0.250")])
+def test_ties_in_three_decimals(labelled: Results, ties: float, words: str) -> None:
+    rare = rate("ppo", "dpo", 0.62, ties=estimate(ties, 0.001))
+    results = changed(labelled, {"win_rates.0": rare})
+    assert f"of comparisons, ties {words}." in said(results)
+    assert win_rates_table(results).rows[0][3] == words
+
+
 def test_without_a_judge_that_says_so(labelled: Results) -> None:
     """The model that PPO was trained against is no judge."""
     own = changed(labelled, {"win_rates": [rate("ppo", "dpo", 0.9, judge="reward.proxy")]})
+    assert preferred(own, PAIR) == []  # of an older version: scored, and not compared
+    own = unmeasured(own, "reward.held_out")
     assert said(own).startswith("Whether PPO's or DPO's answers are better was not judged")
     assert win_rate(own, "ppo", "dpo") is None
     assert win_rate(own, "dpo", "ppo", "reward.proxy").share.mean == pytest.approx(0.1)  # type: ignore[union-attr]
