@@ -52,23 +52,6 @@ def test_results_are_valid_and_hold_all_methods(first: tuple[dict[str, Any], lis
     assert results["methods"]["ppo"]["kl_to_reference"]["exact"]["mean"] > 0.0
 
 
-def test_what_a_path_asks_for_is_counted_as_it_trains(
-    first: tuple[dict[str, Any], list[str]],
-) -> None:
-    methods = first[0]["methods"]
-    assert methods["sft"]["complexity"] == {}
-    ppo, dpo = methods["ppo"]["complexity"], methods["dpo"]["complexity"]
-    assert set(ppo["ppo"]["models"]) == {"policy", "value model", "reference", "reward model"}
-    assert set(ppo["reward"]["models"]) == {"reward model"}
-    # DPO's reference spoke before the training began
-    assert dpo["dpo"]["models"] == {"policy": ppo["ppo"]["models"]["policy"]}
-    assert ppo["ppo"]["settings"] == 8 and dpo["dpo"]["settings"] == 3
-    assert ppo["ppo"]["lines"]["here"] > 0 == ppo["ppo"]["lines"]["trl"]
-    assert [one["seed"] for one in methods["ppo"]["cost"]["by_seed"]] == [0, 1]
-    assert methods["ppo"]["sampling"] == {"temperature": 0.7, "response_length": 8}
-    assert methods["dpo"]["sampling"] is None
-
-
 def test_every_path_pays_for_its_stages_and_phases_add_up(
     first: tuple[dict[str, Any], list[str]],
 ) -> None:

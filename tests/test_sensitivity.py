@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,8 +79,23 @@ def test_a_comparison_with_other_rates_shares_sft_and_reward_and_resumes(tmp_pat
         assert [trial["runs"]["completed"] for trial in trials] == [1, 1]
         kept = results["methods"][name]["adoption"]["exact"]["mean"]
         assert all(trial["means"]["adoption.exact"] != kept for trial in trials)
+    _counted_as_it_trained(results["methods"])
     assert sum(line.startswith(("sft: running", "reward-0: running")) for line in lines) == 2
     again = Pipeline(recipe, tmp_path / "runs", say=lines.append)
     lines.clear()
     again.compare(recipe.methods, [0])
     assert not any("running" in line for line in lines)
+
+
+def _counted_as_it_trained(methods: dict[str, Any]) -> None:
+    assert methods["sft"]["complexity"] == {}
+    ppo, dpo = methods["ppo"]["complexity"], methods["dpo"]["complexity"]
+    assert set(ppo["ppo"]["models"]) == {"policy", "value model", "reference", "reward model"}
+    assert set(ppo["reward"]["models"]) == {"reward model"}
+    # DPO's reference spoke before the training began
+    assert dpo["dpo"]["models"] == {"policy": ppo["ppo"]["models"]["policy"]}
+    assert ppo["ppo"]["settings"] == 8 and dpo["dpo"]["settings"] == 3
+    assert ppo["ppo"]["lines"]["here"] > 0 == ppo["ppo"]["lines"]["trl"]
+    assert [one["seed"] for one in methods["ppo"]["cost"]["by_seed"]] == [0]
+    assert methods["ppo"]["sampling"] == {"temperature": 0.7, "response_length": 8}
+    assert methods["dpo"]["sampling"] is None

@@ -20,6 +20,7 @@ from rlhf_compare.reporting.comparisons import contenders
 from rlhf_compare.reporting.doctor import overruled
 from rlhf_compare.reporting.escaping import Markdown, escape_markdown, fence, visible_value
 from rlhf_compare.reporting.figures import DRAWINGS, Drawing, draw_figures
+from rlhf_compare.reporting.held_equal import equal_table
 from rlhf_compare.reporting.inline import inline_svg
 from rlhf_compare.reporting.needs import needs_table
 from rlhf_compare.reporting.numbers import DOES_NOT_APPLY, NOT_MEASURED, display_name
@@ -145,6 +146,7 @@ class Page:
     drawings: list[Figure]
     differences: tables.Table
     needs: tables.Table
+    equal: tables.Table
     samples: list[Asked]
     doctor: tables.Table | None
     cost: tables.Table
@@ -170,6 +172,7 @@ def _page(results: Results, drawings: list[Drawing], figures: Path) -> Page:
         drawings=[_figure(results, drawing, figures) for drawing in drawings],
         differences=tables.differences_table(results),
         needs=needs_table(results),
+        equal=equal_table(results),
         samples=[_asked(sample, list(results.methods)) for sample in results.samples],
         doctor=doctor_table(models, overruled(results)) if models else None,
         cost=tables.cost_table(results),
