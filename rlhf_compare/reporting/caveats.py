@@ -9,6 +9,7 @@ from rlhf_compare.reporting.doctor import overruled
 from rlhf_compare.reporting.held_equal import sampling_caveats
 from rlhf_compare.reporting.numbers import display_name
 from rlhf_compare.reporting.provenance_schema import Maker, StageCode
+from rlhf_compare.reporting.sanity import did_not_move, start_does_not_end
 from rlhf_compare.reporting.schema import Results
 from rlhf_compare.reporting.verdict import ADOPTION, DRIFT, base_rate
 from rlhf_compare.theory import binary_kl
@@ -27,6 +28,8 @@ def caveats(results: Results) -> list[str]:
         *_code(results),
         *_settings(results),
         *sampling_caveats(results),
+        *start_does_not_end(results),
+        *did_not_move(results),
         *_failed_reward_model(results),
         *_over_optimised(results),
         *_efficiency_above_one(results),
