@@ -64,6 +64,7 @@ def best_of_n_adoption(p0: float, n: int) -> float:
 # what makes a run collapsed
 LOST_SHARE, LEAST_LOSS = 0.5, 0.01  # of SFT's adoption
 UNENDED = 0.2  # share of responses
+ENDS = 0.5  # of SFT's responses: below it, not ending says nothing of a run
 FLOORS, LEAST_FLOOR = 10.0, 1.0  # times; nats
 
 COLLAPSE_RULE = (

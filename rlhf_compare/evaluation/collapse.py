@@ -5,7 +5,7 @@ import numpy as np
 from rlhf_compare.evaluation.intervals import difference, estimate
 from rlhf_compare.evaluation.measure import Measurement, as_matrix, topics_of
 from rlhf_compare.metrics import BY_PATH
-from rlhf_compare.theory import FLOORS, LEAST_FLOOR, LEAST_LOSS, LOST_SHARE, UNENDED
+from rlhf_compare.theory import ENDS, FLOORS, LEAST_FLOOR, LEAST_LOSS, LOST_SHARE, UNENDED
 
 
 def collapsed(measurement: Measurement, sft: Measurement) -> bool:
@@ -24,7 +24,7 @@ def _lost_adoption(run: Measurement, sft: Measurement) -> bool:
 
 def _stopped_ending(run: Measurement, sft: Measurement) -> bool:
     ended = as_matrix([sft], "eos_rate")
-    if ended is None or ended.mean() < 0.5:
+    if ended is None or ended.mean() < ENDS:
         return False
     return _lost(run, sft, "eos_rate", 0.0, UNENDED)
 

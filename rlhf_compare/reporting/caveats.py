@@ -7,8 +7,10 @@ from rlhf_compare.reporting.applicable import left_out
 from rlhf_compare.reporting.comparisons import SFT, contenders, difference
 from rlhf_compare.reporting.doctor import overruled
 from rlhf_compare.reporting.evidence import ADOPTION, DRIFT, base_rate
+from rlhf_compare.reporting.held_equal import sampling_caveats
 from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.provenance_schema import Maker, StageCode
+from rlhf_compare.reporting.sanity import did_not_move, start_does_not_end
 from rlhf_compare.reporting.schema import Results
 from rlhf_compare.theory import binary_kl
 
@@ -25,6 +27,9 @@ def caveats(results: Results) -> list[str]:
         *_provenance(results),
         *_code(results),
         *_settings(results),
+        *sampling_caveats(results),
+        *start_does_not_end(results),
+        *did_not_move(results),
         *_failed_reward_model(results),
         *_over_optimised(results),
         *_efficiency_above_one(results),
@@ -33,19 +38,25 @@ def caveats(results: Results) -> list[str]:
     ]
 
 
+_ROUNDING = (
+    "The same seed on another kind of processor is another run, because roundings grow. Each run's "
+    "luck with the roundings of this machine is part of the spread over seeds; what a machine does "
+    "to all seeds alike is in no interval and was not measured here (python -m "
+    "benchmarks.rounding measures it; see docs/rounding.md)."
+)
+
+
 def _seeds(results: Results) -> list[str]:
     seeds = results.provenance.seeds
     if len(seeds) == 1:
         return [
             f"One seed ({seeds[0]}): the intervals cover the choice of prompts and nothing else, "
-            "not training luck. Another seed may order the methods differently, and so may another "
-            "kind of processor, whose roundings make the same seed another run."
+            f"not training luck. Another seed may order the methods differently. {_ROUNDING}"
         ]
     listed = ", ".join(map(str, seeds))
     return [
         f"{len(seeds)} seeds ({listed}): the intervals hold the luck of "
-        "training, wide because so few runs tell little of it. The same seed on another kind of "
-        "processor is another run, because roundings grow; that spread was not measured here."
+        f"training, wide because so few runs tell little of it. {_ROUNDING}"
     ]
 
 

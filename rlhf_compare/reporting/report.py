@@ -20,6 +20,7 @@ from rlhf_compare.reporting.comparisons import contenders
 from rlhf_compare.reporting.doctor import overruled
 from rlhf_compare.reporting.escaping import Markdown, escape_markdown, fence, visible_value
 from rlhf_compare.reporting.figures import DRAWINGS, Drawing, draw_figures
+from rlhf_compare.reporting.held_equal import held_equal_table
 from rlhf_compare.reporting.inline import inline_svg
 from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.needs import needs_table
@@ -150,6 +151,7 @@ class Page:
     judges: tables.Table
     equal: tables.Table
     needs: tables.Table
+    held_equal: tables.Table
     samples: list[Asked]
     doctor: tables.Table | None
     cost: tables.Table
@@ -179,6 +181,7 @@ def _page(results: Results, drawings: list[Drawing], figures: Path) -> Page:
         needs=needs_table(results),
         samples=[_asked(results, sample) for sample in results.samples],
         equal=tables.equal_table(results),
+        held_equal=held_equal_table(results),
         doctor=doctor_table(models, overruled(results)) if models else None,
         cost=tables.cost_table(results),
         ledger=tables.ledger_table(results),

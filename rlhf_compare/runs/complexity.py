@@ -77,7 +77,10 @@ def _parts(thing: Any) -> Mapping[str, Any]:
     if isinstance(thing, MethodType):
         return {"self": thing.__self__}
     if isinstance(thing, FunctionType):
-        return inspect.getclosurevars(thing).nonlocals
+        try:
+            return inspect.getclosurevars(thing).nonlocals
+        except ValueError:  # a variable that has no value yet
+            return {}
     ours = any(kind.__module__.split(".")[0] in (_OURS, _TRL) for kind in type(thing).__mro__)
     return vars(thing) if ours and hasattr(thing, "__dict__") else {}
 

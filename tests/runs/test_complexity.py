@@ -45,6 +45,17 @@ def test_every_model_counts_by_its_role(lm: Any) -> None:
     assert models_held(trainer) == {"policy": each, "reference": each, "reward model": each}
 
 
+def test_a_closure_whose_variable_has_no_value_yet_holds_nothing(lm: Any) -> None:
+    policy = lm()
+
+    def unbound() -> Any:
+        return later
+
+    trainer = Trainer(model=policy, reward_funcs=[unbound])
+    assert models_held(trainer) == {"policy": size(policy)}
+    later = None
+
+
 def test_policy_and_critic_in_one_module_are_two_models(lm: Any) -> None:
     policy = lm()
     critic = ScalarHeadModel(lm().transformer, pooling="last")
