@@ -153,7 +153,7 @@ def collect_frontier(
         {
             "schema_version": 1,
             "recipe": recipe.name,
-            "origin": origin_of(finished, command, seeds, "judging"),
+            "origin": origin_of(finished, command, seeds),
             "behaviour": behaviour,
             "knobs": dict(knobs),
             "own": {name: recipe.section(name).value(field) for name, field in knobs.items()},

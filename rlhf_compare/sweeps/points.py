@@ -161,11 +161,11 @@ def stage_seconds(finished: Finished, label: str, measuring: bool = False) -> fl
 
 def shared_seconds(finished: Finished, seeds: Sequence[int]) -> dict[str, float]:
     """Stage -> seconds of what all settings share, each counted once: SFT and its measurement, the
-    reward models of every seed."""
+    reward models of every seed, the judge among them."""
     found = {"sft": stage_seconds(finished, "sft")}
     for label in finished.stages:
         name = label.rpartition("-")[0]
-        if name.startswith("reward"):
+        if name in ("reward", "judge"):
             found[name] = found.get(name, 0.0) + stage_seconds(finished, label)
     found["evaluate-sft"] = sum(
         stage_seconds(finished, f"evaluate-sft-{seed}", True) for seed in seeds
@@ -173,7 +173,7 @@ def shared_seconds(finished: Finished, seeds: Sequence[int]) -> dict[str, float]
     return {name: seconds for name, seconds in found.items() if seconds > 0.0}
 
 
-def origin_of(finished: Finished, command: str, seeds: Sequence[int], side: str) -> Origin:
+def origin_of(finished: Finished, command: str, seeds: Sequence[int]) -> Origin:
     """Of the stages, whose commit is the one that trained."""
     records = [stage.directory.record()["provenance"] for stage in finished.stages.values()]
     sft = finished.stages["sft"].directory.record()["provenance"]
@@ -187,5 +187,5 @@ def origin_of(finished: Finished, command: str, seeds: Sequence[int], side: str)
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         seeds=list(seeds),
         prompts=len(read_measurement(measured.directory).answers),
-        prompt_side=side,
+        prompt_side=finished.recipe.evaluation.prompts,
     )

@@ -90,7 +90,7 @@ def collect_tuning(
         {
             "schema_version": 1,
             "recipe": recipe.name,
-            "origin": origin_of(finished, command, seeds, "tuning"),
+            "origin": origin_of(finished, command, seeds),
             "behaviour": behaviour,
             "kl_budget": config.kl_budget,
             "adoption": config.adoption,

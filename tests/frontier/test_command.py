@@ -72,6 +72,8 @@ def test_a_frontier_shares_its_runs_with_a_comparison(
     assert "dpo_b0p5-0" in ran and not {"sft", "dpo-0"} & set(ran)
     made = load_frontier(tmp_path / "reports" / "micro" / "frontier" / "frontier.json")
     assert [point.name for point in made.points][:2] == ["ppo_kc0p001", "ppo"]
+    assert made.origin.prompt_side == "judging"
+    assert set(made.shared) == {"sft", "reward", "judge", "evaluate-sft"}
     assert made.own == {"ppo": 0.05, "dpo": 0.1} and len(made.reward_gap) == 1
     assert [one.beta for one in made.optimum] == [0.001, 0.05, 0.5]
     assert made.over_optimisation["ppo"].verdict == "undecided"

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from rlhf_compare.evaluation.measure import Measurement
-from rlhf_compare.frontier.over_optimisation import KL, over_optimisation
+from rlhf_compare.evaluation.intervals import difference
+from rlhf_compare.evaluation.measure import Measurement, as_matrix
+from rlhf_compare.frontier.over_optimisation import JUDGE, KL, over_optimisation
 from tests.frontier.made_up import settings
 
 DISTANCES = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
@@ -65,6 +66,16 @@ def test_a_flat_judge_seldom_gets_an_onset() -> None:
         assert result is not None
         verdicts.append(result["verdict"])
     assert verdicts.count("onset") <= 6  # 3 expected at most; 6 is two standard deviations more
+
+
+def test_the_p_value_pays_for_the_choice_of_the_peak_among_settings() -> None:
+    """Six settings, so five that could have been the peak before the furthest one."""
+    runs = settings(DISTANCES, lambda d: {2.0: 0.0, 3.0: -0.03}.get(d, -1.0), straight)
+    peak, last = (as_matrix(list(one.values()), JUDGE) for one in (runs[3], runs[-1]))
+    alone, result = difference(peak, last), over_optimisation(runs)
+    assert alone is not None and result is not None and result["peak"] == pytest.approx(2.0)
+    assert 0.0 < alone["p_value"] < 0.2
+    assert result["p_value"] == pytest.approx(5 * alone["p_value"])
 
 
 def test_nothing_is_said_of_rewards_that_were_not_measured() -> None:

@@ -77,7 +77,7 @@ def test_a_search_measures_every_setting_once(
     assert [point.seeds for point in first.points] == [[7]] * 4
     assert first.origin.prompt_side == "tuning" and first.origin.seeds == [7]
     assert set(first.chosen) == {"ppo", "dpo"} and first.points[0].seconds is not None
-    assert {"sft", "reward", "evaluate-sft"} <= set(first.shared)
+    assert set(first.shared) == {"sft", "reward", "judge", "evaluate-sft"}
 
     ran: list[str] = []
     work = runner.StageRunner._work
