@@ -77,13 +77,15 @@ def sampling_caveats(results: Results) -> list[str]:
             continue
         if found.temperature != JUDGED_AT:
             notes.append(
-                f"{label_of(results, name)} samples at temperature {found.temperature:g} and is judged "
+                f"{label_of(results, name)} samples at temperature "
+                f"{found.temperature:g} and is judged "
                 f"at {JUDGED_AT:g}: what is judged is not the distribution that was optimised."
             )
         longest = found.response_length
         if longest is not None and isinstance(limit, int) and longest < limit:
             notes.append(
-                f"{label_of(results, name)} was trained on responses of at most {longest} tokens and is "
+                f"{label_of(results, name)} was trained on responses of at most "
+                f"{longest} tokens and is "
                 f"judged on up to {limit}: what comes later was never rewarded."
             )
     return notes

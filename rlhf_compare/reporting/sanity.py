@@ -16,7 +16,8 @@ def did_not_move(results: Results) -> list[str]:
         drift = results.methods[name].value("kl_to_reference.exact")
         if drift is not None and abs(drift) < STILL:
             notes.append(
-                f"{label_of(results, name)} did not move: its KL to the SFT model that it started from "
+                f"{label_of(results, name)} did not move: its KL to the SFT model that it started "
+                "from "
                 f"is under {STILL:g} nats per response, so its numbers are those of SFT. Look for "
                 "a learning rate of 0, too few steps, or weights that were not saved."
             )
