@@ -6,6 +6,7 @@ files to the sentences of the page.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,17 @@ from rlhf_compare.data.splits import split_hash
 from rlhf_compare.evaluation.measure import Measurement
 from rlhf_compare.evaluation.summary import compare
 from rlhf_compare.finished import Finished
+from rlhf_compare.pipeline import Pipeline
+from rlhf_compare.recipe import load_recipe
 from rlhf_compare.reporting.caveats import caveats
+from rlhf_compare.reporting.results import parse_results
 from rlhf_compare.reporting.schema import Results
 from rlhf_compare.reporting.verdict import verdict
 from rlhf_compare.reward.checks import accuracy_check
 from rlhf_compare.reward.pair_gaps import PairGaps
 from rlhf_compare.runs.files import read_json, write_json
 
+from .micro_recipe import RECIPE
 from .reporting.conftest import _data, changed, plain, reward_model
 from .test_collect import Made, finished, made
 
@@ -70,6 +75,18 @@ def test_a_policy_that_is_the_reference_did_not_move(made: Made, finished: Finis
     said = words(plant(made, finished))
     assert "DPO did not move: its KL to the SFT model" in said
     assert "did not move" not in words(plant(made, finished, dpo=moved(5.0)))
+
+
+@pytest.mark.slow
+def test_a_method_that_was_trained_at_a_rate_of_nothing_did_not_move(tmp_path: Path) -> None:
+    """The same, by training: whoever learns at rate 0 is the reference to the last digit."""
+    (tmp_path / "micro.yaml").write_text(RECIPE)
+    recipe = load_recipe(tmp_path / "micro.yaml", ["dpo.learning_rate=0", "ppo=null"])
+    pipeline = Pipeline(recipe, tmp_path / "runs", say=lambda _: None)
+    evaluations = pipeline.compare(recipe.methods, [0])
+    results = collect_results(pipeline.finished(evaluations), "the command")
+    assert results.methods["dpo"].value("kl_to_reference.exact") == 0.0
+    assert "DPO did not move" in words(results)
 
 
 def test_a_policy_that_is_the_reference_wins_nothing() -> None:
@@ -121,8 +138,6 @@ def parse_with(check: Any) -> Results:
     model = plain(reward_model())
     fields = ("name", "value", "low", "high", "verdict", "sentence")
     model["checks"] = [{field: getattr(check, field) for field in fields}]
-    from rlhf_compare.reporting.results import parse_results
-
     return changed(parse_results(plain(_data())), {"reward_models": [model]})
 
 
