@@ -35,7 +35,7 @@ def preferred(results: Results, pair: tuple[str, str]) -> list[str]:
 def _between(results: Results, rate: WinRate) -> str:
     first, second, winner = _whose(rate.a), _whose(rate.b), rate.winner
     if rate.verdict in NOT_DECIDED:
-        return f"{first} answers win {_numbers(rate)} with {second}; {rate.verdict}."
+        return f"{first} answers win {_numbers(rate, second)}; {rate.verdict}."
     if winner is None:
         return (
             f"No difference shown between {first} and {second} answers: {first} win "
@@ -55,9 +55,10 @@ def _whose(name: str) -> str:
     return f"{display_name(name)}'s"
 
 
-def _numbers(rate: WinRate) -> str:
+def _numbers(rate: WinRate, against: str = "") -> str:
     ties = "" if rate.ties is None else f", ties {ties_of(rate.ties)}"
-    return f"{format_value(rate.share, 'share')} of comparisons{ties}"
+    other = f" with {against}" if against else ""
+    return f"{format_value(rate.share, 'share')} of comparisons{other}{ties}"
 
 
 def _margin(rate: WinRate) -> str:
