@@ -37,7 +37,7 @@ def preferred(results: Results, pair: tuple[str, str]) -> list[str]:
 def _between(results: Results, rate: WinRate) -> str:
     first, second, winner = _whose(results, rate.a), _whose(results, rate.b), rate.winner
     if rate.verdict in NOT_DECIDED:
-        return f"{first} answers win {_numbers(rate)} with {second}; {rate.verdict}."
+        return f"{first} answers win {_numbers(rate, second)}; {rate.verdict}."
     if winner is None:
         return (
             f"No difference shown between {first} and {second} answers: {first} win "
@@ -58,9 +58,10 @@ def _whose(results: Results, name: str) -> str:
     return f"{label_of(results, name)}'s"
 
 
-def _numbers(rate: WinRate) -> str:
+def _numbers(rate: WinRate, against: str = "") -> str:
     ties = "" if rate.ties is None else f", ties {ties_of(rate.ties)}"
-    return f"{format_value(rate.share, 'share')} of comparisons{ties}"
+    other = f" with {against}" if against else ""
+    return f"{format_value(rate.share, 'share')} of comparisons{other}{ties}"
 
 
 def _margin(rate: WinRate) -> str:

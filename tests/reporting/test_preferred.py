@@ -96,7 +96,7 @@ def test_one_seed_is_no_verdict(labelled: Results) -> None:
     few = rate("ppo", "dpo", 0.62, verdict="one seed: not decided")
     first = preferred(changed(labelled, {"win_rates.0": few}), PAIR)[0]
     assert first.startswith("PPO's answers win 0.620") and first.endswith(
-        "; one seed: not decided."
+        "of comparisons with DPO's, ties 0.010; one seed: not decided."
     )
     assert "preferred" not in first
 
