@@ -72,7 +72,8 @@ def _bullets(results: Results, first: str, second: str) -> tuple[str, str, str]:
     behaviour = ["How far the behaviour moved was not measured for both methods."]
     drift = ["Drift from the reference was not measured for both methods."]
     if path is not None:
-        behaviour = [shortfall(results, name, path) for name in pair]
+        # where both fell short the answer has said so
+        behaviour = [] if all(faults) else [shortfall(results, name, path) for name in pair]
         behaviour.append(_compared(results, path, pair, "moved further", named=named))
     if all_measured(results, DRIFT, *pair):
         drift = [_compared(results, DRIFT, pair, "drifted further from SFT", named=named)]
@@ -135,7 +136,8 @@ def _efficiency(results: Results, first: str, second: str) -> str:
     if max(shares[0], shares[1]) > 1.0:
         return ""  # above 1 is noise or a fault, and the caveats say so
     a, b = display_name(row.a), display_name(row.b)
-    outcome = f"{display_name(row.winner)} higher" if row.winner else row.verdict
+    why = f"; {margin(row)}" if margin(row) else ""
+    outcome = f"{display_name(row.winner)} higher" if row.winner else f"{row.verdict}{why}"
     return (
         f"The behaviour itself required at least {percent(shares[0])} of "
         f"{display_name(first)}'s drift and {percent(shares[1])} of {display_name(second)}'s "
