@@ -171,7 +171,8 @@ def end_findings(results: Results, pair: tuple[str, str], path: str | None) -> l
         dear = pair[1] if cheap == pair[0] else pair[0]
         spent = [results.methods[name].value(COST) or 0.0 for name in (dear, cheap)]
         if cheap == costs[1]:
-            found.append(Finding(cheap, f"costs {times(*spent)} less device time"))
+            cells = f"{mean_of(results, cheap, COST)} against {mean_of(results, dear, COST)} s"
+            found.append(Finding(cheap, f"costs {times(*spent)} less device time ({cells})"))
     return found
 
 

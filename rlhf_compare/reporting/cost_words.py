@@ -90,6 +90,9 @@ def cost_sentences(results: Results, first: str, second: str) -> list[str]:
     varied = any(len(seconds_by_seed(results, name)) > 1 for name in (dear, cheap))
     glue = ", against " if varied else " against "
     sentence = f"{clause} ({glue.join(spread(results, name) for name in (dear, cheap))})"
+    runs = min(len(seconds_by_seed(results, name)) for name in (dear, cheap))
+    if runs >= _LEAST_SEEDS and cheaper(results, (first, second)) is None:
+        sentence = f"{sentence}, not beyond the spread of the seeds"
     if later[1] > 0.0 and later != spent:
         words = " against ".join(f"{format_value(value, 'seconds')} s" for value in later)
         return [f"{sentence}; after SFT, which both share, {words}."]

@@ -54,10 +54,21 @@ def _sentence(results: Results, row: Equal) -> str:
         return f"{lead}: {_reached(results, row)}."
     cells = ", ".join(f"{label_of(results, name)} {_mean(row, name)}" for name in (row.a, row.b))
     between = f"{label_of(results, row.a)} - {label_of(results, row.b)}: {_gap(row, gap)}"
-    outcome = f"{label_of(results, row.winner)} higher" if row.winner else row.verdict
+    outcome = (
+        f"{label_of(results, row.winner)} higher"
+        if row.winner
+        else f"{row.verdict}{_why(row, gap)}"
+    )
     reached = f"; {_reached(results, row)}" if _reached(results, row) else ""
-    quantity = f" {_NAMES[row.quantity]} of" if row.quantity != "seconds" else ""
-    return f"{lead}:{quantity} {cells}{_UNITS[row.quantity]} ({between}); {outcome}{reached}."
+    unit = " nats" if row.quantity == "kl" else ""
+    return f"{lead}: {_NAMES[row.quantity]} of {cells}{unit} ({between}); {outcome}{reached}."
+
+
+def _why(row: Equal, gap: Gap) -> str:
+    """Why an interval without 0 shows no difference."""
+    if row.p_adjusted is None or gap.low is None or gap.high is None or gap.low <= 0 <= gap.high:
+        return ""
+    return f", p = {row.p_adjusted:.2g} after Holm's adjustment"
 
 
 def _reached(results: Results, row: Equal) -> str:

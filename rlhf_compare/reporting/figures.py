@@ -125,6 +125,7 @@ def seconds_by_stage(results: Results) -> Figure | None:
         for stage, taken in cost.stages.items():
             end = _bar(axes, y, start, taken)
             dots(axes, [start + s for s in taken.by_seed], [y] * len(taken.by_seed), BLACK)
+            end = max([end, *(start + seconds for seconds in taken.by_seed)])
             start += taken.total
             text = f"{format_value(taken.total, 'seconds')} s"
             if stage == list(cost.stages)[-1]:

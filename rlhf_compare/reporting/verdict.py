@@ -74,10 +74,9 @@ def _bullets(results: Results, first: str, second: str) -> tuple[str, str, str]:
     behaviour = ["How far the behaviour moved was not measured for both methods."]
     drift = ["Drift from the reference was not measured for both methods."]
     if path is not None:
-        behaviour = [
-            *preferred(results, pair),
-            *(shortfall(results, name, path) for name in pair),
-        ]
+        # where both fell short the answer has said so
+        fell = [] if all(faults) else [shortfall(results, name, path) for name in pair]
+        behaviour = [*preferred(results, pair), *fell]
         behaviour.append(_compared(results, path, pair, "moved further", named=named))
     if all_measured(results, DRIFT, *pair):
         drift = [_compared(results, DRIFT, pair, "drifted further from SFT", named=named)]
@@ -140,7 +139,8 @@ def _efficiency(results: Results, first: str, second: str) -> str:
     if max(shares[0], shares[1]) > 1.0:
         return ""  # above 1 is noise or a fault, and the caveats say so
     a, b = label_of(results, row.a), label_of(results, row.b)
-    outcome = f"{label_of(results, row.winner)} higher" if row.winner else row.verdict
+    why = f"; {margin(row)}" if margin(row) else ""
+    outcome = f"{label_of(results, row.winner)} higher" if row.winner else f"{row.verdict}{why}"
     return (
         f"The behaviour itself required at least {percent(shares[0])} of "
         f"{label_of(results, first)}'s drift and {percent(shares[1])} of "

@@ -29,17 +29,17 @@ from .verdict_rows import (
 CASES: dict[str, Case] = {
     "one method is ahead in all that is shown": (
         "answer",
-        "DPO adopts further (0.930 against 0.810) and costs 3.0 times less device time; also at "
-        "equal adoption by drift, at equal adoption by time, at equal KL and at equal seconds; no "
-        "difference shown in exact KL.",
+        "DPO adopts further (0.930 against 0.810) and costs 3.0 times less device time (30.0 "
+        "against 90.0 s); also at equal adoption by drift, at equal adoption by time, at equal KL "
+        "and at equal seconds; no difference shown in exact KL.",
         {},
         {"equal.2": equal("kl", 5.06, "adoption", [0.99] * 3, [0.9] * 3, 0.05)},
     ),
     "it depends": (
         "answer",
         "It depends: PPO adopts further (0.810 against 0.930); DPO costs 3.0 times less device "
-        "time; ahead: DPO at equal adoption by drift, at equal adoption by time, at equal KL and "
-        "at equal seconds; no difference shown in exact KL.",
+        "time (30.0 against 90.0 s); ahead: DPO at equal adoption by drift, at equal adoption by "
+        "time, at equal KL and at equal seconds; no difference shown in exact KL.",
         {ADOPTION_ROW: FURTHER},
         {ADOPTION_ROW: NEAR},
     ),
@@ -204,6 +204,6 @@ def test_a_preference_page_answers_by_its_own_metric(sound: Results) -> None:
     results = unmeasured(changed(sound, preference), "adoption")
     assert verdict(results).answer == (
         "It depends: PPO reaches the higher held out reward (1.10 against 1.10 score); DPO costs "
-        "3.0 times less device time."
+        "3.0 times less device time (30.0 against 90.0 s)."
     )
     assert "PPO moved further: held out reward" in verdict(results).bullets[0]

@@ -21,6 +21,7 @@ from .verdict_rows import (
     MORE_DRIFT,
     NEAR,
     P0,
+    SAME_COST,
     Case,
     check,
     equal,
@@ -28,6 +29,8 @@ from .verdict_rows import (
     runs,
     sound_results,
 )
+
+HOLM = {"verdict": "no difference shown", "p_adjusted": 0.06, "excluded": 0.15}
 
 CASES: dict[str, Case] = {
     "two seeds are a direction": (
@@ -96,6 +99,22 @@ CASES: dict[str, Case] = {
         {DRIFT_ROW: EFFICIENCY},
         {DRIFT_ROW: compared("reward.proxy", "ppo", "dpo", -0.1, 0.05)},
     ),
+    "an interval without 0 that shows no difference": (
+        "1",
+        "-0.050]; no difference shown; p = 0.06 after Holm's adjustment).",
+        {DRIFT_ROW: EFFICIENCY.model_copy(update=HOLM)},
+        {DRIFT_ROW: EFFICIENCY},
+    ),
+    "the same at equal things": (
+        "1",
+        "(PPO - DPO: 2.00 [0.50, 3.50]); no difference shown, p = 0.06 after Holm's adjustment.",
+        {
+            "equal.0": KL_AT_ADOPTION.model_copy(
+                update={"verdict": "no difference shown", "p_adjusted": 0.06}
+            )
+        },
+        {"equal.0": KL_AT_ADOPTION},
+    ),
     "the cost with its spread": (
         "2",
         "The path to PPO held the device 3.0 times as long as the path to DPO (90.0 s, 89.0 to "
@@ -104,9 +123,16 @@ CASES: dict[str, Case] = {
         {},
         {"methods.dpo.cost.device_seconds.stages.dpo.by_seed": []},
     ),
+    "a cost within the spread of the seeds": (
+        "2",
+        "over 3 seeds), not beyond the spread of the seeds; after SFT",
+        SAME_COST,
+        {"methods.ppo.cost.device_seconds.stages.ppo.by_seed": [64.0, 65.0, 66.0]},
+    ),
     "the cost at equal adoption": (
         "2",
-        "At equal adoption (0.75): PPO 61.0, DPO 8.0 s (PPO - DPO: 53.0 [50.0, 56.0]); PPO higher.",
+        "At equal adoption (0.75): device seconds after SFT of PPO 61.0, DPO 8.0 (PPO - DPO: 53.0 "
+        "[50.0, 56.0]); PPO higher.",
         {},
         {"equal": EQUAL[:1]},
     ),

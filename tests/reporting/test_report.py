@@ -115,7 +115,8 @@ def test_the_page_is_one_file_and_its_figures_are_text(
             assert set(str(attrs["aria-labelledby"]).split()) <= set(ids)
     assert html.count("<style") == 1  # a figure's own sheet would style the whole page
     assert "device time of the whole path (seconds)</text>" in html
-    assert ">Adoption reached: PPO 0.810 in 90.0 s, DPO 0.930 in 30.0 s. adoption, exact" in html
+    reached = "PPO 0.810 in 90.0 s, DPO 0.930 in 30.0 s. adoption, exact"
+    assert f">Adoption reached (one seed, 64 prompts): {reached}" in html
 
 
 def test_answers_stand_in_as_many_columns_as_there_are_methods(
