@@ -13,6 +13,7 @@ from scipy.stats import t as student_t
 from rlhf_compare.evaluation.verdicts import LEAST_SEEDS
 
 STEPS = 25  # places at which two curves are compared
+LEAST_RANGE = 0.01  # nats: a narrower one is rounding, and prints as one number
 Curve = Sequence[tuple[float, float]]  # (KL in nats per response, value) of each setting, one seed
 
 
@@ -31,7 +32,7 @@ def compare_curves(
         ``low``, ``high`` of the common range in nats, ``seeds``, ``by_seed`` (mean difference over
         the range), ``mean`` and ``interval`` of these (Student's t over seeds; None below three
         seeds), and ``places``: at each KL the mean difference, with an interval of its own.
-        None where the ranges have nothing in common.
+        None where the ranges have less than ``LEAST_RANGE`` in common.
     """
     seeds = sorted(set(first) & set(second))
     curves = [side[seed] for side in (first, second) for seed in seeds]
@@ -39,7 +40,7 @@ def compare_curves(
         return None
     low = max(min(kl for kl, _ in curve) for curve in curves)
     high = min(max(kl for kl, _ in curve) for curve in curves)
-    if not low < high:
+    if high - low < LEAST_RANGE:
         return None
     kls = np.linspace(low, high, STEPS)
     gaps = np.array([best_at(first[seed], kls) - best_at(second[seed], kls) for seed in seeds])

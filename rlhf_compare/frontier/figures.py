@@ -92,7 +92,7 @@ def over_optimisation(frontier: Frontier) -> Figure | None:
             axes.axvline(found.peak, color=LOOKS[0][0], linewidth=1.2, linestyle=":", label=shown)
             onset_named = True
         axes.set_xlabel(f"√KL (√nats), {display_name(method)}")
-        axes.set_xlim(left=0.0)
+        axes.set_xlim(0.0, max(axes.get_xlim()[1], 0.1))
     drawn[0].set_ylabel("reward, less SFT's (score)")
     return finish(figure, drawn[0], _onset_title(frontier, methods), width=70)
 

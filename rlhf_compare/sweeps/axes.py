@@ -7,6 +7,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 _TICKS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100, 200, 500, 1000, 2000, 5000)
 _FINE = 6.0  # nats: beyond it ticks are rarer
+_SHORTEST = 0.1  # nats: where nothing moved, rounding must not fill the figure
 LABEL = "KL to the reference (nats per response)"
 
 
@@ -24,4 +25,4 @@ def kl_axis(axes: Axes, largest: float, linear: float) -> None:
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.set_xlabel(f"{LABEL}, logarithmic beyond {linear:g}")
-    axes.set_xlim(left=0.0)
+    axes.set_xlim(0.0, max(axes.get_xlim()[1], _SHORTEST))

@@ -65,5 +65,7 @@ def test_nothing_is_said_outside_the_range_of_both() -> None:
     assert found is not None and (found["low"], found["high"]) == (2.2, 4.0)
     beyond = {seed: [(5.0, 0.1), (9.0, 0.5)] for seed in range(3)}
     assert compare_curves(first, beyond) is None
+    still = {seed: [(1.0, 0.1), (1.0 + 1e-7, 0.5)] for seed in range(3)}
+    assert compare_curves(still, still) is None  # policies that did not move
     assert compare_curves(first, {7: [(1.0, 0.1), (4.0, 0.5)]}) is None  # no shared seed
     assert compare_curves(first, {seed: [(2.0, 0.1)] for seed in range(3)}) is None  # one point

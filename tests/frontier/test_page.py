@@ -128,6 +128,22 @@ def test_the_title_of_the_figure_is_its_takeaway(ahead: float, seeds: int, words
     assert words in " ".join(figure.axes[0].get_title(loc="left").split())
 
 
+def test_policies_that_did_not_move_fill_no_axis_with_rounding() -> None:
+    """An axis of 1e-8 nats leaves matplotlib no room, and says nothing."""
+    points = []
+    for one in ppo_and_dpo():
+        drift = one.metrics["kl_to_reference.exact"]
+        assert drift is not None
+        still = drift.model_copy(update={"mean": 1e-8, "by_seed": [1e-8, -1e-8, 2e-8]})
+        metrics = {**one.metrics, "kl_to_reference.exact": still}
+        points.append(one.model_copy(update={"metrics": metrics}))
+    made = frontier(points)
+    for name in ("adoption", "judge", "over_optimisation"):
+        figure = DRAWINGS[name][0](made)
+        assert figure is not None and figure.axes[0].get_xlim()[1] >= 0.1
+    assert made.pairs == [] and "are not compared" in sentences(made)[0]
+
+
 def test_figures_need_what_they_draw() -> None:
     made = frontier(ppo_and_dpo(), training=[], sft={})
     drawn = [name for name, (draw, _) in DRAWINGS.items() if draw(made) is not None]
