@@ -34,7 +34,7 @@ def adoption_against_kl(frontier: Frontier) -> Figure | None:
     figure, axes = canvas(4.8)
     _floor(frontier, axes)
     _lines(frontier, axes, ADOPTION)
-    best = frontier.best_of_n
+    best = frontier.yardstick
     if best:
         x, y = [one.kl_bound for one in best], [one.adoption for one in best]
         axes.plot(x, y, "s", color=GREY, markersize=5, label="best of n, KL bound", zorder=3)

@@ -62,7 +62,7 @@ def _caption(frontier: Frontier, name: str) -> str:
             " Crosses: the optimum of reward less the knob times KL, if adopting is all that the "
             "reward pays for."
         )
-    if name == "adoption" and frontier.best_of_n:
+    if name == "adoption" and frontier.yardstick:
         text += " Squares: best of n, at the most KL that it can have."
     return text
 
@@ -244,8 +244,8 @@ def _onsets(frontier: Frontier) -> str:
 
 def _yardsticks(frontier: Frontier) -> list[str]:
     parts = []
-    if frontier.best_of_n:
-        rows = [[o.n, f"{o.adoption:.4f}", f"{o.kl_bound:.3f}"] for o in frontier.best_of_n]
+    if frontier.yardstick:
+        rows = [[o.n, f"{o.adoption:.4f}", f"{o.kl_bound:.3f}"] for o in frontier.yardstick]
         parts += [
             "## Best of n, computed",
             "The best of n samples of SFT by the behaviour itself: adoption 1 - (1 - p0)^n, mean "

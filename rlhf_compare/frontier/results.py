@@ -111,7 +111,7 @@ class Frontier(Part):
     sft: dict[DottedPath, Estimate | None]
     shared: dict[Name, Seconds]
     points: list[Point]
-    best_of_n: list[BestOfN]
+    yardstick: list[BestOfN]
     reward_gap: list[float]
     optimum: list[Optimum]
     over_optimisation: dict[Name, OverOptimisation]
@@ -160,7 +160,7 @@ def collect_frontier(
             "sft": metrics_of(list(measured["sft"].values()), one_run=True),
             "shared": shared_seconds(finished, seeds),
             "points": points,
-            "best_of_n": best_of_n(base_rates) if base_rates else [],
+            "yardstick": best_of_n(base_rates) if base_rates else [],
             "reward_gap": gaps,
             "optimum": [
                 {"method": p.method, **optimum(base_rates, sum(gaps) / len(gaps), value)}

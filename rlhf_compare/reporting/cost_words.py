@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from scipy.stats import ttest_ind
 
 from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.numbers import format_value
@@ -54,6 +53,8 @@ def cheaper(results: Results, pair: tuple[str, str]) -> str | None:
     gap = float(first.mean() - second.mean())
     if math.isclose(gap, 0.0, abs_tol=1e-12):
         return None
+    from scipy.stats import ttest_ind  # here, for it takes a second to load
+
     constant = first.std() == 0.0 and second.std() == 0.0
     if not constant and ttest_ind(first, second, equal_var=False).pvalue > _LEVEL:
         return None

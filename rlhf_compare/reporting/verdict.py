@@ -4,7 +4,7 @@ A method is called further, lower or higher only where the results hold a compar
 interval excludes 0; everything else is reported as two numbers without a winner.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rlhf_compare.metrics import BY_PATH
@@ -62,11 +62,20 @@ def verdict(results: Results) -> Verdict:
         rest.append(f"The SFT model shows the behaviour with probability {p0} (p0).")
     rest += [_alone(results, n) for n in contenders(results) if pair is None or n not in pair]
     rest += [*_troubles(results), *_what_would_decide(results, pair)]
-    bullets = () if pair is None else _bullets(results, *pair)
-    return Verdict(answer(results, pair), bullets, tuple(rest))
+    if pair is None:
+        return Verdict(answer(results, pair), (), tuple(rest))
+    first, judged = answer(results, pair), preferred(results, pair)
+    if judged and not any(fault(results, name, evidence(results, *pair)) for name in pair):
+        first, *judged = judged  # what labels alone can say is whose answers are preferred
+    return Verdict(first, _bullets(results, *pair, judged), tuple(rest))
 
 
-def _bullets(results: Results, first: str, second: str) -> tuple[str, str, str]:
+def _bullets(
+    results: Results, first: str, second: str, judged: Sequence[str]
+) -> tuple[str, str, str]:
+    """Args:
+    judged: sentences of a judge, which the bullet on behaviour begins with.
+    """
     pair, path = (first, second), evidence(results, first, second)
     faults = [fault(results, name, path) for name in pair]
     # the higher of two that failed decides nothing, nor does a method that mostly ended badly
@@ -76,7 +85,7 @@ def _bullets(results: Results, first: str, second: str) -> tuple[str, str, str]:
     if path is not None:
         # where both fell short the answer has said so
         fell = [] if all(faults) else [shortfall(results, name, path) for name in pair]
-        behaviour = [*preferred(results, pair), *fell]
+        behaviour = [*judged, *fell]
         behaviour.append(_compared(results, path, pair, "moved further", named=named))
     if all_measured(results, DRIFT, *pair):
         drift = [_compared(results, DRIFT, pair, "drifted further from SFT", named=named)]

@@ -88,7 +88,7 @@ def frontier(points: Sequence[Point], **changes: Any) -> Frontier:
         },
         "shared": {"sft": 10.0, "reward": 5.0},
         "points": list(points),
-        "best_of_n": best_of_n(BASE_RATES),
+        "yardstick": best_of_n(BASE_RATES),
         "reward_gap": [2.0, 3.0],
         "optimum": [{"method": "ppo", **optimum(BASE_RATES, 2.5, beta)} for beta in (0.5, 1.0)],
         "over_optimisation": {methods[0]: found},

@@ -107,7 +107,7 @@ def test_the_page_holds_points_seeds_yardsticks_and_cost() -> None:
     assert "| 0.5 (the recipe's) |" in text and "| PPO | kl_coef 1 | 100 |" in text
     assert "## Best of n, computed" in text and "2.50, of the seeds 2.00, 3.00" in text
     assert "Crosses:" in text and "Squares:" in text
-    bare = page(frontier(ppo_and_dpo(), best_of_n=[], optimum=[]), ["adoption"])
+    bare = page(frontier(ppo_and_dpo(), yardstick=[], optimum=[]), ["adoption"])
     assert "Crosses:" not in bare and "Squares:" not in bare and "Best of n" not in bare
     # shared 15 s; ten settings of 3 s and 1 s
     assert "| sum | 55.0 |" in text and text.count("sft, shared") == 1

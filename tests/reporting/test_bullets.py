@@ -80,8 +80,8 @@ CASES: dict[str, Case] = {
     ),
     "the drift at equal adoption": (
         "1",
-        "At equal adoption (0.75): exact KL of PPO 7.00, DPO 5.00 nats (PPO - DPO: 2.00 [0.50, "
-        "3.50]); PPO higher.",
+        "At equal adoption (0.75): exact KL of PPO 7.00, DPO 5.00 nats (PPO - DPO: 2.0 [0.5, "
+        "3.5]); PPO higher.",
         {},
         {"equal": EQUAL[1:]},
     ),
@@ -107,7 +107,7 @@ CASES: dict[str, Case] = {
     ),
     "the same at equal things": (
         "1",
-        "(PPO - DPO: 2.00 [0.50, 3.50]); no difference shown, p = 0.06 after Holm's adjustment.",
+        "(PPO - DPO: 2.0 [0.5, 3.5]); no difference shown, p = 0.06 after Holm's adjustment.",
         {
             "equal.0": KL_AT_ADOPTION.model_copy(
                 update={"verdict": "no difference shown", "p_adjusted": 0.06}

@@ -54,7 +54,7 @@ def said(results: Results) -> str:
 
 
 def test_the_page_begins_with_whose_answers_are_preferred(labelled: Results) -> None:
-    assert verdict(labelled)[0] == (
+    assert verdict(labelled).answer == (
         "PPO's answers are preferred to DPO's in 0.620 [0.570, 0.670] of comparisons, ties 0.010."
     )
     assert (
@@ -170,7 +170,7 @@ def test_the_tables(labelled: Results) -> None:
     table = win_rates_table(changed(labelled, {"win_rates": rates, "judges": judges}))
     assert [row[0] for row in table.rows] == ["PPO against DPO", "DPO against SFT"]
     assert table.rows[0][1:5] == (
-        "m at host", "0.500 [0.450, 0.550]", "0.010", "0.250 [0.150, 0.350]",
+        "m at host", "0.500 [0.450, 0.550]", "0.010", "0.25 [0.15, 0.35]",
     )  # fmt: skip
     assert table.rows[1][4:] == ("-", "DPO preferred", "exploratory")
     table = judges_table(changed(labelled, {"win_rates": [], "judges": judges}))

@@ -78,7 +78,7 @@ def test_both_pages_say_the_same(results: Results, tmp_path: Path) -> None:
     html, markdown = pages(results, tmp_path)
     headings = re.findall(r"^## (.*)$", markdown, re.MULTILINE)
     assert headings == re.findall(r"<h2>(.*?)</h2>", html)
-    assert len(headings) == 13
+    assert len(headings) == 14
     assert "<h1>PPO or DPO: tiny</h1>" in html and markdown.startswith("# PPO or DPO: tiny\n")
     for text in ("DPO moved further", "No difference shown in exact KL", "2 (reward, ppo)"):
         assert text in html and text in markdown

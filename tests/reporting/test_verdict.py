@@ -274,7 +274,7 @@ def test_shares_of_drift_whose_difference_is_not_shown(results: Results) -> None
     results = also(results, compared("kl_to_reference.efficiency", "ppo", "dpo", -0.1, 0.2))
     assert (
         "The behaviour itself required at least 50 % of PPO's drift and 60 % of DPO's "
-        "(PPO - DPO: -0.100 [-0.300, 0.100]; no difference shown)." in text(results)
+        "(PPO - DPO: -0.10 [-0.30, 0.10]; no difference shown)." in text(results)
     )
 
 
