@@ -72,6 +72,7 @@ def test_differences_of_the_pair_are_held_by_seed_too(results: Results) -> None:
     again = changed(results, {"comparisons.0": turned, "provenance.seeds": FRESH})
     row = next(r for r in changes_of(first, again) if r.of == "PPO - DPO")
     assert (row.before.mean, row.fresh.mean) == pytest.approx((-0.12, -0.05))
+    assert row.fresh.by_seed == pytest.approx([-0.04, -0.05, -0.06])
     assert row.verdict == "does not replicate: higher under the fresh seeds"
 
 
