@@ -1,9 +1,11 @@
 # A thin face of `rlhf-compare`. Every target sets up what it needs; a second call installs nothing.
 #   make compare RECIPE=recipes/tiny.yaml SEEDS="0 1 2" ARGS="ppo.kl_coef=0.1"
+#   make compare SEEDS="5 6 7 8 9" REPORTS=reports/fresh
 
 RECIPE ?= recipes/tiny.yaml
 SEEDS  ?= 0
 ARGS   ?=
+REPORTS ?= reports
 PYTHON ?= python3
 export ARGS  # as one text, so that no shell splits model.lora={r: 16, lora_alpha: 32}
 
@@ -15,17 +17,17 @@ RUN  := $(BIN)/rlhf-compare
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help compare sensitivity data sft reward ppo dpo evaluate tune frontier report oracle setup test test-all check bench release clean
+.PHONY: help compare sensitivity data sft reward ppo dpo evaluate tune frontier replicate report oracle setup test test-all check bench release clean
 
 help:  ## print this list
 	@echo 'make <target> [RECIPE=$(RECIPE)] [SEEDS="0 1 2"] [ARGS="section.field=value ..."]'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 compare: $(STAMP)  ## train PPO and DPO, measure both, write reports/<recipe>/
-	$(RUN) compare --recipe "$(RECIPE)" --seeds "$(SEEDS)" --args "$$ARGS"
+	$(RUN) compare --reports "$(REPORTS)" --recipe "$(RECIPE)" --seeds "$(SEEDS)" --args "$$ARGS"
 
 sensitivity: $(STAMP)  ## compare, and each method at a third and at three times its learning rate
-	$(RUN) compare --sensitivity --recipe "$(RECIPE)" --seeds "$(SEEDS)" --args "$$ARGS"
+	$(RUN) compare --sensitivity --reports "$(REPORTS)" --recipe "$(RECIPE)" --seeds "$(SEEDS)" --args "$$ARGS"
 
 ppo: $(STAMP)  ## what PPO needs: SFT, reward model, PPO; ends with its row of the table
 	$(RUN) ppo --recipe "$(RECIPE)" --seeds "$(SEEDS)" --args "$$ARGS"
@@ -34,7 +36,7 @@ dpo: $(STAMP)  ## what DPO needs: SFT, DPO; ends with its row of the table
 	$(RUN) dpo --recipe "$(RECIPE)" --seeds "$(SEEDS)" --args "$$ARGS"
 
 data: $(STAMP)  ## prepare the data and show them, before anyone trains (no SEEDS)
-	$(RUN) data --recipe "$(RECIPE)" --args "$$ARGS"
+	$(RUN) data --reports "$(REPORTS)" --recipe "$(RECIPE)" --args "$$ARGS"
 
 sft: $(STAMP)  ## the SFT model that both start from (no SEEDS: its seed is ARGS=seed=N)
 	$(RUN) sft --recipe "$(RECIPE)" --args "$$ARGS"
@@ -46,13 +48,21 @@ evaluate: $(STAMP)  ## measure every method with one harness, print the table
 	$(RUN) evaluate --recipe "$(RECIPE)" --seeds "$(SEEDS)" --args "$$ARGS"
 
 tune: $(STAMP)  ## search every method's grid on the tuning prompts (seed 100, or SEEDS=)
-	$(RUN) tune --recipe "$(RECIPE)" --seeds "$(if $(filter file,$(origin SEEDS)),100,$(SEEDS))" --args "$$ARGS"
+	$(RUN) tune --reports "$(REPORTS)" --recipe "$(RECIPE)" --seeds "$(if $(filter file,$(origin SEEDS)),100,$(SEEDS))" --args "$$ARGS"
 
 frontier: $(STAMP)  ## each method over its knob, against KL (seeds 0 1 2, or SEEDS=)
-	$(RUN) frontier --recipe "$(RECIPE)" --seeds "$(if $(filter file,$(origin SEEDS)),0 1 2,$(SEEDS))" --args "$$ARGS"
+	$(RUN) frontier --reports "$(REPORTS)" --recipe "$(RECIPE)" --seeds "$(if $(filter file,$(origin SEEDS)),0 1 2,$(SEEDS))" --args "$$ARGS"
+
+# what was reported first, and the log of the search if there is one
+FIRST  ?= reports/$(basename $(notdir $(RECIPE)))/results.json
+FRESH  ?= reports/fresh/$(basename $(notdir $(RECIPE)))/results.json
+TUNING ?= $(wildcard reports/$(basename $(notdir $(RECIPE)))/tuning/tuning.json)
+
+replicate: $(STAMP)  ## hold the report of fresh seeds (REPORTS=reports/fresh) against the first
+	$(RUN) replicate "$(FIRST)" "$(FRESH)" $(if $(TUNING),--tuning "$(TUNING)")
 
 report: $(STAMP)  ## draw the report again from results.json (no SEEDS, no ARGS)
-	$(RUN) report --recipe "$(RECIPE)"
+	$(RUN) report --reports "$(REPORTS)" --recipe "$(RECIPE)"
 
 test: $(STAMP)  ## the fast tests
 	$(PYTEST)
@@ -76,7 +86,7 @@ release: $(STAMP)  ## build dist/, then try the wheel in an empty directory
 	.ci/release $(BIN)/python dist
 
 oracle: $(STAMP)  ## PPO and DPO against an exact optimum (4 to 10 minutes; no recipe)
-	OMP_NUM_THREADS=1 $(RUN) oracle
+	OMP_NUM_THREADS=1 $(RUN) oracle --reports "$(REPORTS)"
 
 setup: $(STAMP)  ## create .venv from requirements.lock
 

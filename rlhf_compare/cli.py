@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from rlhf_compare import __version__
-from rlhf_compare.commands import console, make_pipeline, run_methods, say
+from rlhf_compare.commands import console, make_pipeline, prepare_data, run_methods, say
 from rlhf_compare.errors import StageStoppedError, UserError
 from rlhf_compare.methods import METHODS
 from rlhf_compare.plan import print_plan, seeds_of
@@ -122,25 +122,7 @@ def data(
     overrides: Overrides = None,
 ) -> None:
     """Prepare the data and show them: rows dropped and why, lengths, examples with their masks."""
-    pipeline = make_pipeline(recipe, overrides, runs)
-    if dry_run:
-        print_plan(pipeline, ["data"])
-        return
-    from rlhf_compare.data.show import show_examples, show_report
-    from rlhf_compare.data.store import DataDirectory
-    from rlhf_compare.models.tokenizer import load_tokenizer
-    from rlhf_compare.reporting.data_figure import draw_lengths
-    from rlhf_compare.runs.files import write_json
-
-    prepared = DataDirectory(pipeline.data(say_rows=False).directory.path)
-    report = prepared.report()
-    show_report(report, console)
-    tokenizer = load_tokenizer(prepared.tokenizer)
-    show_examples(prepared.train(), tokenizer, console, seed=pipeline.recipe.seed)
-    directory = reports / pipeline.recipe.name / "data"
-    figures = draw_lengths(report["lengths"], directory)
-    write_json(directory / "data_report.json", report)
-    say(f"lengths: {figures[0]}; all counts: {directory / 'data_report.json'}")
+    prepare_data(recipe, overrides, runs, reports, dry_run)
 
 
 @app.command()
@@ -226,6 +208,22 @@ def frontier(
     from rlhf_compare.frontier.command import run_frontier
 
     run_frontier(recipe, overrides, runs, seeds, reports, dry_run, fresh)
+
+
+@app.command()
+def replicate(
+    first: Annotated[Path, typer.Argument(metavar="FIRST", help="The results.json to confirm.")],
+    fresh: Annotated[
+        Path, typer.Argument(metavar="FRESH", help="The same recipe's under other seeds.")
+    ],
+    tuning: Annotated[
+        Path | None, typer.Option("--tuning", help="The tuning.json that chose the settings.")
+    ] = None,
+) -> None:
+    """Hold results against those of fresh seeds: what replicates, and what choosing flattered."""
+    from rlhf_compare.replication.command import run_replication
+
+    run_replication(first, fresh, tuning)
 
 
 @app.command()

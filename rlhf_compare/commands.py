@@ -50,6 +50,31 @@ def run_methods(
     _measure_and_report(pipeline, methods, wanted, reports)
 
 
+def prepare_data(
+    recipe: Path, overrides: Sequence[str] | None, runs: Path, reports: Path, dry_run: bool
+) -> None:
+    """Prepare the data, print what they are, and draw their lengths."""
+    pipeline = make_pipeline(recipe, overrides, runs)
+    if dry_run:
+        print_plan(pipeline, ["data"])
+        return
+    from rlhf_compare.data.show import show_examples, show_report
+    from rlhf_compare.data.store import DataDirectory
+    from rlhf_compare.models.tokenizer import load_tokenizer
+    from rlhf_compare.reporting.data_figure import draw_lengths
+    from rlhf_compare.runs.files import write_json
+
+    prepared = DataDirectory(pipeline.data(say_rows=False).directory.path)
+    report = prepared.report()
+    show_report(report, console)
+    tokenizer = load_tokenizer(prepared.tokenizer)
+    show_examples(prepared.train(), tokenizer, console, seed=pipeline.recipe.seed)
+    directory = reports / pipeline.recipe.name / "data"
+    figures = draw_lengths(report["lengths"], directory)
+    write_json(directory / "data_report.json", report)
+    say(f"lengths: {figures[0]}; all counts: {directory / 'data_report.json'}")
+
+
 def _chosen(recipe: Any, base: str | None) -> list[str]:
     """The columns of one method with SFT's, or of all.
 

@@ -12,10 +12,10 @@ from rlhf_compare.frontier.curves import Curve, compare_curves
 from rlhf_compare.frontier.over_optimisation import over_optimisation
 from rlhf_compare.frontier.yardsticks import best_of_n, optimum, reward_gap
 from rlhf_compare.reporting.method_schema import Estimate
-from rlhf_compare.reporting.results import parse
+from rlhf_compare.reporting.results import load, parse
 from rlhf_compare.reporting.schema_types import Count, DottedPath, Name, Part, Seconds, Text
 from rlhf_compare.reward.stage import read_diagnosis
-from rlhf_compare.runs.files import read_json, replace_text
+from rlhf_compare.runs.files import replace_text
 from rlhf_compare.sweeps.grid import Setting
 from rlhf_compare.sweeps.points import (
     Origin,
@@ -245,9 +245,9 @@ def load_frontier(path: Path) -> Frontier:
     """Read and check a ``frontier.json``.
 
     Raises:
-        ResultsError: it breaks the contract.
+        ResultsError: it is missing or breaks the contract.
     """
-    return parse(Frontier, read_json(path))
+    return load(Frontier, path, "run `rlhf-compare frontier` first")
 
 
 def save_frontier(frontier: Frontier, path: Path) -> None:

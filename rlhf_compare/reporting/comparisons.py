@@ -50,6 +50,8 @@ def _negative(value: Estimate) -> Estimate:
         high=None if value.low is None else -value.low,
         n=value.n,
         seeds=value.seeds,
+        units=value.units,
+        by_seed=[None if one is None else -one for one in value.by_seed],
     )
 
 

@@ -1,12 +1,13 @@
 """What each path needs: the textbook's table, with measured values in place of adjectives."""
 
 from collections.abc import Callable, Sequence
-from statistics import stdev
+from statistics import fmean, stdev
 
 from rlhf_compare.metrics import BY_PATH
 from rlhf_compare.reporting.comparisons import SFT, contenders
 from rlhf_compare.reporting.cost_words import COST, COST_AFTER_SFT
 from rlhf_compare.reporting.labels import label_of
+from rlhf_compare.reporting.last_probes import LAST_PROBES_RULE, last_ranges
 from rlhf_compare.reporting.method_schema import MethodResult, StageCost, Trial
 from rlhf_compare.reporting.numbers import NOT_MEASURED, format_numbers, format_value
 from rlhf_compare.reporting.schema import Results
@@ -39,7 +40,7 @@ def needs_table(results: Results) -> Table:
     ]
     shown = tuple(row for row in rows if set(row[1:]) != {NOT_MEASURED})
     missing = [row[0] for row in rows if row not in shown]
-    note = f"{_DEFINITIONS} {COLLAPSE_RULE}"
+    note = f"{_DEFINITIONS} {LAST_PROBES_RULE} {COLLAPSE_RULE}"
     if missing:
         note += f" Not measured here: {'; '.join(missing)}."
     if _SENSITIVITY in missing:
@@ -142,8 +143,23 @@ def _spread(method: MethodResult) -> str:
         found = method.estimate(path)
         values = [] if found is None else [one for one in found.by_seed if one is not None]
         if len(values) >= 2:
-            parts.append(f"{word} {stdev(values):.2g}{_unit(path)}")
+            parts.append(f"{word} {_two_digits(stdev(values))}{_unit(path)}")
     return ", ".join(parts) or NOT_MEASURED
+
+
+def _last_probes(method: MethodResult) -> str:
+    parts = []
+    for path in (_ADOPTION, _DRIFT):
+        ranges = last_ranges(method, path)
+        if not ranges:
+            continue
+        words = f"{_WORDS[path]} {_two_digits(fmean(ranges))}{_unit(path)}"
+        parts.append(words + (f" (at most {_two_digits(max(ranges))})" if len(ranges) > 1 else ""))
+    return ", ".join(parts) or NOT_MEASURED
+
+
+def _two_digits(value: float) -> str:
+    return f"{value:.2g}" if value < 100 else f"{value:,.0f}"
 
 
 def _unit(path: str) -> str:
@@ -178,5 +194,6 @@ _ROWS: dict[str, Callable[[MethodResult], str]] = {
     "compute cost (peak memory, MiB)": _memory,
     "training stability (runs)": _runs,
     "training stability (spread over seeds)": _spread,
+    "training stability (range over the last three probes)": _last_probes,
     _SENSITIVITY: _sensitivity,
 }

@@ -99,10 +99,28 @@ def as_data(results: Results) -> dict[str, Any]:
 
 def load_results(path: str | Path) -> Results:
     """Read and validate `results.json`; every way it can be wrong is a `ResultsError`."""
+    return parse_results(_read(path, "run the evaluation first"))
+
+
+def load(kind: type[P], path: str | Path, way_out: str) -> P:
+    """Read and check a file that holds one part; its faults name the file.
+
+    Args:
+        way_out: what to do where there is no such file.
+
+    Raises:
+        ResultsError: there is none, or it breaks the contract.
+    """
+    return parse(kind, _read(path, way_out), f"{path}: $")
+
+
+def _read(path: str | Path, way_out: str) -> object:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ResultsError(str(path), "no such file; run the evaluation first") from None
+        raise ResultsError(str(path), f"no such file; {way_out}") from None
+    except IsADirectoryError:
+        raise ResultsError(str(path), "a folder, and no file") from None
     except UnicodeDecodeError as error:
         raise ResultsError(str(path), f"not UTF-8 text: {error.reason}") from None
     try:
@@ -111,7 +129,7 @@ def load_results(path: str | Path) -> Results:
         raise ResultsError(str(path), f"not JSON: {error.msg} at line {error.lineno}") from None
     except RecursionError:
         raise ResultsError(str(path), "nested too deeply") from None
-    return parse_results(data)
+    return data
 
 
 def write_results(results: Results, path: str | Path) -> None:

@@ -7,9 +7,9 @@ from typing import Any, Literal
 from rlhf_compare.finished import Finished
 from rlhf_compare.recipe_text.sweeps import TuningConfig
 from rlhf_compare.reporting.method_schema import Estimate
-from rlhf_compare.reporting.results import parse
+from rlhf_compare.reporting.results import load, parse
 from rlhf_compare.reporting.schema_types import DottedPath, Name, Part, Seconds, Text
-from rlhf_compare.runs.files import read_json, replace_text
+from rlhf_compare.runs.files import replace_text
 from rlhf_compare.sweeps.grid import Setting
 from rlhf_compare.sweeps.points import (
     Origin,
@@ -133,9 +133,9 @@ def load_tuning(path: Path) -> Tuning:
     """Read and check a ``tuning.json``.
 
     Raises:
-        ResultsError: it breaks the contract.
+        ResultsError: it is missing or breaks the contract.
     """
-    return parse(Tuning, read_json(path))
+    return load(Tuning, path, "run `rlhf-compare tune` first")
 
 
 def save_tuning(tuning: Tuning, path: Path) -> None:

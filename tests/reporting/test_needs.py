@@ -12,6 +12,7 @@ from rlhf_compare.theory import COLLAPSE_RULE
 from .conftest import changed, unmeasured
 from .test_tables import row
 
+_LAST = "training stability (range over the last three probes)"
 _SENSITIVITY = "training stability (learning rate / 3 and x 3)"
 
 
@@ -115,6 +116,32 @@ def test_stability_is_runs_spread_and_sensitivity(results: Results) -> None:
         "/ 3: adoption 0.500, KL 4.00 nats; x 3: adoption 0.250, KL 4.00 nats, 1 collapsed",
         "not measured",
     )
+
+
+def run_of(seed: int, *seen: tuple[float | None, float | None]) -> dict[str, Any]:
+    """A run whose probes, step 0 first, saw these adoptions and KLs."""
+    points = [
+        {"step": step, "adoption_exact": adoption, "kl_exact": kl}
+        for step, (adoption, kl) in enumerate(seen)
+    ]
+    return {"seed": seed, "points": points}
+
+
+def test_the_last_three_probes_of_each_run_show_their_range(results: Results) -> None:
+    """The mean over seeds and the most of any; neither earlier probes, nor probes without a
+    number, nor the start, which is the SFT model, count."""
+    swings = run_of(0, (0.0, 0.0), (0.1, 9.0), (0.70, 5.0), (None, None), (0.80, 6.5), (0.75, 5.5))
+    still = run_of(1, (0.0, 0.0), (0.1, 0.1), (0.80, 5.0), (0.82, 5.5), (0.81, 5.0))
+    short = run_of(0, (0.0, 0.0), (0.5, 2.0), (0.9, 4.0))
+    changes = {"methods.ppo.training": [swings, still], "methods.dpo.training": [short]}
+    table = needs_table(changed(results, changes))
+    assert row(table, _LAST)[1:] == (
+        "adoption 0.06 (at most 0.1), KL 1 nats (at most 1.5)",
+        "not measured",
+    )
+    assert "Last three probes: the largest less the least" in table.note
+    alone = needs_table(changed(results, {"methods.ppo.training": [still]}))
+    assert row(alone, _LAST)[1] == "adoption 0.02, KL 0.5 nats"
 
 
 def test_needs_without_device_seconds_are_not_measured(results: Results) -> None:
