@@ -33,8 +33,8 @@ _MARKER = 0  # the token that the chosen responses open with
 TABLE = "table"  # a policy whose contexts share nothing: one logit a prompt, prefix and token
 BETAS = (3.0, 1.0, 0.3, 0.1)
 LEARNING_RATES = {DPO_NAME: (1e-3, 3e-3), TABLE: (0.1, 0.3)}
-UPDATES = 100  # each sees every pair
-PPO_SETTINGS: dict[str, Any] = {"per_device_train_batch_size": 128, "max_steps": 40}
+UPDATES = 80  # each sees every pair
+PPO_SETTINGS: dict[str, Any] = {"per_device_train_batch_size": 128, "max_steps": 30}
 STEPS = len(BETAS) * len(LEARNING_RATES[DPO_NAME]) * UPDATES + PPO_SETTINGS["max_steps"]
 SETTINGS = {
     "betas": list(BETAS),
