@@ -178,8 +178,9 @@ METRICS: tuple[Metric, ...] = (
         compared=True,
     ),
     _metric(
-        "reward.held_out", "reward, held out", "score", "higher", "number",
-        "mean r(x, y) by a reward model that no policy was trained against.",
+        "reward.held_out", "reward, judge", "score", "higher", "number",
+        "mean r(x, y) by the judge: a reward model that learned from prompts which teach nobody "
+        "else (data.judge_share), and that no policy was trained against.",
         compared=True, headline=True,
     ),
     _metric(

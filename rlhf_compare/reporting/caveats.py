@@ -5,9 +5,11 @@ from typing import Literal
 
 from rlhf_compare.reporting.applicable import left_out
 from rlhf_compare.reporting.comparisons import SFT, contenders, difference
+from rlhf_compare.reporting.displaced import displaced
 from rlhf_compare.reporting.doctor import overruled
 from rlhf_compare.reporting.evidence import ADOPTION, DRIFT, base_rate
 from rlhf_compare.reporting.held_equal import sampling_caveats
+from rlhf_compare.reporting.judging import independence
 from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.provenance_schema import Maker, StageCode
 from rlhf_compare.reporting.sanity import did_not_move, start_does_not_end
@@ -30,7 +32,9 @@ def caveats(results: Results) -> list[str]:
         *sampling_caveats(results),
         *start_does_not_end(results),
         *did_not_move(results),
+        *displaced(results),
         *_failed_reward_model(results),
+        *independence(results),
         *_over_optimised(results),
         *_efficiency_above_one(results),
         *_below_the_floor(results),
@@ -201,15 +205,15 @@ def _failed_reward_model(results: Results) -> list[str]:
 
 
 def _over_optimised(results: Results) -> list[str]:
-    """Proxy reward up, held-out reward down, both beyond noise: the proxy was fooled."""
+    """Proxy reward up, the judge's down, both beyond noise: the proxy was fooled."""
     notes = []
     for name in contenders(results):
         proxy = difference(results, "reward.proxy", name, SFT)
-        held_out = difference(results, "reward.held_out", name, SFT)
-        if proxy and held_out and proxy.low > 0 > held_out.high:
+        judged = difference(results, "reward.held_out", name, SFT)
+        if proxy and judged and proxy.low > 0 > judged.high:
             notes.append(
                 f"{label_of(results, name)} raised the proxy reward by {proxy.mean:.3g} while the "
-                f"held-out reward fell by {-held_out.mean:.3g}, both beyond their paired 95 % "
+                f"judge's fell by {-judged.mean:.3g}, both beyond their paired 95 % "
                 "intervals: a sign of over-optimisation."
             )
     return notes

@@ -25,6 +25,7 @@ def held_equal_table(results: Results) -> Table:
     rows = [
         ("SFT model that all start from, and the reference", "one"),
         ("seeds", ", ".join(map(str, facts.seeds))),
+        ("rows that may teach SFT, the reward model and every method", _rows(results)),
         ("prompts that judge, the same for all", _prompts(results)),
         *((words, _said(settings, name)) for name, words in _EVALUATION.items()),
         ("temperature of judging, and the greedy answer beside it", f"{JUDGED_AT:g}"),
@@ -34,13 +35,18 @@ def held_equal_table(results: Results) -> Table:
         header=("", ""),
         rows=tuple(rows),
         note="Each prompt is sampled from the same state of the random numbers for every method. "
-        "Not equal: how many updates, samples and seconds each took (see the costs), and that each "
-        "method has settings of its own (see the recipe).",
+        "Not equal: what each makes of these rows (a method that samples learns from prompts and a "
+        "reward model, DPO from the pairs), how many updates, samples and seconds each "
+        "took (see the costs), and that each method has settings of its own (see the recipe).",
     )
 
 
 def _said(settings: Mapping[str, Any], name: str) -> str:
     return str(settings.get(name, NOT_RECORDED))
+
+
+def _rows(results: Results) -> str:
+    return f"the same {results.provenance.ledger.train_rows:,}"
 
 
 def _prompts(results: Results) -> str:

@@ -15,7 +15,7 @@ from rlhf_compare.reporting.tables import Table
 from rlhf_compare.theory import COLLAPSE_RULE
 
 _ADOPTION, _DRIFT, _REWARD = "adoption.exact", "kl_to_reference.exact", "reward.held_out"
-_WORDS = {_ADOPTION: "adoption", _DRIFT: "KL", _REWARD: "held-out reward"}
+_WORDS = {_ADOPTION: "adoption", _DRIFT: "KL", _REWARD: "judge's reward"}
 _TIMES = {"x 3": 3.0, "/ 3": 1 / 3}
 
 _DEFINITIONS = (

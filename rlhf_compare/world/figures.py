@@ -7,6 +7,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from rlhf_compare.reporting.drawing import BLACK, GREY, PHASE_COLOURS, canvas, finish, panels
+from rlhf_compare.world.displacement import TABLE
 from rlhf_compare.world.names import DPO_NAME, PPO_NAME
 
 _PPO, _DPO, _OTHER = (PHASE_COLOURS[name] for name in ("generate", "update", "evaluate"))
@@ -23,6 +24,7 @@ def draw(answers: dict[str, Any], directory: Path) -> list[str]:
         "drift": drift(answers),
         "coverage": coverage(answers),
         "frontier": frontier(answers),
+        "displacement": displacement(answers),
     }
     for name, figure in figures.items():
         # the same numbers give the same bytes
@@ -104,3 +106,31 @@ def frontier(answers: dict[str, Any]) -> Figure:
     axes.set_ylabel("gold reward, mean")
     title = f"Reward against KL, world {world['seed']}: no policy lies above the line"
     return finish(figure, axes, title, columns=3)
+
+
+def displacement(answers: dict[str, Any]) -> Figure:
+    """Adoption against KL where labels never err: most possible, PPO, and DPO for every setting.
+
+    The first world alone: each has a frontier of its own.
+    """
+    figure, axes = canvas()
+    world = answers["worlds"][0]
+    found = world["displacement"]
+    curve = sorted(found["frontier"], key=lambda point: point["kl"])
+    furthest = max(run["kl"] for run in found["runs"])
+    x = [*(point["kl"] for point in curve), furthest]
+    y = [*(point["reward"] for point in curve), curve[-1]["reward"]]
+    axes.plot(x, y, "-", color=BLACK, linewidth=1.4, label="most that any policy has")
+    ppo = found[PPO_NAME]
+    axes.plot([ppo["kl"]], [ppo["adoption"]], "o", color=_PPO, markersize=8, label="PPO")
+    looks = ((DPO_NAME, _DPO, "^", "DPO, network"), (TABLE, _OTHER, "s", "DPO, table"))
+    for policy, colour, marker, label in looks:
+        runs = [run for run in found["runs"] if run["policy"] == policy]
+        at = [run["kl"] for run in runs], [run["adoption"] for run in runs]
+        axes.plot(*at, marker, color=colour, label=label)
+    axes.set_xlim(left=0.0)
+    axes.set_ylim(0.0, 1.03)
+    axes.set_xlabel("KL to the reference (nats per response)")
+    axes.set_ylabel("adoption (probability)")
+    title = f"Labels that never err, world {world['seed']}: adoption against KL"
+    return finish(figure, axes, title, columns=2)

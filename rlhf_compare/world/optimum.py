@@ -9,6 +9,7 @@ Dimensions: N prompts, Y responses (all that there are). ``*_logps`` are log-pro
 whole responses, (N, Y), finite, float64; the probabilities of a row sum to 1.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -67,6 +68,31 @@ def best_of_n_logps(ref_logps: Tensor, rewards: Tensor, n: int) -> Tensor:
         best = n * below_or_at + torch.log1p(-torch.exp(n * (below - below_or_at)))
         rows.append(logps + (best - mass)[level])
     return torch.stack(rows)
+
+
+def frontier(ref_logps: Tensor, rewards: Tensor, beta: float) -> dict[str, float]:
+    """KL and reward of the optimum for ``beta``, means over the prompts: no policy has more reward
+    at the same KL."""
+    logps = optimum_logps(ref_logps, rewards, beta)
+    return {
+        "beta": beta,
+        "kl": float(kl(logps, ref_logps).mean()),
+        "reward": float(expectation(logps, rewards).mean()),
+    }
+
+
+def reward_at(spent: float, ref_logps: Tensor, rewards: Tensor) -> float:
+    """The most mean reward that a policy has at a mean KL of ``spent``: that of the optimum with
+    this KL, by bisection over log beta; KL falls in beta. Where more is spent than the policy that
+    says the best responses alone needs, its reward."""
+    low, high = math.log(1e-3), math.log(1e6)
+    for _ in range(60):
+        middle = (low + high) / 2
+        if frontier(ref_logps, rewards, math.exp(middle))["kl"] > spent:
+            low = middle
+        else:
+            high = middle
+    return frontier(ref_logps, rewards, math.exp(high))["reward"]
 
 
 def population_dpo_loss(

@@ -1,7 +1,6 @@
-"""Four questions whose answers are known, asked of the trainers; every number is a sum over all
+"""Five questions whose answers are known, asked of the trainers; every number is a sum over all
 responses."""
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -11,14 +10,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rlhf_compare.best_of_n.sampler import kl_bound
+from rlhf_compare.world.displacement import SETTINGS, displaced
+from rlhf_compare.world.displacement import STEPS as MARKED_STEPS
 from rlhf_compare.world.enumerable import EnumerableWorld, echo_reward, response_logps
 from rlhf_compare.world.names import DPO_NAME, PPO_NAME
 from rlhf_compare.world.optimum import (
     best_of_n_logps,
     expectation,
+    frontier,
     kl,
     log_partition,
     optimum_logps,
+    reward_at,
     standing,
 )
 from rlhf_compare.world.pairs import Labels, draw_pairs
@@ -28,7 +31,7 @@ TUNING_SEEDS = (0, 10, 11, 12)  # of the worlds that the settings were chosen on
 _SMALL: dict[str, Any] = {"per_device_train_batch_size": 256, "lr_scheduler_type": "constant"}
 DRIFT = {**_SMALL, "learning_rate": 5e-4, "max_steps": 250}
 PARTIAL = {**_SMALL, "learning_rate": 3e-3, "max_steps": 150}
-STEPS = sum(s["max_steps"] for s in (PPO, DPO, DRIFT, PARTIAL))  # of one world
+STEPS = sum(s["max_steps"] for s in (PPO, DPO, DRIFT, PARTIAL)) + MARKED_STEPS  # of one world
 _SHOWN = 6  # responses to each prompt that the pairs of question 3 show
 _SCALES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 _BEST_OF = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -90,6 +93,7 @@ def ask(seed: int, progress: Progress) -> dict[str, Any]:
         "coverage": {name: unseen(logps, ref, best, ~shown) for name, logps in policies.items()},
         "best_of_n": [best_of_n(ref, world.rewards, n) for n in _BEST_OF],
         "frontier": [frontier(ref, world.rewards, beta) for beta in _BETAS],
+        "displacement": displaced(seed, progress),
     }
 
 
@@ -202,30 +206,8 @@ def best_of_n(ref: Tensor, rewards: Tensor, n: int) -> dict[str, float]:
         "kl": spent,
         "bound": kl_bound(n),
         "reward": mean(expectation(logps, rewards)),
-        "frontier_reward": _reward_at(spent, ref, rewards),
+        "frontier_reward": reward_at(spent, ref, rewards),
     }
-
-
-def frontier(ref: Tensor, rewards: Tensor, beta: float) -> dict[str, float]:
-    """KL and reward of the optimum for ``beta``: no policy has more reward at the same KL."""
-    logps = optimum_logps(ref, rewards, beta)
-    return {
-        "beta": beta,
-        "kl": mean(kl(logps, ref)),
-        "reward": mean(expectation(logps, rewards)),
-    }
-
-
-def _reward_at(spent: float, ref: Tensor, rewards: Tensor) -> float:
-    """Reward of the optimum whose KL is ``spent``, by bisection over log beta; KL falls in beta."""
-    low, high = math.log(1e-3), math.log(1e6)
-    for _ in range(100):
-        middle = (low + high) / 2
-        if frontier(ref, rewards, math.exp(middle))["kl"] > spent:
-            low = middle
-        else:
-            high = middle
-    return frontier(ref, rewards, math.exp(high))["reward"]
 
 
 def consult(
@@ -245,7 +227,13 @@ def consult(
         "responses": len(world.responses.ids),
         "shown": _SHOWN,
         "reward": {"lowest": float(world.rewards.min()), "highest": float(world.rewards.max())},
-        "settings": {PPO_NAME: PPO, DPO_NAME: DPO, "drift": DRIFT, "partial": PARTIAL},
+        "settings": {
+            PPO_NAME: PPO,
+            DPO_NAME: DPO,
+            "drift": DRIFT,
+            "partial": PARTIAL,
+            "displacement": SETTINGS,
+        },
         "torch": torch.__version__,
         "worlds": worlds,
     }

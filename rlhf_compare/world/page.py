@@ -1,9 +1,11 @@
 """The oracle's page: the answer first, then a table for each question."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from rlhf_compare.world.displacement_page import displacement
 from rlhf_compare.world.names import DPO_NAME, PPO_NAME
+from rlhf_compare.world.words import count, listed, spread, table
 
 GAP = 0.05  # of J(pi*) - J(reference); a method within it counts as having reached the optimum
 
@@ -23,7 +25,7 @@ def first_sentence(answers: dict[str, Any]) -> str:
     return (
         f"{found} where pairs show every response and labels follow Bradley-Terry: of the way from "
         f"the reference to the optimum at most {gaps['ppo']:.1%} is left to PPO and "
-        f"{gaps['dpo']:.1%} to DPO, over {_count(len(worlds), 'world')}."
+        f"{gaps['dpo']:.1%} to DPO, over {count(len(worlds), 'world')}."
     )
 
 
@@ -38,6 +40,7 @@ def page(answers: dict[str, Any], figures: Sequence[str]) -> str:
         *_drift(worlds),
         *_coverage(worlds, answers),
         *_best_of_n(worlds),
+        *displacement(worlds),
     ]
     text = "\n\n".join(parts) + "\n"
     assert all(f"({name}.svg)" in text for name in figures), "a figure that no section shows"
@@ -50,8 +53,8 @@ def _setting(answers: dict[str, Any]) -> str:
         f"World: {answers['prompts']} prompts with {answers['responses']} responses each, all "
         f"listed; gold reward from {reward['lowest']:g} to {reward['highest']:g}, β "
         f"{answers['beta']:g}. A world's seed draws the reference, the labels and the samples. "
-        f"Settings were chosen on worlds {_listed(answers['tuning_seeds'])}; these numbers are of "
-        f"{_listed(answers['seeds'])}. Expectations, KL and Z are sums over all responses, in nats "
+        f"Settings were chosen on worlds {listed(answers['tuning_seeds'])}; these numbers are of "
+        f"{listed(answers['seeds'])}. Expectations, KL and Z are sums over all responses, in nats "
         "per response. How to read it: [docs/oracle.md](../../docs/oracle.md). Every number: "
         "[oracle.json](oracle.json)."
     )
@@ -76,14 +79,14 @@ def _equivalence(worlds: list[World], answers: dict[str, Any]) -> list[str]:
             )
     head = ["world", "policy", "E r", "KL to ref", "J", "KL to π*", "gap", "corr", "rms error"]
     pairs = answers["settings"][DPO_NAME]
-    count = pairs["per_device_train_batch_size"] * pairs["max_steps"]
+    drawn = pairs["per_device_train_batch_size"] * pairs["max_steps"]
     return [
         "## 1. A reward model and an optimal policy are equivalent",
         "PPO on the gold reward; DPO on labels drawn from Bradley-Terry on the gold reward, "
-        f"{count:,} pairs, each used once, of all responses. gap = (J(π*) - J(π)) / (J(π*) - "
+        f"{drawn:,} pairs, each used once, of all responses. gap = (J(π*) - J(π)) / (J(π*) - "
         "J(reference)). The last three columns hold the reward that the policy implies, "
         "β log(π/π_ref) + β log Z, against the gold reward, over all prompts and responses.",
-        _table([*head, "largest error"], rows),
+        table([*head, "largest error"], rows),
     ]
 
 
@@ -107,16 +110,16 @@ def _drift(worlds: list[World]) -> list[str]:
     return [
         "## 2. Labels that never err leave DPO's loss without a minimum",
         "The better response always wins. From the middle of training to its end the spread of "
-        f"DPO's log-ratios grows by a factor of {_range(grown)}, PPO's by {_range(kept)}. Each "
+        f"DPO's log-ratios grows by a factor of {spread(grown)}, PPO's by {spread(kept)}. Each "
         "cell: KL to the reference / spread of log(π/π_ref) (largest less smallest), in nats, at "
         "the first look, a quarter, a half and the end of training. In a finite world the KL ends "
         "near that of the policy that says the best responses alone, or above it where one of "
         "several equally good ones is left; the log-ratios have no such limit.",
-        _table(["world", "policy", "first", "1/4", "1/2", "end", "KL of π*", "of the best"], rows),
+        table(["world", "policy", "first", "1/4", "1/2", "end", "KL of π*", "of the best"], rows),
         "![KL and spread of the log-ratios against training](drift.svg)",
         "The cause, without a trainer: DPO's loss of the policy whose implied reward is the gold "
         "reward times a scale (its KL is that of the first world). Scale 1 is π*.",
-        _table(
+        table(
             ["scale", "KL", "loss, drawn labels", "loss, deterministic labels"],
             [
                 [
@@ -152,9 +155,9 @@ def _coverage(worlds: list[World], answers: dict[str, Any]) -> list[str]:
         f"Pairs show the {answers['shown']} best of {answers['responses']} responses; labels are "
         "drawn. The optimum takes mass from the others. PPO, which samples and asks the gold "
         f"reward, does so too; DPO leaves them more mass than they had in {more} of "
-        f"{_count(len(worlds), 'world')}. lifted = share of the unseen responses that became more "
+        f"{count(len(worlds), 'world')}. lifted = share of the unseen responses that became more "
         "likely, of those that π* makes less likely; largest = largest π/π_ref among the same.",
-        _table(
+        table(
             [
                 *("world", "before", "π*", "PPO", "DPO"),
                 *("lifted, PPO", "lifted, DPO", "largest, PPO", "largest, DPO"),
@@ -178,7 +181,7 @@ def _best_of_n(worlds: list[World]) -> list[str]:
         "Exact KL and reward of the best of n samples, the bound log n - (n - 1)/n, and the reward "
         "of the optimum at the same KL, which no policy exceeds. Equal rewards keep the exact KL "
         "below the bound.",
-        _table(["world", "n", "KL", "bound", "E r", "E r of the optimum at this KL"], rows),
+        table(["world", "n", "KL", "bound", "E r", "E r of the optimum at this KL"], rows),
         "![Reward against KL](frontier.svg)",
     ]
 
@@ -197,24 +200,3 @@ def _last(world: World, name: str, key: str) -> float:
 def _half(world: World, name: str, key: str) -> float:
     points = world["drift"]["paths"][name]
     return float(points[len(points) // 2][key])
-
-
-def _range(values: Sequence[float]) -> str:
-    ends = [f"{end(values):.2f}" for end in _ENDS]
-    return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
-
-
-_ENDS: tuple[Callable[[Sequence[float]], float], ...] = (min, max)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number != 1 else ''}"
-
-
-def _listed(numbers: Iterable[int]) -> str:
-    return ", ".join(map(str, numbers))
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)

@@ -33,7 +33,7 @@ _SHARED = {
     "bf16": False,
     "dataloader_pin_memory": False,
 }
-_VISITS = 12  # in the course of a run
+_VISITS = 12  # in the course of a run, unless said otherwise
 UPDATES_OF_PPO: int = PPO["num_ppo_epochs"] * PPO["num_mini_batches"]  # in one iteration
 
 
@@ -48,31 +48,37 @@ class Visit:
 
 class _Visits(TrainerCallback):
     def __init__(
-        self, world: EnumerableWorld, policy: Any, updates_a_step: int, progress: Progress
+        self,
+        world: EnumerableWorld,
+        policy: Any,
+        updates_a_step: int,
+        progress: Progress,
+        visits: int,
     ) -> None:
         self._world, self._policy, self._updates = world, policy, updates_a_step
-        self._progress = progress
+        self._progress, self._visits = progress, visits
         self.found = [Visit(0, response_logps(world, policy))]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._progress(1)
-        step, every = state.global_step, max(state.max_steps // _VISITS, 1)
+        step, every = state.global_step, max(state.max_steps // self._visits, 1)
         if step % every == 0 or step == state.max_steps:
             logps = response_logps(self._world, self._policy)
             self.found.append(Visit(step * self._updates, logps))
 
 
 def train_ppo(
-    world: EnumerableWorld, seed: int, progress: Progress, **settings: Any
+    world: EnumerableWorld, seed: int, progress: Progress, visits: int = _VISITS, **settings: Any
 ) -> list[Visit]:
     """PPO on the gold reward, from the world's reference of ``seed``.
 
     Args:
         progress: called with 1 after every iteration.
+        visits: in the course of the run, beside the one before it.
         settings: of :class:`PPOConfig`, in place of those in ``PPO``.
     """
     policy = world.reference(seed)
-    visits = _Visits(world, policy, UPDATES_OF_PPO, progress)
+    watch = _Visits(world, policy, UPDATES_OF_PPO, progress, visits)
     with tempfile.TemporaryDirectory() as directory:
         given = {"num_sample_generations": 0, **_SHARED, **PPO, **settings}
         args = PPOConfig(
@@ -92,22 +98,28 @@ def train_ppo(
             train_dataset=Dataset.from_dict(
                 {"input_ids": [list(p) for p in world.prompts] * copies}
             ),
-            callbacks=[visits],
+            callbacks=[watch],
         ).train()
-    return visits.found
+    return watch.found
 
 
 def train_dpo(
-    world: EnumerableWorld, seed: int, pairs: Dataset, progress: Progress, **settings: Any
+    world: EnumerableWorld,
+    seed: int,
+    pairs: Dataset,
+    progress: Progress,
+    visits: int = _VISITS,
+    **settings: Any,
 ) -> list[Visit]:
     """DPO with its own loss (sigmoid) on ``pairs``, from the world's reference of ``seed``.
 
     Args:
         progress: called with 1 after every step.
+        visits: in the course of the run, beside the one before it.
         settings: of :class:`DPOConfig`, in place of those in ``DPO``.
     """
     policy = world.reference(seed)
-    visits = _Visits(world, policy, 1, progress)
+    watch = _Visits(world, policy, 1, progress, visits)
     with tempfile.TemporaryDirectory() as directory:
         args = DPOConfig(
             output_dir=directory,
@@ -122,6 +134,6 @@ def train_dpo(
             args=args,
             processing_class=world.tokenizer(),
             train_dataset=pairs,
-            callbacks=[visits],
+            callbacks=[watch],
         ).train()
-    return visits.found
+    return watch.found

@@ -59,7 +59,7 @@ def test_the_judge_is_compared_too() -> None:
     values = [pair.value for pair in frontier(ppo_and_dpo()).pairs]
     assert values == ["adoption.exact", "reward.held_out"]
     text = sentences(frontier(ppo_and_dpo(judge=8.0)))[1]
-    assert "PPO's frontier is higher than DPO's in held out reward" in text
+    assert "PPO's frontier is higher than DPO's in judge reward" in text
 
 
 ONSET = {

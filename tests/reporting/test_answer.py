@@ -203,7 +203,7 @@ def test_a_preference_page_answers_by_its_own_metric(sound: Results) -> None:
     preference = {"recipe.task": {"name": "preference"}, "comparisons": rows, "equal": []}
     results = unmeasured(changed(sound, preference), "adoption")
     assert verdict(results).answer == (
-        "It depends: PPO reaches the higher held out reward (1.10 against 1.10 score); DPO costs "
+        "It depends: PPO reaches the higher judge reward (1.10 against 1.10 score); DPO costs "
         "3.0 times less device time (30.0 against 90.0 s)."
     )
-    assert "PPO moved further: held out reward" in verdict(results).bullets[0]
+    assert "PPO moved further: judge reward" in verdict(results).bullets[0]

@@ -21,6 +21,10 @@ def notes_of(results: Results) -> list[str]:
 def test_what_was_held_equal_is_listed(results: Results) -> None:
     table = held_equal_table(sampled(results, 0.7, 48))
     assert row(table, "seeds")[1] == "0"
+    assert (
+        row(table, "rows that may teach SFT, the reward model and every method")[1]
+        == "the same 900"
+    )
     assert row(table, "response limit, tokens")[1] == "64"
     assert row(table, "evaluation batch, responses (other sizes are other draws)")[1] == "32"
     assert row(table, "temperature of judging, and the greedy answer beside it")[1] == "1"

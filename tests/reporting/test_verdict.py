@@ -84,7 +84,7 @@ def test_adoption_that_was_not_measured_gives_way_to_the_next_evidence(
     results: Results,
 ) -> None:
     results = changed(unmeasured(results, "adoption"), {"comparisons": []})
-    assert "Held out reward: PPO 1.10 [0.90, 1.30], DPO 1.10" in text(results)
+    assert "Judge reward: PPO 1.10 [0.90, 1.30], DPO 1.10" in text(results)
     others = ("reward", "win_rate_vs_sft", "kl_to_reference", "cost.device_seconds")
     said = text(unmeasured(results, *others))
     assert "How far the behaviour moved was not measured for both methods." in said
@@ -143,7 +143,7 @@ def test_caveats_from_the_numbers(results: Results) -> None:
         },
     )
     after = " ".join(caveats(results))
-    assert "PPO raised the proxy reward by 1.3 while the held-out reward fell by 0.5" in after
+    assert "PPO raised the proxy reward by 1.3 while the judge's fell by 0.5" in after
     assert "DPO's efficiency of 1.020 is above the bound of 1: its interval reaches" in after
     assert "DPO's stages add up to 30.0 s, its path to 45.0 s" in after
     assert "7 rows are unaccounted for" in after
@@ -253,13 +253,11 @@ def test_a_preference_page_compares_the_held_out_reward(results: Results) -> Non
     )
     results = unmeasured(results, "adoption", "kl_to_reference.efficiency")
     said = text(results)
-    assert "PPO moved further: held out reward" in said and "(PPO - DPO: 0.40" in said
-    assert "not measured" not in said and "chapter: held out reward 1.10" in said
+    assert "PPO moved further: judge reward" in said and "(PPO - DPO: 0.40" in said
+    assert "not measured" not in said and "chapter: judge reward 1.10" in said
     lower = [against_sft("reward.held_out", name, -0.2, 0.1) for name in ("ppo", "dpo")]
     results = changed(results, {"comparisons": [row, *lower]})
-    assert verdict(results).answer.startswith(
-        "Neither PPO nor DPO raised the held out reward above"
-    )
+    assert verdict(results).answer.startswith("Neither PPO nor DPO raised the judge reward above")
 
 
 def test_equal_costs_are_called_equal(results: Results) -> None:

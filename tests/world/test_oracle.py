@@ -122,7 +122,7 @@ def test_the_committed_page_is_that_of_the_committed_numbers() -> None:
     folder = Path(__file__).resolve().parents[2] / "reports" / "oracle"
     answers = json.loads((folder / "oracle.json").read_text(encoding="utf-8"))
     text = (folder / "oracle.md").read_text(encoding="utf-8")
-    assert text == page(answers, ["drift", "coverage", "frontier"])
+    assert text == page(answers, ["drift", "coverage", "frontier", "displacement"])
     assert answers["settings"]["ppo"] == oracle.PPO and answers["settings"]["dpo"] == oracle.DPO
     worse = json.loads(json.dumps(answers))
     worse["worlds"][0]["equivalence"]["dpo"]["gap"] = 0.2
@@ -159,6 +159,11 @@ def test_the_trainers_answer_as_theory_says() -> None:
     assert coverage["ppo"]["mass"] == pytest.approx(coverage["optimum"]["mass"], abs=0.05)
     assert coverage["dpo"]["mass"] > 2 * coverage["ppo"]["mass"]
     assert coverage["dpo"]["lifted"] > coverage["ppo"]["lifted"] + 0.1
+    marked = found["displacement"]
+    assert marked["ppo"]["possible"] - marked["ppo"]["adoption"] < 0.05
+    large = [run for run in marked["runs"] if run["beta"] == 3.0]
+    assert all(run["loss"] < 1e-3 and run["adoption"] < 0.9 for run in large)
+    assert all(run["elsewhere"] > 0.05 > run["rejected"] for run in large)
     for row in found["best_of_n"]:
         assert row["kl"] <= row["bound"] + 1e-12
         assert row["reward"] <= row["frontier_reward"] + 1e-9
