@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from rlhf_compare.reporting.applicable import left_out
+from rlhf_compare.reporting.choice import choice_caveats
 from rlhf_compare.reporting.comparisons import SFT, contenders, difference
 from rlhf_compare.reporting.displaced import displaced
 from rlhf_compare.reporting.doctor import overruled
@@ -29,6 +30,7 @@ def caveats(results: Results) -> list[str]:
         *_provenance(results),
         *_code(results),
         *_settings(results),
+        *choice_caveats(results),
         *sampling_caveats(results),
         *start_does_not_end(results),
         *did_not_move(results),

@@ -35,8 +35,8 @@ def held_equal_table(results: Results) -> Table:
         header=("", ""),
         rows=tuple(rows),
         note="Each prompt is sampled from the same state of the random numbers for every method. "
-        "Not equal: what each makes of these rows (a method that samples learns from prompts and a "
-        "reward model, DPO from the pairs), how many updates, samples and seconds each "
+        "Not equal: what each makes of these rows (one that samples learns from prompts and a "
+        "reward model, another from the pairs), how many updates, samples and seconds each "
         "took (see the costs), and that each method has settings of its own (see the recipe).",
     )
 
