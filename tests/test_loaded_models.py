@@ -172,7 +172,8 @@ def test_prompts_open_with_one_bos_in_data_training_and_evaluation(
 ) -> None:
     tokenizer = FAMILIES[family]()
     model = publish(tmp_path / "model", tokenizer)
-    line = pipeline(tmp_path, model)
+    long = ("evaluation.max_new_tokens=16", "ppo.response_length=16")  # for the marker's letters
+    line = pipeline(tmp_path, model, *long)
     done = line.compare(("sft", "ppo", "dpo"), (0,))
     rows = DataDirectory(line.data().directory.path).train()
     bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id

@@ -98,9 +98,9 @@ def test_a_policy_that_is_the_reference_wins_nothing() -> None:
 
 def test_a_run_at_ninety_nats_is_collapsed(made: Made, finished: Finished) -> None:
     results = plant(made, finished, dpo_0=moved(5.0), dpo_1=moved(90.0))
-    assert "DPO: 2 runs completed, 0 failed, 1 collapsed." in words(results)
+    assert "DPO: 2 runs completed, 0 failed, 1 collapsed;" in words(results)
     results = plant(made, finished, dpo=moved(5.0))
-    assert "collapsed." not in " ".join(verdict(results))
+    assert "collapsed" not in " ".join(verdict(results))
 
 
 def test_a_start_that_was_not_taught_to_end_is_named(made: Made, finished: Finished) -> None:
@@ -115,7 +115,7 @@ def test_seeds_that_failed_are_counted_and_named(made: Made, finished: Finished)
     """Half of four seeds: the numbers are those of the seeds that are left."""
     half = replace(finished, failed={"dpo": [2, 3]}, reasons={"dpo": "the loss is NaN at step 3"})
     said = words(plant(made, half, dpo=moved(5.0)))
-    assert "DPO: 2 runs completed, 2 failed, 0 collapsed." in said
+    assert "DPO: 2 runs completed, 2 failed, 0 collapsed;" in said
     assert "DPO failed under seeds 2, 3: the loss is NaN at step 3" in said
 
 

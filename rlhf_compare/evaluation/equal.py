@@ -208,7 +208,8 @@ def _at_kl(first: Side, second: Side) -> Found:
     adoption, kl = (_measured(name, first, second) for name in ("adoption", "kl"))
     if adoption is None or kl is None:
         return []
-    level = KL_SLACK * min(float(np.mean([curve[-1] for curve in side])) for side in kl)
+    ends = (float(np.mean([curve[-1] for curve in side])) for side in kl)
+    level = KL_SLACK * max(0.0, min(ends))  # a policy that did not move is at 0 but for rounding
     one, other = (
         [best_within(up, drift, level) for up, drift in zip(*side, strict=True)]
         for side in zip(adoption, kl, strict=True)

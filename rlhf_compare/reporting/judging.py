@@ -1,8 +1,6 @@
 """How far those that judge are independent of what they judge."""
 
-from rlhf_compare.reporting.comparisons import contenders
 from rlhf_compare.reporting.doctor import trained_against_reward
-from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.recipe_facts import section
 from rlhf_compare.reporting.schema import Results
 
@@ -10,8 +8,8 @@ _JUDGED = "reward.held_out"
 
 
 def independence(results: Results) -> list[str]:
-    """Of the judge, of the doctor, and of the prompts that settings were chosen on."""
-    return [*_judge(results), *_doctor(results), *_search(results)]
+    """Of the judge and of the doctor."""
+    return [*_judge(results), *_doctor(results)]
 
 
 def _judge(results: Results) -> list[str]:
@@ -46,24 +44,4 @@ def _doctor(results: Results) -> list[str]:
         "The doctor examines a reward model on all held-out rows, those of the judging, the probe "
         "and the tuning prompts together; whoever changes reward: after reading its checks has "
         "looked at prompts that judge."
-    ]
-
-
-def _search(results: Results) -> list[str]:
-    """What the recipe declares of the search for settings, and for which columns."""
-    grids = section(results, "tuning").get("grids")
-    tried = set(grids) if isinstance(grids, dict) else set()
-    without = [name for name in contenders(results) if name not in tried]
-    if not tried:
-        return [
-            "The recipe declares no search (tuning:), so how the settings were chosen, on which "
-            "prompts and at what cost is not known here."
-        ]
-    named = {name: label_of(results, name) for name in contenders(results)}
-    covered = ", ".join(label for name, label in named.items() if name in tried) or "no column"
-    listed = f" No grid covers {'; '.join(named[name] for name in without)}." if without else ""
-    return [
-        f"The recipe declares a search of equal size for {covered} on prompts that judge nothing "
-        f"(make tune, which prints its cost; it is in no cost here).{listed} Whether these "
-        "settings are those that the search chose is not checked."
     ]

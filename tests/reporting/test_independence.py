@@ -105,15 +105,3 @@ def test_the_doctors_rows_are_named_where_it_examined_a_model(results: Results) 
     assert not notes(results, "The doctor examines")
     model = {"seed": 0, "checks": [], "calibration": [], "by_margin": []}
     assert len(notes(changed(results, {"reward_models": [model]}), "The doctor examines")) == 1
-
-
-def test_how_settings_were_chosen_is_said_as_far_as_the_recipe_tells(results: Results) -> None:
-    assert len(notes(results, "declares no search")) == 1
-    grids = {"dpo": {"beta": [0.3, 1.0]}}
-    searched = changed(results, {"recipe.tuning": {"grids": grids}})
-    assert not notes(searched, "declares no search")
-    (note,) = notes(searched, "declares a search of equal size for DPO on")
-    assert "No grid covers PPO." in note
-    both = changed(results, {"recipe.tuning": {"grids": {**grids, "ppo": {}}}})
-    (note,) = notes(both, "declares a search of equal size for PPO, DPO on")
-    assert "No grid covers" not in note

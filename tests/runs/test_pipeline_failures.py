@@ -73,7 +73,7 @@ def test_a_lost_reward_model_is_no_failure_of_the_others(
         calls.append(1)
         raise StageFailedError("the loss is nan")
 
-    monkeypatch.setattr("rlhf_compare.pipeline.train_reward", fail)
+    monkeypatch.setattr("rlhf_compare.rewards.train_reward", fail)
     pipeline = pipeline_of(recipe_file, root, [], "reward.learning_rate=0.1")
     evaluations = pipeline.compare(("sft", "ppo", "dpo"), (0,))
     assert list(evaluations) == ["sft", "dpo"] and calls == [1]
