@@ -11,7 +11,7 @@ from rlhf_compare.reporting.method_schema import TrainingRun
 from rlhf_compare.reporting.recipe_facts import section, variant
 from rlhf_compare.reporting.schema import Results
 
-_DPO = "dpo"
+_DPO = "DPO"  # how a column of its own loss is labelled, before the name of a variant
 _ADOPTED = 0.9  # exact adoption: from it on nothing has to be explained
 _LEARNT = 0.01  # DPO's loss: below it the pairs have little left to teach
 _BETA = 0.1  # TRL's, where the recipe gives none
@@ -61,11 +61,11 @@ def _note(
 
 def _settings(results: Results, name: str) -> dict[str, Any] | None:
     """A column's settings where it is trained by DPO's own loss and nothing else; else None."""
-    of_variant = variant(results, name)
-    if of_variant.get("method", name) != _DPO:
+    if not label_of(results, name).startswith(_DPO):
         return None
-    own = of_variant.get("settings")
-    settings = {**section(results, _DPO), **(own if isinstance(own, dict) else {})}
+    of_variant = variant(results, name)
+    own, base = of_variant.get("settings"), of_variant.get("method", name)
+    settings = {**section(results, str(base)), **(own if isinstance(own, dict) else {})}
     plain = settings.get("loss_type") in (None, "sigmoid", ["sigmoid"])
     return settings if plain and not settings.get("label_smoothing") else None
 

@@ -93,6 +93,7 @@ def test_drift_is_at_most_the_bound(n: int) -> None:
     assert float(drift.max()) <= kl_bound(n) + 1e-12
 
 
+@pytest.mark.slow
 def test_the_bound_is_met_where_no_two_scores_are_equal_and_no_sample_likely() -> None:
     """Of a continuous reward the divergence is log n - (n - 1)/n itself."""
     logps = torch.full((1, 20_000), -math.log(20_000), dtype=torch.float64)

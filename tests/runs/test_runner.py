@@ -144,6 +144,7 @@ def test_a_directory_in_use_is_refused_and_a_dead_process_holds_nothing(
     assert value(tmp_path) == "2"
 
 
+@pytest.mark.slow
 def test_the_seconds_of_a_killed_process_are_lost_and_counted(run: Run, tmp_path: Path) -> None:
     code = f"""
     import os, signal, time

@@ -134,7 +134,7 @@ def once(last: int) -> dict[tuple[int, str], int]:
     [
         # steps after the checkpoint arrived
         ("offline", "offline", 6, 3),
-        ("online", "online", 6, 3),
+        pytest.param("online", "online", 6, 3, marks=pytest.mark.slow),
         # steps before the checkpoint did not arrive
         pytest.param("online", "online", 3, 6, marks=pytest.mark.slow),
         # nothing arrived
