@@ -106,8 +106,8 @@ def write_frontier(frontier: Any, directory: Path) -> Path:
     """Write the numbers, the page and its figures."""
     from rlhf_compare.frontier.figures import DRAWINGS
     from rlhf_compare.frontier.page import page
-    from rlhf_compare.frontier.results import save_frontier
     from rlhf_compare.reporting.drawing import save
+    from rlhf_compare.reporting.results import write_part
     from rlhf_compare.runs.files import replace_text
 
     directory.mkdir(parents=True, exist_ok=True)
@@ -117,6 +117,6 @@ def write_frontier(frontier: Any, directory: Path) -> Path:
         if figure is not None:
             save(figure, directory, name, heading)
             drawn.append(name)
-    save_frontier(frontier, directory / RESULTS)
+    write_part(frontier, directory / RESULTS)
     replace_text(directory / PAGE, page(frontier, drawn))
     return directory / PAGE

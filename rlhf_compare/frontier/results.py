@@ -15,7 +15,6 @@ from rlhf_compare.reporting.method_schema import Estimate
 from rlhf_compare.reporting.results import load, parse
 from rlhf_compare.reporting.schema_types import Count, DottedPath, Name, Part, Seconds, Text
 from rlhf_compare.reward.stage import read_diagnosis
-from rlhf_compare.runs.files import replace_text
 from rlhf_compare.sweeps.grid import Setting
 from rlhf_compare.sweeps.points import (
     Origin,
@@ -248,8 +247,3 @@ def load_frontier(path: Path) -> Frontier:
         ResultsError: it is missing or breaks the contract.
     """
     return load(Frontier, path, "run `rlhf-compare frontier` first")
-
-
-def save_frontier(frontier: Frontier, path: Path) -> None:
-    """Write it whole or not at all, keys in their order: the page reads the same from the file."""
-    replace_text(path, json.dumps(frontier.model_dump(mode="json"), indent=1) + "\n")

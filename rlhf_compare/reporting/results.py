@@ -114,6 +114,11 @@ def load(kind: type[P], path: str | Path, way_out: str) -> P:
     return parse(kind, _read(path, way_out), f"{path}: $")
 
 
+def write_part(part: Part, path: Path) -> None:
+    """Write it whole or not at all, keys in their order: a page reads the same from the file."""
+    replace_text(path, json.dumps(part.model_dump(mode="json"), indent=1) + "\n")
+
+
 def _read(path: str | Path, way_out: str) -> object:
     try:
         text = Path(path).read_text(encoding="utf-8")

@@ -113,16 +113,16 @@ def _asks_reward(recipe: "Recipe", settings: Sequence["Setting"]) -> bool:
 def write_tuning(tuning: Any, directory: Path) -> Path:
     """Write the log of a search, its page and its figure."""
     from rlhf_compare.reporting.drawing import save
+    from rlhf_compare.reporting.results import write_part
     from rlhf_compare.runs.files import replace_text
     from rlhf_compare.tuning.figure import draw
     from rlhf_compare.tuning.page import FIGURE, page
-    from rlhf_compare.tuning.results import save_tuning
 
     directory.mkdir(parents=True, exist_ok=True)
     figure = draw(tuning)
     if figure is not None:
         save(figure, directory, FIGURE, "Every setting of the search")
-    save_tuning(tuning, directory / RESULTS)
+    write_part(tuning, directory / RESULTS)
     replace_text(directory / PAGE, page(tuning))
     return directory / PAGE
 

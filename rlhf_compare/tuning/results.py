@@ -1,6 +1,5 @@
 """``tuning.json``: all that a search measured, and what it chose."""
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,7 +8,6 @@ from rlhf_compare.recipe_text.sweeps import TuningConfig
 from rlhf_compare.reporting.method_schema import Estimate
 from rlhf_compare.reporting.results import load, parse
 from rlhf_compare.reporting.schema_types import DottedPath, Name, Part, Seconds, Text
-from rlhf_compare.runs.files import replace_text
 from rlhf_compare.sweeps.grid import Setting
 from rlhf_compare.sweeps.points import (
     Origin,
@@ -136,8 +134,3 @@ def load_tuning(path: Path) -> Tuning:
         ResultsError: it is missing or breaks the contract.
     """
     return load(Tuning, path, "run `rlhf-compare tune` first")
-
-
-def save_tuning(tuning: Tuning, path: Path) -> None:
-    """Write it whole or not at all, keys in their order: the page reads the same from the file."""
-    replace_text(path, json.dumps(tuning.model_dump(mode="json"), indent=1) + "\n")

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from rlhf_compare.replication.results import load_replication
-from rlhf_compare.reporting.results import write_results
+from rlhf_compare.reporting.results import write_part, write_results
 from rlhf_compare.reporting.schema import Results
-from rlhf_compare.tuning.results import save_tuning
 from tests.command_line import assert_one_line
 from tests.reporting.conftest import changed, only
 from tests.tuning.test_page import tuning
@@ -113,8 +112,8 @@ def test_a_search_of_another_recipe_or_of_the_fresh_seeds_is_refused(
 ) -> None:
     first, fresh = files()
     log, made = tmp_path / "tuning.json", tuning()
-    save_tuning(made, log)
+    write_part(made, log)
     assert_one_line(run("replicate", first, fresh, "--tuning", log), "a search of recipe made_up")
     origin = made.origin.model_copy(update={"seeds": [FRESH[0]]})
-    save_tuning(made.model_copy(update={"recipe": "tiny", "origin": origin}), log)
+    write_part(made.model_copy(update={"recipe": "tiny", "origin": origin}), log)
     assert_one_line(run("replicate", first, fresh, "--tuning", log), "seed 5 is in")

@@ -7,8 +7,8 @@ import pytest
 from rlhf_compare.replication.command import PAGE, RESULTS, replicate, write_replication
 from rlhf_compare.replication.page import page, sentences
 from rlhf_compare.replication.results import Replication, load_replication
+from rlhf_compare.reporting.results import write_part
 from rlhf_compare.reporting.schema import Results
-from rlhf_compare.tuning.results import save_tuning
 from tests.reporting.conftest import changed, compared, only
 from tests.sweeps.points import point
 from tests.tuning.test_page import tuning
@@ -89,7 +89,7 @@ def log_of(folder: Path, kl: list[float], adoption: list[float], beta: float = 0
     points = [point("dpo", {"beta": beta}, adoption, kl), point("dpo", {"beta": 0.9}, 0.2, 1.0)]
     log = tuning(points)
     choice = log.chosen["dpo"].model_copy(update={"name": points[0].name, "values": {"beta": beta}})
-    save_tuning(log.model_copy(update={"recipe": "tiny", "chosen": {"dpo": choice}}), path)
+    write_part(log.model_copy(update={"recipe": "tiny", "chosen": {"dpo": choice}}), path)
     return path
 
 
