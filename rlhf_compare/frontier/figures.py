@@ -18,7 +18,6 @@ from rlhf_compare.reporting.drawing import (
     floor_region,
     panels,
 )
-from rlhf_compare.reporting.numbers import display_name
 from rlhf_compare.sweeps.axes import kl_axis
 from rlhf_compare.sweeps.grid import value_text
 from rlhf_compare.sweeps.points import Point
@@ -91,7 +90,7 @@ def over_optimisation(frontier: Frontier) -> Figure | None:
             shown = None if onset_named else "onset"
             axes.axvline(found.peak, color=LOOKS[0][0], linewidth=1.2, linestyle=":", label=shown)
             onset_named = True
-        axes.set_xlabel(f"√KL (√nats), {display_name(method)}")
+        axes.set_xlabel(f"√KL (√nats), {frontier.label(method)}")
         axes.set_xlim(0.0, max(axes.get_xlim()[1], 0.1))
     drawn[0].set_ylabel("reward, less SFT's (score)")
     return finish(figure, drawn[0], _onset_title(frontier, methods), width=70)
@@ -106,7 +105,7 @@ def training(frontier: Frontier) -> Figure | None:
     start = frontier.sft.get(ADOPTION)
     for place, method in enumerate(frontier.knobs):
         colour, marker = LOOKS[place % len(LOOKS)]
-        label: str | None = display_name(method)
+        label: str | None = frontier.label(method)
         for run in frontier.training:
             if run.method != method:
                 continue
@@ -119,7 +118,7 @@ def training(frontier: Frontier) -> Figure | None:
     kl_axis(axes, max(kls), _FAR * float(np.median(kls)))
     adoption_axis(axes)
     own = ", ".join(
-        f"{display_name(m)} {frontier.knobs[m]} {value_text(frontier.own[m])}"
+        f"{frontier.label(m)} {frontier.knobs[m]} {value_text(frontier.own[m])}"
         for m in frontier.knobs
         if any(run.method == m for run in frontier.training)
     )
@@ -144,7 +143,7 @@ def _lines(frontier: Frontier, axes: Axes, path: str) -> None:
             for at in _dots(point, path):
                 axes.plot(*([one] for one in at), ".", color=colour, markersize=4, alpha=0.6)
         x, y = _means(_sound(frontier, method, path), path)
-        name = display_name(method)
+        name = frontier.label(method)
         axes.plot(x, y, "-", marker=marker, color=colour, markersize=6, label=name, clip_on=False)
         lost = [point for point in points if not point.sound]
         if lost:
@@ -193,11 +192,11 @@ def _kl(frontier: Frontier, axes: Axes, path: str) -> None:
 
 def _takeaway(frontier: Frontier, path: str, what: str) -> str:
     """Of the first two methods that are compared in this value; else what is drawn."""
-    knobs = ", ".join(f"{display_name(m)} over {field}" for m, field in frontier.knobs.items())
+    knobs = ", ".join(f"{frontier.label(m)} over {field}" for m, field in frontier.knobs.items())
     pair = next((one for one in frontier.pairs if one.value == path), None)
     if pair is None:
         return f"{what} for drift: {knobs}"
-    ahead, behind = map(display_name, (pair.a, pair.b) if pair.mean > 0 else (pair.b, pair.a))
+    ahead, behind = map(frontier.label, (pair.a, pair.b) if pair.mean > 0 else (pair.b, pair.a))
     where = f"over {pair.low:.1f} to {pair.high:.1f} nats"
     if pair.interval is None:
         return f"{what} {where}: {ahead} {abs(pair.mean):.3f} above {behind}, too few seeds"
@@ -214,5 +213,5 @@ def _onset_title(frontier: Frontier, methods: Sequence[str]) -> str:
         "undecided": "no verdict from under three seeds",
     }
     found = frontier.over_optimisation
-    parts = [f"{display_name(m)}: {words[found[m].verdict]}" for m in methods if m in found]
+    parts = [f"{frontier.label(m)}: {words[found[m].verdict]}" for m in methods if m in found]
     return "; ".join(parts) or "Both rewards against the square root of KL"

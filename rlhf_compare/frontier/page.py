@@ -8,7 +8,7 @@ from rlhf_compare.frontier.results import Frontier, OverOptimisation, Pair
 from rlhf_compare.metrics import BY_PATH
 from rlhf_compare.reporting.escaping import escape_markdown
 from rlhf_compare.reporting.method_schema import Estimate
-from rlhf_compare.reporting.numbers import display_name, format_value
+from rlhf_compare.reporting.numbers import format_value
 from rlhf_compare.sweeps.grid import value_text
 from rlhf_compare.sweeps.markdown import metric_cell, origin_table, runs_words, seconds_text, table
 
@@ -33,13 +33,13 @@ _CAPTIONS = {
 
 def page(frontier: Frontier, drawn: Sequence[str]) -> str:
     """Markdown; ``drawn`` names the figures that lie beside it."""
-    methods = ", ".join(map(display_name, frontier.knobs))
+    methods = ", ".join(map(frontier.label, frontier.knobs))
     parts = [f"# Frontiers of {methods}: {frontier.recipe}"]
     parts += [escape_markdown(line) for line in sentences(frontier)]
     for name in drawn:
         parts += [f"![{name.replace('_', ' ')}]({name}.svg)", _caption(frontier, name)]
     for method, field in frontier.knobs.items():
-        parts += [f"## {display_name(method)} over {field}", _points(frontier, method)]
+        parts += [f"## {frontier.label(method)} over {field}", _points(frontier, method)]
     parts += ["## By seed", _by_seed(frontier)]
     if frontier.pairs:
         parts += ["## Two frontiers at the same KL", _PAIRS, *_places(frontier)]
@@ -83,24 +83,26 @@ _ONSET = (
 
 def sentences(frontier: Frontier) -> list[str]:
     """The outcome in plain words, each sentence with its condition."""
-    lines = [_pair_sentence(pair) for pair in frontier.pairs]
+    lines = [_pair_sentence(frontier, pair) for pair in frontier.pairs]
     compared = {frozenset((pair.a, pair.b)) for pair in frontier.pairs}
     methods = list(frontier.knobs)
     for place, a in enumerate(methods):
         for b in methods[place + 1 :]:
             if frozenset((a, b)) not in compared:
                 lines.append(
-                    f"{display_name(a)} and {display_name(b)} are not compared: their settings "
+                    f"{frontier.label(a)} and {frontier.label(b)} are not compared: their settings "
                     "have no stretch of KL in common under shared seeds."
                 )
-    lines += [_onset_sentence(m, one) for m, one in frontier.over_optimisation.items()]
+    lines += [
+        _onset_sentence(frontier.label(m), one) for m, one in frontier.over_optimisation.items()
+    ]
     total = sum(_spent(frontier).values())
     lines.append(f"The sweep held the device for {seconds_text(total)} s.")
     return lines
 
 
-def _pair_sentence(pair: Pair) -> str:
-    a, b, value = display_name(pair.a), display_name(pair.b), BY_PATH[pair.value].prose
+def _pair_sentence(frontier: Frontier, pair: Pair) -> str:
+    a, b, value = frontier.label(pair.a), frontier.label(pair.b), BY_PATH[pair.value].prose
     where = f"Between {pair.low:.2f} and {pair.high:.2f} nats"
     ahead, behind = (a, b) if pair.mean > 0 else (b, a)
     if pair.interval is None:
@@ -123,10 +125,10 @@ def _pair_sentence(pair: Pair) -> str:
             f"{abs(pair.mean):.3f} [{low:.3f}, {high:.3f}] in the mean over that range, "
             f"{len(pair.seeds)} seeds."
         )
-    return text + _ranges(pair)
+    return text + _ranges(frontier, pair)
 
 
-def _ranges(pair: Pair) -> str:
+def _ranges(frontier: Frontier, pair: Pair) -> str:
     """At which KL, each taken alone, one of the two is higher."""
     places = [place.model_dump() for place in pair.places]
     parts = []
@@ -134,12 +136,12 @@ def _ranges(pair: Pair) -> str:
         found = won_ranges(places, sign)
         if found:
             listed = ", ".join(f"{low:.2f} to {high:.2f}" for low, high in found)
-            parts.append(f"{display_name(name)} from {listed} nats")
+            parts.append(f"{frontier.label(name)} from {listed} nats")
     return f" Each KL alone: {'; '.join(parts)} is higher." if parts else ""
 
 
-def _onset_sentence(method: str, found: OverOptimisation) -> str:
-    name, reach = display_name(method), f"√KL {found.reach:.2f}"
+def _onset_sentence(name: str, found: OverOptimisation) -> str:
+    reach = f"√KL {found.reach:.2f}"
     if found.verdict == "undecided":
         return (
             f"{name}: fewer than {LEAST_SEEDS} seeds, so no verdict on over-optimisation; the "
@@ -198,14 +200,14 @@ def _by_seed(frontier: Frontier) -> str:
             ]
             cells = ["" if value is None else f"{value:.4g}" for value in values]
             setting = f"{field} {value_text(point.values[field])}"
-            rows.append([display_name(point.method), setting, seed, *cells])
+            rows.append([frontier.label(point.method), setting, seed, *cells])
     return table(["", "setting", "seed", *(BY_PATH[path].prose for path in paths)], rows)
 
 
 def _places(frontier: Frontier) -> list[str]:
     parts = []
     for pair in frontier.pairs:
-        a, b = display_name(pair.a), display_name(pair.b)
+        a, b = frontier.label(pair.a), frontier.label(pair.b)
         rows = []
         for place in pair.places[:: max(1, len(pair.places) // 6)]:
             ends = place.interval
@@ -222,7 +224,7 @@ def _onsets(frontier: Frontier) -> str:
         peaks = ", ".join("at the end" if one is None else f"{one:.2f}" for one in found.peaks)
         rows.append(
             [
-                display_name(method),
+                frontier.label(method),
                 found.verdict,
                 f"{found.peak:.2f} of {found.reach:.2f}",
                 peaks,
@@ -257,7 +259,7 @@ def _yardsticks(frontier: Frontier) -> list[str]:
         gaps = ", ".join(f"{gap:.2f}" for gap in frontier.reward_gap)
         mean = sum(frontier.reward_gap) / len(frontier.reward_gap)
         rows = [
-            [display_name(o.method), value_text(o.beta), f"{o.adoption:.4f}", f"{o.kl:.3f}"]
+            [frontier.label(o.method), value_text(o.beta), f"{o.adoption:.4f}", f"{o.kl:.3f}"]
             for o in frontier.optimum
         ]
         parts += [
@@ -277,8 +279,8 @@ def _spent(frontier: Frontier) -> dict[str, float]:
     spent = {f"{name}, shared": seconds for name, seconds in frontier.shared.items()}
     for method in frontier.knobs:
         found = [p.seconds for p in frontier.points if p.method == method and p.seconds is not None]
-        spent[f"{display_name(method)}, training"] = sum(one.training for one in found)
-        spent[f"{display_name(method)}, measuring"] = sum(one.measuring for one in found)
+        spent[f"{frontier.label(method)}, training"] = sum(one.training for one in found)
+        spent[f"{frontier.label(method)}, measuring"] = sum(one.measuring for one in found)
     return spent
 
 

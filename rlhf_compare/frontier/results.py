@@ -95,6 +95,7 @@ class Probed(Part):
 class Frontier(Part):
     """The whole sweep.
 
+    labels      method -> what the report calls its column
     knobs       method -> the field that is turned
     own         method -> the recipe's own value of it
     sft         what all start from, by metric
@@ -105,6 +106,7 @@ class Frontier(Part):
     recipe: Name
     origin: Origin
     behaviour: bool
+    labels: dict[Name, Text]
     knobs: dict[Name, Text]
     own: dict[Name, Any]
     sft: dict[DottedPath, Estimate | None]
@@ -117,6 +119,10 @@ class Frontier(Part):
     pairs: list[Pair]
     training: list[Probed]
     reasons: dict[Name, Text]
+
+    def label(self, method: str) -> str:
+        """What the report calls a method's column."""
+        return self.labels[method]
 
     def of(self, method: str) -> list[Point]:
         """The settings of one method, from the least to the largest KL; unmeasured ones last."""
@@ -154,6 +160,7 @@ def collect_frontier(
             "recipe": recipe.name,
             "origin": origin_of(finished, command, seeds),
             "behaviour": behaviour,
+            "labels": {name: recipe.label(name) for name in knobs},
             "knobs": dict(knobs),
             "own": {name: recipe.section(name).value(field) for name, field in knobs.items()},
             "sft": metrics_of(list(measured["sft"].values()), one_run=True),

@@ -37,7 +37,20 @@ def held_equal_table(results: Results) -> Table:
         note="Each prompt is sampled from the same state of the random numbers for every method. "
         "Not equal: what each makes of these rows (one that samples learns from prompts and a "
         "reward model, another from the pairs), how many updates, samples and seconds each "
-        "took (see the costs), and that each method has settings of its own (see the recipe).",
+        "took (see the costs), and that each method has settings of its own (see the recipe)."
+        + _made(results),
+    )
+
+
+def _made(results: Results) -> str:
+    """What only a reward model was shown."""
+    learned = results.provenance.learned.items()
+    made = [found.made for label, found in learned if label.startswith("reward-") and found.made]
+    if not made:
+        return ""
+    return (
+        f" The reward model also saw {max(made):,} broken texts, made from the responses of these "
+        "rows and standing level with the worst; a method that learns from the pairs sees none."
     )
 
 

@@ -71,12 +71,14 @@ class Ledger(Part):
 
 class Learned(Part):
     """What a stage learned from, by its own count. unit: what an example is; at_hand: examples that
-    it was given; used: of those, how many it came to; passes: through all of them."""
+    it was given; used: of those, how many it came to; passes: through all of them; made: texts
+    that it made from them and learned from besides."""
 
     unit: Text
     at_hand: Count
     used: Count
     passes: Annotated[float, Field(ge=0)]
+    made: Count = Field(0)
 
 
 class Maker(Part):

@@ -230,7 +230,8 @@ def _learned(results: Results) -> list[tuple[str, str, str]]:
         stage = re.sub(r"-\d+$", "", label)
         left = learned.at_hand - learned.used
         rest = f"; {left:,} were not reached" if left else ""
-        text = f"{learned.passes:.3g} passes{rest}"
+        made = f"; and {learned.made:,} broken texts made from them" if learned.made else ""
+        text = f"{learned.passes:.3g} passes{rest}{made}"
         rows[(f"{learned.unit} that {stage} trained on", f"{learned.used:,}", text)] = None
     return list(rows)
 

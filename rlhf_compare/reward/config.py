@@ -6,6 +6,7 @@ from typing import Any
 from trl import RewardConfig
 
 from rlhf_compare.models.heads import Pooling
+from rlhf_compare.reward.degenerate import KINDS, Degenerate
 from rlhf_compare.runs.arguments import section_of
 
 
@@ -44,6 +45,14 @@ class RewardModelConfig(RewardConfig):
     label_smoothing: float = field(
         default=0.0, metadata={"help": "share of pairs taken to be labelled wrongly; 0 = off"}
     )
+    degenerate: list[Degenerate] = field(
+        default_factory=list,
+        metadata={
+            "help": "broken texts made from the rows' responses, against a policy that finds what "
+            "no pair shows: each prompt gets one of each kind, level with its worst response, "
+            "anew whenever it comes up. Kinds: spliced, cut, repeated, shuffled, echoed, empty"
+        },
+    )
     early_stopping_patience: int | None = field(
         default=None,
         metadata={
@@ -61,6 +70,11 @@ class RewardModelConfig(RewardConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        unknown = [kind for kind in self.degenerate if kind not in KINDS]
+        if unknown:
+            raise ValueError(f"degenerate: {unknown[0]!r}: not one of {', '.join(KINDS)}")
+        if len(set(self.degenerate)) < len(self.degenerate):
+            raise ValueError(f"degenerate: {self.degenerate}: each kind once")
         if self.max_responses is not None and self.max_responses < 2:
             raise ValueError(f"max_responses: {self.max_responses}: a pair needs 2")
         if self.forward_batch_size is not None and self.forward_batch_size < 1:

@@ -11,6 +11,7 @@ from rlhf_compare.data.encoding import encode_prompt, encode_response, prompt_fo
 from rlhf_compare.data.hashing import hash_64
 from rlhf_compare.data.splits import normalise
 from rlhf_compare.errors import DataError
+from rlhf_compare.reward.degenerate import Degenerate, degenerate_response
 from rlhf_compare.tensors.padding import pad_sequences
 
 
@@ -85,10 +86,19 @@ class RankedCollator:
         max_responses: of one prompt; from more, this many are drawn at random.
         seed: of these draws. A draw depends only on the seed, the epoch and the number of the
             batch, so that a run resumed inside an epoch draws as an uninterrupted run.
+        degenerate: kinds of broken texts; each prompt gets one of each beside its responses, level
+            with the worst of them, made anew each time it comes up.
     """
 
-    def __init__(self, pad_id: int, max_responses: int | None = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        pad_id: int,
+        max_responses: int | None = None,
+        seed: int = 0,
+        degenerate: Sequence[Degenerate] = (),
+    ) -> None:
         self.pad_id, self.max_responses, self.seed = pad_id, max_responses, seed
+        self.degenerate = degenerate
         self.epoch_begins(0)
 
     def epoch_begins(self, epoch: int, batches: int = 0) -> None:
@@ -96,8 +106,9 @@ class RankedCollator:
         self._epoch, self._batch = epoch, batches
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-        """``input_ids``, ``attention_mask`` (N, T), ``groups`` and ``ranks`` (N,)."""
-        sequences, groups, ranks = [], [], []
+        """``input_ids``, ``attention_mask`` (N, T); (N,) ``groups``, ``ranks`` and ``made``, which
+        says of a response whether it is a degenerate one."""
+        sequences, groups, ranks, made = [], [], [], []
         place = f"{self.seed} {self._epoch} {self._batch}"
         draws = torch.Generator().manual_seed(hash_64(place) >> 1)
         self._batch += 1
@@ -106,12 +117,21 @@ class RankedCollator:
                 sequences.append(row["prompt_ids"] + row["response_ids"][index])
                 groups.append(group)
                 ranks.append(row["scores"][index])
+                made.append(False)
+            for kind in self.degenerate:
+                broken = degenerate_response(kind, row, draws)
+                if broken is not None:
+                    sequences.append(row["prompt_ids"] + broken)
+                    groups.append(group)
+                    ranks.append(min(row["scores"]))
+                    made.append(True)
         ids, mask = pad_sequences(sequences, self.pad_id, "right")
         return {
             "input_ids": ids,
             "attention_mask": mask.long(),
             "groups": torch.tensor(groups),
             "ranks": torch.tensor(ranks, dtype=torch.float32),
+            "made": torch.tensor(made),
         }
 
     def _drawn(self, count: int, draws: torch.Generator) -> Sequence[int]:

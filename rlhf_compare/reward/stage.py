@@ -79,7 +79,7 @@ def train_reward(
             callbacks=callbacks,
         )
     trainer.train()
-    context.learned("ranked rows", len(train), trainer.state.epoch)
+    context.learned("ranked rows", len(train), trainer.state.epoch, trainer.made)
     context.meter.count(trained=trainer.tokens_trained)
     with context.meter.phase("save"):
         _save(context, new)
@@ -146,6 +146,7 @@ def _write_training(
         "forwards": trainer.forwards,
         "pairs": trainer.pairs,
         "ties": trainer.ties,
+        "degenerate": trainer.made,
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
         "trained_parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
     }

@@ -30,6 +30,7 @@ class RankingTrainer(StageTrainer, RewardTrainer):
     Attributes:
         forwards: responses that went through the model in training, each counted once a forward.
         pairs, ties: pairs that the loss counted, and pairs left out as equal.
+        made: of those responses, the degenerate ones.
         tokens_trained: tokens of those responses and their prompts, padding not counted.
     """
 
@@ -44,9 +45,9 @@ class RankingTrainer(StageTrainer, RewardTrainer):
             )
         pad_id = processing_class.pad_token_id
         pad_id = processing_class.eos_token_id if pad_id is None else pad_id
-        collator = RankedCollator(pad_id, args.max_responses, args.seed)
+        collator = RankedCollator(pad_id, args.max_responses, args.seed, args.degenerate)
         self._eval_collator = RankedCollator(pad_id)  # evaluation leaves no response out
-        self.forwards = self.pairs = self.ties = 0
+        self.forwards = self.pairs = self.ties = self.made = 0
         super().__init__(
             args=args, processing_class=processing_class, data_collator=collator, **kwargs
         )
@@ -95,7 +96,7 @@ class RankingTrainer(StageTrainer, RewardTrainer):
             centering=self.args.center_rewards_coefficient or 0.0,
             prompts=num_items_in_batch,
         )
-        self._record(scores.detach(), ranked_pairs(groups, ranks), inputs["attention_mask"])
+        self._record(scores.detach(), ranked_pairs(groups, ranks), inputs)
         return (loss, {"logits": scores.unsqueeze(1)}) if return_outputs else loss
 
     def _scores(self, model: Any, ids: Tensor, mask: Tensor) -> Tensor:
@@ -113,11 +114,11 @@ class RankingTrainer(StageTrainer, RewardTrainer):
 
     def memory(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         values, tensors = super().memory()
-        return {**values, "counts": [self.forwards, self.pairs, self.ties]}, tensors
+        return {**values, "counts": [self.forwards, self.pairs, self.ties, self.made]}, tensors
 
     def remember(self, values: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         super().remember(values, tensors)
-        self.forwards, self.pairs, self.ties = values["counts"]
+        self.forwards, self.pairs, self.ties, self.made = values["counts"]
 
     def epoch_begins(self, epoch: int, batches: int) -> None:
         self.data_collator.epoch_begins(epoch, batches)
@@ -146,16 +147,18 @@ class RankingTrainer(StageTrainer, RewardTrainer):
     def tokens_trained(self) -> int:
         return int(self._total_train_tokens)
 
-    def _record(self, scores: Tensor, pairs: RankedPairs, mask: Tensor) -> None:
+    def _record(self, scores: Tensor, pairs: RankedPairs, inputs: dict[str, Tensor]) -> None:
         """TRL's metrics; a value a prompt where a mean over prompts is meant."""
         mode = "train" if self.model.training else "eval"
         if mode == "train":
-            counts = torch.tensor([len(scores), len(pairs.winners), pairs.ties, int(mask.sum())])
-            everywhere = self.accelerator.gather(counts.to(scores.device)).view(-1, 4).sum(0)
-            forwards, compared, ties, tokens = everywhere.tolist()
+            tokens, made = (int(inputs[name].sum()) for name in ("attention_mask", "made"))
+            counts = torch.tensor([len(scores), len(pairs.winners), pairs.ties, tokens, made])
+            everywhere = self.accelerator.gather(counts.to(scores.device)).view(-1, 5).sum(0)
+            forwards, compared, ties, tokens, made = everywhere.tolist()
             self.forwards += forwards
             self.pairs += compared
             self.ties += ties
+            self.made += made
             self._total_train_tokens += tokens
         metrics = self._metrics[mode]
         metrics["num_tokens"] = [self._total_train_tokens]

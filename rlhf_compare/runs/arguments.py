@@ -32,7 +32,7 @@ OWNED = {
     "resume_from_checkpoint": "a finished stage is not run again",
 }
 
-NO_INTERVAL = 2**31  # steps; turns off the Trainer's own schedule: EvaluateEvenly says when
+NO_INTERVAL = 2**31  # steps; turns off the Trainer's own schedule: ProbeSchedule says when
 
 # bounds of the fields that the libraries own
 _POSITIVE = {

@@ -15,7 +15,7 @@ from rlhf_compare.runs.learned import Learned
 from rlhf_compare.runs.meter import DeviceMeter
 from rlhf_compare.runs.progress import ProgressBar
 from rlhf_compare.runs.stage_run import StageRun
-from rlhf_compare.runs.tracking import EvaluateEvenly, MetricsLog
+from rlhf_compare.runs.tracking import MetricsLog, ProbeSchedule
 from rlhf_compare.runs.wandb_run import WandbCallback
 
 Probe = Callable[[Any], dict[str, float]]  # a policy in, numbers out; see StageTrainer
@@ -59,9 +59,9 @@ class StageContext:
     def run_name(self) -> str:
         return f"{self.name}-{self.seed}"
 
-    def learned(self, unit: str, at_hand: int, passes: float | None) -> None:
+    def learned(self, unit: str, at_hand: int, passes: float | None, made: int = 0) -> None:
         """Write down what training went through, for the ledger; see :class:`Learned`."""
-        Learned.of(unit, at_hand, passes).write(self.directory)
+        Learned.of(unit, at_hand, passes, made).write(self.directory)
 
     def callbacks(self, metric: str, evaluations: int = 0) -> list[TrainerCallback]:
         """The log, the bar (showing ``metric``), the tracker, and who calls the evaluations."""
@@ -71,7 +71,7 @@ class StageContext:
         tracker = WandbCallback(self.tracking, run, self.say)
         self._trackers.append(tracker)
         return [
-            *([EvaluateEvenly(evaluations)] if evaluations else []),
+            *([ProbeSchedule(evaluations)] if evaluations else []),
             MetricsLog(self.directory.path / "metrics.jsonl"),
             tracker,  # before the bar, so that its link does not cut the bar in two
             ProgressBar(self.directory.path.name, metric),

@@ -16,18 +16,20 @@ class Learned:
     at_hand  examples that it was given
     used     of those, how many it came to: fewer where it stopped before the end of a pass
     passes   through all of them
+    made     texts that the trainer made from them and learned from besides, every making counted
     """
 
     unit: str
     at_hand: int
     used: int
     passes: float
+    made: int = 0
 
     @classmethod
-    def of(cls, unit: str, at_hand: int, passes: float | None) -> "Learned":
+    def of(cls, unit: str, at_hand: int, passes: float | None, made: int = 0) -> "Learned":
         """``passes``: the Trainer's epoch when it ended; each pass takes every example once."""
         done = float(passes or 0.0)
-        return cls(unit, at_hand, min(at_hand, round(done * at_hand)), done)
+        return cls(unit, at_hand, min(at_hand, round(done * at_hand)), done, made)
 
     def write(self, directory: RunDirectory) -> None:
         write_json(directory.path / _FILE, asdict(self))

@@ -41,11 +41,12 @@ class MetricsLog(TrainerCallback):
             self._stream = None
 
 
-class EvaluateEvenly(TrainerCallback):
-    """Evaluates ``times`` times, evenly, the last time at the end (or as often as there are steps).
+class ProbeSchedule(TrainerCallback):
+    """Evaluates ``times`` times, often at first and ever less often: the i-th time after
+    (i / times)^2 of the steps, the last time at the end (or as often as there are steps).
 
-    The Trainer's own ratio rounds its interval up: ten wanted over 12 steps would be six, and a
-    ratio of 1 would be read as every step.
+    A method moves most at the start, and comparisons at equal adoption, KL or cost read between
+    probes there; the same fractions for every method.
     """
 
     def __init__(self, times: int) -> None:
@@ -54,6 +55,14 @@ class EvaluateEvenly(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        due = [round(i * state.max_steps / self._times) for i in range(1, self._times + 1)]
-        if state.global_step in due:
+        if state.global_step in probe_steps(state.max_steps, self._times):
             control.should_evaluate = True
+
+
+def probe_steps(steps: int, times: int) -> list[int]:
+    """Steps after which to probe, ``min(times, steps)`` different ones, the last one ``steps``."""
+    count = min(times, steps)
+    due = [max(i, round(steps * (i / count) ** 2)) for i in range(1, count + 1)]
+    for place in range(count - 2, -1, -1):  # where squares round to one step
+        due[place] = min(due[place], due[place + 1] - 1)
+    return due

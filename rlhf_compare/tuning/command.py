@@ -129,12 +129,11 @@ def write_tuning(tuning: Any, directory: Path) -> Path:
 
 def _show(tuning: Any) -> None:
     """The tables, the outcome and the settings to paste, on the terminal."""
-    from rlhf_compare.reporting.numbers import display_name
     from rlhf_compare.sweeps.terminal import print_rows
     from rlhf_compare.tuning.page import chosen_yaml, rows, sentences
 
     for method in tuning.chosen:
-        print_rows(display_name(method), *rows(tuning, method), console)
+        print_rows(tuning.label(method), *rows(tuning, method), console)
     for line in sentences(tuning):
         say(line)
     say(f"settings to write into the recipe:\n{chosen_yaml(tuning)}")

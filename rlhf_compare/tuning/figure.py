@@ -11,7 +11,6 @@ from rlhf_compare.reporting.drawing import (
     finish,
     floor_region,
 )
-from rlhf_compare.reporting.numbers import display_name
 from rlhf_compare.sweeps.axes import kl_axis
 from rlhf_compare.sweeps.points import Point
 from rlhf_compare.tuning.choice import JUDGE
@@ -34,7 +33,7 @@ def draw(tuning: Tuning) -> Figure | None:
         colour, marker = LOOKS[place % len(LOOKS)]
         points = [point for point in shown if point.method == method]
         x, y = [p.kl or 0.0 for p in points], [_height(tuning, p) or 0.0 for p in points]
-        name = display_name(method)
+        name = tuning.label(method)
         axes.plot(x, y, marker, color=colour, markersize=6, alpha=0.75, label=name, clip_on=False)
         for px, py, point in zip(x, y, points, strict=True):
             if point.name == tuning.chosen[method].name:
@@ -64,6 +63,6 @@ def _takeaway(tuning: Tuning) -> str:
         within = [p for p in points if (p.kl or 0.0) <= tuning.kl_budget]
         if tuning.behaviour:
             within = [p for p in within if (p.adoption or 0.0) >= tuning.adoption]
-        parts.append(f"{display_name(method)} {len(within)} of {len(tuning.of(method))}")
+        parts.append(f"{tuning.label(method)} {len(within)} of {len(tuning.of(method))}")
     asked = f" with adoption of {tuning.adoption:g} or more" if tuning.behaviour else ""
     return f"Settings within {tuning.kl_budget:g} nats{asked}: {', '.join(parts)}"

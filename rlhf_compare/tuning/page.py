@@ -7,7 +7,6 @@ import yaml
 
 from rlhf_compare.metrics import BY_PATH
 from rlhf_compare.reporting.escaping import escape_markdown
-from rlhf_compare.reporting.numbers import display_name
 from rlhf_compare.sweeps.grid import value_text, words
 from rlhf_compare.sweeps.markdown import (
     metric_cell,
@@ -31,7 +30,7 @@ def page(tuning: Tuning) -> str:
     """Markdown; the figure ``settings.svg`` lies beside it where there is one."""
     methods = list(tuning.chosen)
     parts = [
-        f"# Settings of {', '.join(map(display_name, methods))}: {tuning.recipe}",
+        f"# Settings of {', '.join(map(tuning.label, methods))}: {tuning.recipe}",
         *(escape_markdown(line) for line in sentences(tuning)),
         "## The settings, to be written into the recipe",
         f"```yaml\n{chosen_yaml(tuning)}```",
@@ -41,7 +40,7 @@ def page(tuning: Tuning) -> str:
         *_figure(tuning),
     ]
     for method in methods:
-        parts += [f"## {display_name(method)}: every setting", _settings(tuning, method)]
+        parts += [f"## {tuning.label(method)}: every setting", _settings(tuning, method)]
     parts += ["## By seed", _by_seed(tuning), "## What the search cost", _costs(tuning)]
     if tuning.reasons:
         rows = [(name, why) for name, why in tuning.reasons.items()]
@@ -54,7 +53,7 @@ def sentences(tuning: Tuning) -> list[str]:
     """The outcome in plain words: one paragraph a method, then what was not tuned, and the cost."""
     lines = []
     for method, choice in tuning.chosen.items():
-        name = display_name(method)
+        name = tuning.label(method)
         if choice.name is None:
             lines.append(f"{name}: nothing is chosen: {choice.why}.")
             continue
@@ -66,7 +65,7 @@ def sentences(tuning: Tuning) -> list[str]:
         ends = "".join(f" {edge}." for edge in choice.edges)
         lines.append(f"{name}: {words(choice.values)} ({choice.why}): {numbers}.{ends}")
     for method in tuning.untuned:
-        lines.append(f"{display_name(method)} has no grid in the recipe, so it was not tuned.")
+        lines.append(f"{tuning.label(method)} has no grid in the recipe, so it was not tuned.")
     origin, total = tuning.origin, sum(_spent(tuning).values())
     seeds = f"seed{'s' if len(origin.seeds) > 1 else ''} {' '.join(map(str, origin.seeds))}"
     lines.append(
@@ -123,7 +122,7 @@ def _grid_words(tuning: Tuning) -> str:
     parts = []
     for method, grid in tuning.grids.items():
         values = "; ".join(f"{f} {', '.join(map(value_text, v))}" for f, v in grid.items())
-        parts.append(f"{display_name(method)} {values}")
+        parts.append(f"{tuning.label(method)} {values}")
     size = len(tuning.of(next(iter(tuning.grids))))
     return f"The grid, {size} settings a method: {'. '.join(parts)}."
 
@@ -140,7 +139,7 @@ def _by_seed(tuning: Tuning) -> str:
     for point in tuning.points:
         for place, seed in enumerate(point.seeds):
             cells = [_of_seed(point, path, place) for path in paths]
-            lines.append([display_name(point.method), words(point.values), seed, *cells])
+            lines.append([tuning.label(point.method), words(point.values), seed, *cells])
     return table(["", "setting", "seed", *(BY_PATH[path].prose for path in paths)], lines)
 
 
@@ -155,8 +154,8 @@ def _spent(tuning: Tuning) -> dict[str, float]:
     spent = {f"{name}, shared": seconds for name, seconds in tuning.shared.items()}
     for method in tuning.chosen:
         found = [point.seconds for point in tuning.of(method) if point.seconds is not None]
-        spent[f"{display_name(method)}, training"] = sum(one.training for one in found)
-        spent[f"{display_name(method)}, measuring"] = sum(one.measuring for one in found)
+        spent[f"{tuning.label(method)}, training"] = sum(one.training for one in found)
+        spent[f"{tuning.label(method)}, measuring"] = sum(one.measuring for one in found)
     return spent
 
 

@@ -37,6 +37,7 @@ class Choice(Part):
 class Tuning(Part):
     """The whole search.
 
+    labels     method -> what the report calls its column
     grids      method -> field -> values, as the recipe gives them
     untuned    methods of the recipe without a grid
     sft        what all start from, by metric
@@ -53,6 +54,7 @@ class Tuning(Part):
     kl_budget: float
     adoption: float
     rule: Text
+    labels: dict[Name, Text]
     grids: dict[Name, dict[str, list[Any]]]
     untuned: list[Name]
     sft: dict[DottedPath, Estimate | None]
@@ -60,6 +62,10 @@ class Tuning(Part):
     points: list[Point]
     chosen: dict[Name, Choice]
     reasons: dict[Name, Text]
+
+    def label(self, method: str) -> str:
+        """What the report calls a method's column."""
+        return self.labels[method]
 
     def of(self, method: str) -> list[Point]:
         """The settings of one method."""
@@ -93,6 +99,7 @@ def collect_tuning(
             "kl_budget": config.kl_budget,
             "adoption": config.adoption,
             "rule": rule(config, behaviour),
+            "labels": {name: recipe.label(name) for name in recipe.methods},
             "grids": {
                 method: {field: _tried(points, method, field) for field in config.grids[method]}
                 for method in methods

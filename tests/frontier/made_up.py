@@ -79,6 +79,7 @@ def frontier(points: Sequence[Point], **changes: Any) -> Frontier:
             update={"seeds": list(range(100, 100 + seeds)), "prompt_side": "judging"}
         ),
         "behaviour": True,
+        "labels": {name: name.upper() for name in knobs},
         "knobs": knobs,
         "own": dict.fromkeys(methods, 0.5),
         "sft": {

@@ -34,6 +34,11 @@ def test_equal_frontiers_name_nobody_and_say_what_is_excluded() -> None:
     assert "is excluded" in text and "is higher" not in text
 
 
+def test_another_loss_is_never_called_dpo() -> None:
+    named = frontier(ppo_and_dpo()).model_copy(update={"labels": {"ppo": "PPO", "dpo": "IPO"}})
+    assert "DPO" not in page(named, []) and "IPO" in page(named, [])
+
+
 @pytest.mark.parametrize(("seeds", "words"), [(1, "one seed"), (2, "two seeds")])
 def test_few_seeds_give_a_direction_and_no_verdict(seeds: int, words: str) -> None:
     text = first(ppo_and_dpo(seeds=seeds))

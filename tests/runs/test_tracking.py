@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from rlhf_compare.runs.tracking import EvaluateEvenly, MetricsLog
+from rlhf_compare.runs.tracking import MetricsLog, ProbeSchedule, probe_steps
 
 
 def test_every_row_is_on_disk_and_a_nan_is_seen(tmp_path: Path) -> None:
@@ -25,17 +25,30 @@ def test_every_row_is_on_disk_and_a_nan_is_seen(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("times", "steps", "expected"),
-    [(10, 12, 10), (1, 12, 1), (10, 4, 4), (3, 9, 3)],
+    [
+        (10, 60, [1, 2, 5, 10, 15, 22, 29, 38, 49, 60]),
+        (10, 12, [1, 2, 3, 4, 5, 6, 7, 8, 10, 12]),
+        (1, 12, [12]),
+        (10, 4, [1, 2, 3, 4]),
+        (3, 9, [1, 4, 9]),
+        (2, 1, [1]),
+    ],
 )
-def test_evaluations_are_even_and_the_last_is_at_the_end(
-    times: int, steps: int, expected: int
+def test_probes_are_dense_at_first_and_the_last_is_at_the_end(
+    times: int, steps: int, expected: list[int]
 ) -> None:
-    callback, due = EvaluateEvenly(times), []
+    callback, due = ProbeSchedule(times), []
     for step in range(1, steps + 1):
         state, control = TrainerState(global_step=step, max_steps=steps), TrainerControl()
         callback.on_step_end(None, state, control)  # type: ignore[arg-type]
         if control.should_evaluate:
             due.append(step)
-    assert len(due) == expected and due[-1] == steps
-    gaps = {b - a for a, b in zip([0, *due], due, strict=False)}
-    assert max(gaps) - min(gaps) <= 1
+    assert due == expected
+
+
+def test_as_many_probes_as_asked_for_or_steps_that_there_are() -> None:
+    for steps in range(1, 200):
+        for times in range(1, 30):
+            due = probe_steps(steps, times)
+            assert len(set(due)) == len(due) == min(times, steps), (steps, times)
+            assert due == sorted(due) and due[0] >= 1 and due[-1] == steps

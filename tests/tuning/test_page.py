@@ -41,6 +41,7 @@ def tuning(points: list[Point] = POINTS, behaviour: bool = True) -> Tuning:
         kl_budget=config.kl_budget,
         adoption=config.adoption,
         rule=rule(config, behaviour),
+        labels={"ppo": "PPO", "dpo": "DPO", "grpo": "GRPO"},
         grids={name: {"learning_rate": [1.0], "beta": [0.1]} for name in choices},
         untuned=["grpo"],
         sft={"adoption.exact": estimate([0.04])},
@@ -67,6 +68,11 @@ def test_a_method_without_a_sound_setting_gets_none() -> None:
     lost = tuning([POINTS[1], POINTS[3]])
     assert sentences(lost)[1].startswith("DPO: nothing is chosen: no setting was finished")
     assert "dpo" not in chosen_yaml(lost) and "kl_coef: 0.05" in chosen_yaml(lost)
+
+
+def test_another_loss_is_never_called_dpo() -> None:
+    named = tuning().model_copy(update={"labels": {"ppo": "PPO", "dpo": "IPO", "grpo": "GRPO"}})
+    assert "DPO" not in page(named) and "IPO" in page(named)
 
 
 def test_the_page_holds_every_setting_by_seed_and_the_shared_stages_once() -> None:
