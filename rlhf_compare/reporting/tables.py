@@ -225,15 +225,27 @@ def _parts(ledger: Ledger) -> list[tuple[str, str, str]]:
 
 def _learned(results: Results) -> list[tuple[str, str, str]]:
     """What each stage trained on, by its own count; runs that differ in seed alone are one row."""
-    rows: dict[tuple[str, str, str], None] = {}
+    rows: dict[tuple[str, str, str], set[int]] = {}
     for label, learned in results.provenance.learned.items():
         stage = re.sub(r"-\d+$", "", label)
         left = learned.at_hand - learned.used
         rest = f"; {left:,} were not reached" if left else ""
-        made = f"; and {learned.made:,} broken texts made from them" if learned.made else ""
-        text = f"{learned.passes:.3g} passes{rest}{made}"
-        rows[(f"{learned.unit} that {stage} trained on", f"{learned.used:,}", text)] = None
-    return list(rows)
+        key = (
+            f"{learned.unit} that {stage} trained on",
+            f"{learned.used:,}",
+            f"{learned.passes:.3g} passes{rest}",
+        )
+        rows.setdefault(key, set()).add(learned.made)
+    return [(unit, used, text + _broken(made)) for (unit, used, text), made in rows.items()]
+
+
+def _broken(made: set[int]) -> str:
+    """How many texts each run made; runs draw them, so their counts may differ a little."""
+    least, most = min(made), max(made)
+    if not most:
+        return ""
+    count = f"{most:,}" if least == most else f"{least:,} to {most:,}"
+    return f"; and {count} broken texts made from them"
 
 
 def _first(places: list[str], count: int, shown: int = 3) -> str:

@@ -33,6 +33,16 @@ def test_what_was_held_equal_is_listed(results: Results) -> None:
     assert row(held_equal_table(results), "response limit, tokens")[1] == "not recorded"
 
 
+def test_texts_that_only_the_reward_model_saw_are_named(results: Results) -> None:
+    def note(made: int) -> str:
+        row = {"unit": "ranked rows", "at_hand": 9, "used": 9, "passes": 4.0, "made": made}
+        learned = {"reward-0": row, "judge-0": {**row, "made": 7}}
+        return held_equal_table(changed(results, {"provenance.learned": learned})).note
+
+    assert "The reward model also saw 1,234 broken texts" in note(1234)
+    assert "broken" not in note(0)
+
+
 def test_another_temperature_in_training_than_in_judging_is_named(results: Results) -> None:
     assert notes_of(sampled(results, 1.0, 64)) == []
     (note,) = notes_of(sampled(results, 0.7, 64))

@@ -214,22 +214,27 @@ def test_variants_are_no_part_of_the_pair_where_two_methods_are(results: Results
 
 
 def test_the_ledger_says_what_each_stage_trained_on_by_its_own_count(results: Results) -> None:
-    def learned(unit: str, at_hand: int, used: int, passes: float) -> dict[str, object]:
-        return {"unit": unit, "at_hand": at_hand, "used": used, "passes": passes}
+    def learned(unit: str, at_hand: int, used: int, passes: float, **more: int) -> dict[str, Any]:
+        return {"unit": unit, "at_hand": at_hand, "used": used, "passes": passes, **more}
 
     assert not [r for r in ledger_table(results).rows if "trained on" in r[0]]
     counts = {
         "sft": learned("demonstrations", 900, 900, 5.0),
         "reward-0": learned("ranked rows", 880, 880, 4.0),
         "reward-1": learned("ranked rows", 880, 880, 4.0),
-        "judge-0": learned("ranked rows", 210, 210, 4.0),
+        "judge-0": learned("ranked rows", 210, 210, 4.0, made=840),
+        "judge-1": learned("ranked rows", 210, 210, 4.0, made=837),
         "dpo-0": learned("pairs", 880, 640, 0.7272),
     }
     results = changed(results, {"provenance.learned": counts})
     assert [r for r in ledger_table(results).rows if "trained on" in r[0]] == [
         ("demonstrations that sft trained on", "900", "5 passes"),
         ("ranked rows that reward trained on", "880", "4 passes"),
-        ("ranked rows that judge trained on", "210", "4 passes"),
+        (
+            "ranked rows that judge trained on",
+            "210",
+            "4 passes; and 837 to 840 broken texts made from them",
+        ),
         ("pairs that dpo trained on", "640", "0.727 passes; 240 were not reached"),
     ]
 
