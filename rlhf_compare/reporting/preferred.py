@@ -7,6 +7,7 @@ from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.numbers import format_value
 from rlhf_compare.reporting.recipe_facts import has_prefix_task
 from rlhf_compare.reporting.schema import NOT_DECIDED, Results, WinRate
+from rlhf_compare.reporting.standing import at_least_half_ended_badly, ended_badly
 from rlhf_compare.reporting.win_rates import judge_of, judge_words, ties_of, win_rate
 
 _ACCURACY, _JUDGE, _ENDPOINT = "preference.accuracy", "reward.held_out", "endpoint"
@@ -47,6 +48,9 @@ def _between(results: Results, rate: WinRate) -> str:
     rate = win_rate(results, winner, loser, rate.judge) or rate
     better, worse = _whose(results, winner), _whose(results, loser)
     said = f"{better} answers are preferred to {worse} in {_numbers(rate)}"
+    if at_least_half_ended_badly(results, winner):  # what a judge likes in a broken policy
+        name, end = label_of(results, winner), ended_badly(results, winner)
+        return f"{said}, but {name} {end}: no verdict."
     if not _is_better_than_guessing(results, rate.judge):
         return f"{said} by a judge that is not shown to know better than a guess: no verdict."
     if _may_be_no_better_than_sft(results, winner, rate.judge):

@@ -82,6 +82,15 @@ def test_the_other_may_be_preferred(labelled: Results) -> None:
     assert said(turned).startswith("PPO's answers are preferred to DPO's in 0.700 [0.650, 0.750]")
 
 
+def test_a_method_whose_runs_collapsed_is_preferred_by_nobody(labelled: Results) -> None:
+    def runs(collapsed: int) -> Results:
+        fallen = {"completed": 3, "failed": 0, "collapsed": collapsed}
+        return changed(labelled, {"methods.ppo.runs": fallen})
+
+    assert "but PPO collapsed in 2 of 3 runs: no verdict." in said(runs(2))
+    assert "collapsed" not in said(runs(1)).partition(". ")[0]
+
+
 def test_no_difference_says_what_is_excluded_or_why(labelled: Results) -> None:
     near = changed(labelled, {"win_rates.0": rate("ppo", "dpo", 0.52, excluded=0.07)})
     assert said(near).startswith(
