@@ -79,15 +79,18 @@ def _logit_limits(mean: Array, spread: Spread) -> tuple[Array, Array]:
     Hall 1992, section 2.6). With ``v`` the variance of the mean's logit that is due to seeds, and
     skewness ``3 (1 - 2 mean) sqrt(v seeds)``, which is that of a small effect on the logit, it is
     ``(1 - 2 mean) v (z^2 + 1) / 2`` on the logit scale. The other limit stays: moved inwards it
-    would cover too rarely (91 % with 10 seeds).
+    would cover too rarely (91 % with 10 seeds). So few as three seeds do not move it, their
+    Student's t reaches far enough; two seeds' t would reach to 0 or 1 on this scale, so that theirs
+    is only that of seeds without an effect, for two that agree by chance.
     """
     inside = (mean > 0.0) & (mean < 1.0)
     share = np.where(inside, mean, 0.5)
     slope = 1.0 / (share * (1.0 - share))  # of the logit
-    of_seeds = np.maximum(spread.seeds - spread.noise, 0.0) * slope**2
+    width = (spread.least_error() if spread.n_seeds == 2 else _half(spread)) * slope
+    of_seeds = np.maximum(spread.seeds - spread.noise, 0.0) * slope**2 * (spread.n_seeds > 3)
     shift = (1.0 - 2.0 * share) * of_seeds * (_Z**2 + 1.0) / 2.0
-    low = expit(logit(share) - _half(spread) * slope + np.minimum(shift, 0.0))
-    high = expit(logit(share) + _half(spread) * slope + np.maximum(shift, 0.0))
+    low = expit(logit(share) - width + np.minimum(shift, 0.0))
+    high = expit(logit(share) + width + np.maximum(shift, 0.0))
     return np.where(inside, low, mean), np.where(inside, high, mean)
 
 
