@@ -21,7 +21,7 @@ def share_interval(mean: Array, spread: Spread) -> tuple[Array, Array]:
 
     Wilson's, with the modification of Brown, Cai & DasGupta (2001, section 4.1.1) for at most
     three yeses (or noes), whose limit Wilson sets too near to the share; or the limit on the logit
-    scale (their section 4.2.1) where that is farther out. Wilson's spread grows with the root of
+    scale (their section 4.2) where that is farther out. Wilson's spread grows with the root of
     the share, which is true of the draw of answers; that of seeds grows with the share itself.
     """
     mean = np.clip(mean, 0.0, 1.0)
@@ -76,9 +76,10 @@ def _logit_limits(mean: Array, spread: Spread) -> tuple[Array, Array]:
     Where seeds differ by more than noise, a mean over few of them is skewed: it mostly lies nearer
     to 0 or 1 than the truth. The limit on the side of 1/2 moves out by what the Edgeworth expansion
     of Student's t adds, ``skewness (2 z^2 + 1) / (6 sqrt(seeds))`` standard errors (Johnson 1978;
-    Hall 1992, section 2.6). With ``v`` the variance of the mean's logit that is due to seeds, and
-    skewness ``3 (1 - 2 mean) sqrt(v seeds)``, which is that of a small effect on the logit, it is
-    ``(1 - 2 mean) v (z^2 + 1) / 2`` on the logit scale. The other limit stays: moved inwards it
+    Hall 1992, chapter 2). With ``v`` the variance of the mean's logit that is due to seeds, and
+    skewness ``3 (1 - 2 mean) sqrt(v seeds)``, which is that of a small effect on the logit, that is
+    ``(1 - 2 mean) v (2 z^2 + 1) / 2`` on the logit scale, of which the scale's own curvature gives
+    ``(1 - 2 mean) v z^2 / 2``. The other limit stays: moved inwards it
     would cover too rarely (91 % with 10 seeds). So few as three seeds do not move it, their
     Student's t reaches far enough; two seeds' t would reach to 0 or 1 on this scale, so that theirs
     is only that of seeds without an effect, for two that agree by chance.
