@@ -214,7 +214,7 @@ def test_make_hands_its_arguments_over_whole(tmp_path: Path) -> None:
 
 def test_null_takes_a_variant_or_a_section_away(run: Any) -> None:
     away = ("variants.dpo_chapter=null", "variants.dpo_sppo_hard=null", "sft=null")
-    outcome = run("compare", "--recipe", TINY, "--dry-run", *away)
+    outcome = run("compare", "--recipe", TINY.with_name("tiny_more.yaml"), "--dry-run", *away)
     plan = yaml.safe_load(outcome.out)
     assert plan["variants"] == {} and plan["sft"] == {}
 

@@ -120,7 +120,7 @@ def test_adapters_that_can(lora: str) -> None:
         (("dpo.dataloader_prefetch_factor=2",), ["dpo: ", "prefetch_factor"]),
         (("dpo.loss_type=[nope]", "dpo.loss_weights=null"), ["dpo.loss_type: 'nope'", "sigmoid"]),
         (("dpo.loss_weights=[1.0, 2.0]",), ["dpo", "loss_weights"]),
-        (("variants.dpo_chapter.settings.optim=nope",), ["dpo_chapter", "nope"]),
+        (("variants.dpo_low={method: dpo, settings: {optim: nope}}",), ["dpo_low", "nope"]),
         (("ppo.num_mini_batches=7",), ["ppo", "7 num_mini_batches"]),
         (("reward.use_liger_kernel=true",), ["reward.use_liger_kernel"]),
     ],
