@@ -84,8 +84,8 @@ class Search:
         if stage is None:
             why = self._finder.why_not(name, None, inputs)
             raise UserError(
-                f"{self.root / name} {why}, so no policy of {self.recipe.name} can answer; train "
-                f"them first: {self.typed.command('compare', None)}"
+                f"{self.root / name} {why}, so no policy of {self.recipe.name} can answer; to "
+                f"train them: {self.typed.command('compare', None)}"
             )
         return stage
 

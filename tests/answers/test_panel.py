@@ -88,9 +88,8 @@ def test_a_drawn_answer_has_the_numbers_of_the_harness(
         (answer.ended, "eos_rate"),
         (answer.opens_with_marker, "adoption.sampled"),
     ):
-        assert value == pytest.approx(numbers[name][0], rel=1e-5, abs=1e-7), name
-    # DPO of a few steps has hardly moved; its KL is a number all the same
-    assert answer.kl is not None and abs(answer.kl) < 5.0
+        assert value == pytest.approx(numbers[name][0], rel=1e-5), name
+    assert answer.kl is not None and answer.kl > 1e-3
 
 
 def test_a_greedy_answer_is_the_harness_s(
