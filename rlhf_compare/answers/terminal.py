@@ -51,7 +51,8 @@ def _text(asked: Asked, answer: Answer) -> Text:
     found = shown(answer.text)
     text = Text(visible(found.text))
     if answer.opens_with_marker and asked.marker:
-        start = len(found.text) - len(found.text.lstrip())
+        blank = found.text[: len(found.text) - len(found.text.lstrip())]
+        start = len(visible(blank))  # a carriage return is shown as eight characters
         text.stylize(_MARK, start, start + len(asked.marker))
     if not answer.ended:
         text.append(" [cut]", style="dim")

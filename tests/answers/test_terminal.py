@@ -58,6 +58,8 @@ def test_without_a_terminal_an_answer_is_two_lines() -> None:
 def test_the_marker_is_picked_out_where_the_answer_opens_with_it() -> None:
     text = printed(asked(answer("ppo", "  Let me explain. A", opens_with_marker=True)), True, True)
     assert "\x1b[1;32mLet me explain\x1b[0m. A" in text
+    text = printed(asked(answer("ppo", "\r Let me explain. A", opens_with_marker=True)), True, True)
+    assert "⟨U+000D⟩ \x1b[1;32mLet me explain\x1b[0m. A" in text
     plain = printed(asked(answer("sft", "Let me explain. A")), True, True)
     assert "\x1b[1;32m" not in plain
 
