@@ -1,6 +1,7 @@
 # A thin face of `rlhf-compare`. Every target sets up what it needs; a second call installs nothing.
 #   make compare RECIPE=recipes/tiny.yaml SEEDS="0 1 2" ARGS="ppo.kl_coef=0.1"
 #   make compare SEEDS="5 6 7 8 9" REPORTS=reports/fresh
+#   make ask Q="What is Python?"
 
 RECIPE ?= recipes/tiny.yaml
 SEEDS  ?= 0
@@ -8,6 +9,9 @@ ARGS   ?=
 REPORTS ?= reports
 PYTHON ?= python3
 export ARGS  # as one text, so that no shell splits model.lora={r: 16, lora_alpha: 32}
+Q      ?=
+override Q := $(value Q)# as it was typed: to make a $$ in a question is no variable
+export Q
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -17,7 +21,7 @@ RUN  := $(BIN)/rlhf-compare
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help compare sensitivity data sft reward ppo dpo evaluate tune frontier replicate report oracle setup test test-all check bench release clean
+.PHONY: help compare sensitivity data sft reward ppo dpo evaluate ask tune frontier replicate report oracle setup test test-all check bench release clean
 
 help:  ## print this list
 	@echo 'make <target> [RECIPE=$(RECIPE)] [SEEDS="0 1 2"] [ARGS="section.field=value ..."]'
@@ -46,6 +50,9 @@ reward: $(STAMP)  ## the reward model, and what the doctor found in it
 
 evaluate: $(STAMP)  ## measure every method with one harness, print the table
 	$(RUN) evaluate --recipe "$(RECIPE)" --seeds "$(SEEDS)" --args "$$ARGS"
+
+ask: $(STAMP)  ## let the trained models answer Q="..." side by side, or the recipe's questions
+	@$(RUN) ask --recipe "$(RECIPE)" $(if $(filter file,$(origin SEEDS)),,--seeds "$(SEEDS)") --args "$$ARGS" $(if $(Q),--question="$$Q")
 
 tune: $(STAMP)  ## search every method's grid on the tuning prompts (seed 100, or SEEDS=)
 	$(RUN) tune --reports "$(REPORTS)" --recipe "$(RECIPE)" --seeds "$(if $(filter file,$(origin SEEDS)),100,$(SEEDS))" --args "$$ARGS"

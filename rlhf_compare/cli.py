@@ -13,9 +13,20 @@ from typing import Annotated
 import typer
 
 from rlhf_compare import __version__
+from rlhf_compare.answers.command import ask
 from rlhf_compare.commands import console, make_pipeline, prepare_data, run_methods, say
-from rlhf_compare.errors import StageStoppedError, UserError
+from rlhf_compare.errors import EndedByUser, StageStoppedError, UserError
 from rlhf_compare.methods import METHODS
+from rlhf_compare.options import (
+    DEFAULT_RECIPE,
+    DryRun,
+    Fresh,
+    Overrides,
+    RecipeOption,
+    ReportsOption,
+    RunsOption,
+    SeedsOption,
+)
 from rlhf_compare.plan import print_plan, seeds_of
 from rlhf_compare.recipe_text.overrides import expand
 from rlhf_compare.recipe_text.reading import check_names
@@ -30,32 +41,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-RecipeOption = Annotated[
-    Path, typer.Option("--recipe", help="A YAML file, or a name that `recipes` lists.")
-]
-SeedsOption = Annotated[
-    str, typer.Option("--seeds", help='Seeds of the methods: "0 1 2", "0-4" or "0,3".')
-]
-RunsOption = Annotated[Path, typer.Option("--runs", help="Where stages write.")]
-ReportsOption = Annotated[Path, typer.Option("--reports", help="Where reports go.")]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Check everything, print the resolved plan and stop.")
-]
-Fresh = Annotated[
-    bool,
-    typer.Option("--fresh", help="Run finished stages again; earlier ones are set aside."),
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[SECTION.FIELD=VALUE]...",
-        help="Fields that differ from the recipe, for instance ppo.kl_coef=0.1 "
-        "dpo.loss_type=ipo 'model.lora={r: 16, lora_alpha: 32}'. The value is YAML; null takes a "
-        "variant or a section away.",
-    ),
-]
-
-DEFAULT_RECIPE = Path("tiny")
 
 
 def _show_version(asked: bool) -> None:
@@ -176,6 +161,9 @@ def evaluate(
     run_methods(recipe, overrides, runs, seeds, dry_run, fresh=fresh)
 
 
+app.command()(ask)
+
+
 @app.command()
 def tune(
     recipe: RecipeOption = DEFAULT_RECIPE,
@@ -276,7 +264,8 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except SystemExit as stop:
-        if stop.code in (130, 143):  # 130: what typer makes of a KeyboardInterrupt
+        # 130: what typer makes of a KeyboardInterrupt
+        if stop.code in (130, 143) and not isinstance(stop, EndedByUser):
             print(
                 "interrupted: finished stages are kept, the same command goes on", file=sys.stderr
             )

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -17,6 +17,9 @@ from rlhf_compare.errors import RecipeError, StageFailedError
 from rlhf_compare.methods import METHODS
 from rlhf_compare.plan import print_plan, seeds_of, stage_labels
 from rlhf_compare.recipe_text.reading import check_names
+
+if TYPE_CHECKING:
+    from rlhf_compare.recipe import Recipe
 
 console = Console()
 
@@ -114,15 +117,32 @@ def make_pipeline(
     Args:
         change: the loaded recipe -> the one that is run, for instance with other variants.
     """
-    check_names(recipe, overrides or ())  # training libraries take seconds to load; a typo none
-    with console.status("loading"), _without("WANDB_MODE"):
-        from rlhf_compare.pipeline import Pipeline
+    loaded = change(open_recipe(recipe, overrides))
+    from rlhf_compare.pipeline import Pipeline
+
+    pipeline = Pipeline(loaded, runs, say=say, fresh=fresh)
+    pipeline.check()
+    return pipeline
+
+
+def open_recipe(
+    recipe: Path, overrides: Sequence[str] | None, screen: Console = console
+) -> "Recipe":
+    """Read a recipe, and what runs it: its names first, because training libraries take seconds to
+    load and a typo none.
+
+    Args:
+        screen: shows that they load.
+
+    Raises:
+        RecipeError: see :func:`rlhf_compare.recipe.load_recipe`.
+    """
+    check_names(recipe, overrides or ())
+    with screen.status("loading"), _without("WANDB_MODE"):
         from rlhf_compare.recipe import load_recipe
 
     _quiet()
-    pipeline = Pipeline(change(load_recipe(recipe, overrides or ())), runs, say=say, fresh=fresh)
-    pipeline.check()
-    return pipeline
+    return load_recipe(recipe, overrides or ())
 
 
 @contextmanager

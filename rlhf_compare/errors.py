@@ -34,6 +34,10 @@ class StageStoppedError(UserError):
     exit_code = 75
 
 
+class EndedByUser(SystemExit):
+    """Ctrl-C where nothing was at work that could go on: the exit code, and not a word."""
+
+
 def first_line(error: BaseException) -> str:
     """The part of a library's message that fits a line; the error's kind where it has none."""
     return str(error).strip().split("\n")[0][:200] or type(error).__name__

@@ -16,7 +16,17 @@ from rlhf_compare.runs.runner import StageRunner
 
 RewardRole = Literal["proxy", "held_out"]  # as the metrics name them
 
-_STAGE: dict[RewardRole, str] = {"proxy": "reward", "held_out": "judge"}
+REWARD_STAGES: dict[RewardRole, str] = {"proxy": "reward", "held_out": "judge"}
+
+
+def reward_roles(recipe: Recipe) -> tuple[RewardRole, ...]:
+    """The reward models of a recipe: the judge only where rows are kept for it."""
+    return ("proxy", "held_out") if recipe.data.judge_share else ("proxy",)
+
+
+def starts_from_sft(recipe: Recipe) -> bool:
+    """Whether the reward models start from the SFT model, and not from a backbone of their own."""
+    return recipe.resolved()["reward"].get("backbone") is None
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,7 @@ class Rewards:
     @property
     def roles(self) -> tuple[RewardRole, ...]:
         """Those that an evaluation asks."""
-        return ("proxy", "held_out") if self.recipe.data.judge_share else ("proxy",)
+        return reward_roles(self.recipe)
 
     def train(self, seed: int, role: RewardRole) -> Stage:
         """Train one unless it is there. The judge is equipment of the evaluation and charged to no
@@ -45,7 +55,7 @@ class Rewards:
         inputs = self._inputs()
         sft = self.sft() if "sft" in inputs else None
         return self.runner.run(
-            _STAGE[role],
+            REWARD_STAGES[role],
             seed,
             inputs,
             lambda c: train_reward(
@@ -65,7 +75,9 @@ class Rewards:
             try:
                 rewards[role] = self.train(seed, role)
             except StageFailedError as error:
-                self.runner.say(f"{_STAGE[role]}-{seed} failed, so it measures nothing: {error}")
+                self.runner.say(
+                    f"{REWARD_STAGES[role]}-{seed} failed, so it measures nothing: {error}"
+                )
         return rewards
 
     def at_hand(self, seed: int) -> dict[str, Stage] | None:
@@ -73,7 +85,7 @@ class Rewards:
         inputs = self._inputs()
         done: dict[str, Stage] = {}
         for role in self.roles:
-            stage = self.runner.find(_STAGE[role], seed, inputs)
+            stage = self.runner.find(REWARD_STAGES[role], seed, inputs)
             if stage is None:
                 return None
             done[role] = stage
@@ -82,9 +94,11 @@ class Rewards:
     def hashes(self, seed: int) -> dict[str, str]:
         """What identifies each, whether it is there or not."""
         inputs = self._inputs()
-        return {role: self.runner.inputs_hash(_STAGE[role], seed, inputs) for role in self.roles}
+        return {
+            role: self.runner.inputs_hash(REWARD_STAGES[role], seed, inputs) for role in self.roles
+        }
 
     def _inputs(self) -> dict[str, Any]:
-        if self.recipe.resolved()["reward"].get("backbone") is None:
+        if starts_from_sft(self.recipe):
             return reward_inputs(self.recipe, {"sft": self.sft().inputs_hash})
         return reward_inputs(self.recipe, {"data": self.data().inputs_hash})

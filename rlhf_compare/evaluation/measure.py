@@ -97,22 +97,43 @@ class Harness:
                 ids, mask = self._pad(part)
                 greedy = self._texts(self._generate(policy, ids, mask, None))
                 answers += greedy
-                if policy.model is not None:
-                    self._add_adoption(columns, policy.model, ids, mask, greedy)
+                if policy.model is not None and self.task.behaviour is not None:
+                    columns["adoption.greedy"] += self._adopted(greedy)
+                    self._add_adoption(columns, policy.model, ids, mask)
                 repeated = [t.repeat_interleave(n, dim=0) for t in (ids, mask)]
                 texts, scored = self._add_sampled(columns, policy, *repeated)
                 sampled += [texts[i : i + n] for i in range(0, len(texts), n)]
                 for name, values in scored.items():
                     scores[name] += values.float().cpu().view(-1, n).tolist()
                 progress.update(len(part))
-        if "kl_to_reference.style" in columns:  # without it, exact KL has no such part
-            parts = (columns[f"kl_to_reference.{part}"] for part in ("style", "content"))
-            columns["kl_to_reference.exact"] = [
-                float(sum(pair)) for pair in zip(*parts, strict=True)
-            ]
+        _add_whole_kl(columns)
         return Measurement(
             per_prompt=dict(columns), answers=answers, sampled=sampled, scores=dict(scores)
         )
+
+    @torch.no_grad()
+    def measure_one(
+        self, policy: Sampler, prompt: list[int], seed: int, temperature: float | None
+    ) -> tuple[str, dict[str, float]]:
+        """One answer to one prompt, and its numbers by metric: what :meth:`measure` would say of
+        this prompt if the answer were its only sample.
+
+        Args:
+            prompt: token ids.
+            seed: of the sampling; the caller's random draws stay as they were.
+            temperature: of the answer, None = greedy; KL is that of the policy at temperature 1.
+        """
+        columns: dict[str, list[float]] = defaultdict(list)
+        with _at_rest(policy.model), torch.random.fork_rng():
+            torch.manual_seed(seed)
+            ids, mask = self._pad([prompt])
+            if policy.model is not None and self.task.behaviour is not None:
+                self._add_adoption(columns, policy.model, ids, mask)
+            responses = self._generate(policy, ids, mask, temperature)
+            for name, values in self._rows(policy, ids, mask, responses).items():
+                columns[name] = values.float().cpu().tolist()
+        _add_whole_kl(columns)
+        return self._texts(responses)[0], {name: column[0] for name, column in columns.items()}
 
     def answer(self, policy: Sampler, prompts: Sequence[list[int]]) -> list[str]:
         """Greedy answers to prompts that count in no number."""
@@ -144,20 +165,22 @@ class Harness:
         policy: PreTrainedModel,
         ids: Tensor,
         mask: Tensor,
-        greedy: list[str],
     ) -> None:
-        """Greedy and exact adoption, the base rate, the floor that follows from the two, and the
-        KL along the prefix."""
+        """Exact adoption, the base rate, the floor that follows from the two, and the KL along the
+        prefix, where the task has one."""
         behaviour = self.task.behaviour
-        if behaviour is None:
-            return
-        columns["adoption.greedy"] += [float(behaviour.adopts(text)) for text in greedy]
+        assert behaviour is not None
         marker, prefix = marker_ids(self.tokenizer, behaviour), self._prefix()
         found = along_prefix(policy, self.reference, ids, mask, marker, prefix)
         columns["adoption.exact"] += found.adopted
         columns["base_rate"] += found.base
         columns["kl_to_reference.floor"] += map(binary_kl, found.adopted, found.base)
         columns["kl_to_reference.style"] += found.style
+
+    def _adopted(self, texts: list[str]) -> list[float]:
+        behaviour = self.task.behaviour
+        assert behaviour is not None
+        return [float(behaviour.adopts(text)) for text in texts]
 
     def _prefix(self) -> list[int]:
         """Tokens of the prefix, as far as a response may go; empty without a behaviour."""
@@ -178,10 +201,22 @@ class Harness:
             the texts of the responses, (B,), and each reward model's scores of them, (B,).
         """
         responses = self._generate(policy, ids, mask, 1.0)
-        sequences = torch.cat([ids, responses.ids], dim=1)
-        whole = torch.cat([mask, responses.mask], dim=1)
+        rows = self._rows(policy, ids, mask, responses)
+        n = self.config.samples_per_prompt
+        for name, values in rows.items():
+            columns[name] += values.float().cpu().view(-1, n).mean(1).tolist()
+        lists = responses.to_lists()
+        columns["distinct_2"] += [distinct_2(lists[i : i + n]) for i in range(0, len(lists), n)]
+        return self._texts(responses), {name: rows[name] for name in self.scorers}
+
+    def _rows(
+        self, policy: Sampler, ids: Tensor, mask: Tensor, responses: Responses
+    ) -> dict[str, Tensor]:
+        """What is measured of each response, (B,) by metric."""
         rows: dict[str, Tensor] = {}
         if policy.model is not None:
+            sequences = torch.cat([ids, responses.ids], dim=1)
+            whole = torch.cat([mask, responses.mask], dim=1)
             rows |= self._kl_rows(policy.model, sequences, whole, responses)
         if policy.kl_bound is not None:
             rows["kl_to_reference.bound"] = torch.full((len(ids),), policy.kl_bound)
@@ -189,18 +224,9 @@ class Harness:
         rows["length"], rows["eos_rate"] = lengths, responses.ended.float()
         if responses.sampled is not None:
             rows["tokens_per_answer"] = responses.sampled
-        behaviour, texts = self.task.behaviour, self._texts(responses)
-        if behaviour is not None:
-            adopted = [behaviour.adopts(text) for text in texts]
-            rows["adoption.sampled"] = torch.tensor(adopted, dtype=torch.float32)
-        scores = {name: scorer(ids, mask, responses) for name, scorer in self.scorers.items()}
-        rows |= scores
-        n = self.config.samples_per_prompt
-        for name, values in rows.items():
-            columns[name] += values.float().cpu().view(-1, n).mean(1).tolist()
-        lists = responses.to_lists()
-        columns["distinct_2"] += [distinct_2(lists[i : i + n]) for i in range(0, len(lists), n)]
-        return texts, scores
+        if self.task.behaviour is not None:
+            rows["adoption.sampled"] = torch.tensor(self._adopted(self._texts(responses)))
+        return rows | {name: scorer(ids, mask, responses) for name, scorer in self.scorers.items()}
 
     def _kl_rows(
         self, policy: PreTrainedModel, sequences: Tensor, whole: Tensor, responses: Responses
@@ -221,6 +247,12 @@ class Harness:
             "kl_to_reference.k3": masked_sum(k3(logprobs, ref_logprobs), real, 1),
             ENTROPY: masked_sum(token_entropy(logits), real, 1),
         }
+
+
+def _add_whole_kl(columns: dict[str, list[float]]) -> None:
+    if "kl_to_reference.style" in columns:  # without it, exact KL has no such part
+        parts = (columns[f"kl_to_reference.{part}"] for part in ("style", "content"))
+        columns["kl_to_reference.exact"] = [float(sum(pair)) for pair in zip(*parts, strict=True)]
 
 
 @contextmanager

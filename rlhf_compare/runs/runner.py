@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rlhf_compare import __version__
 from rlhf_compare.data.store import DataDirectory
 from rlhf_compare.errors import StageFailedError
 from rlhf_compare.runs.checkpoints import FOLDER, SECONDS, Checkpoints, step_of
@@ -91,7 +90,7 @@ class StageRunner:
             self._run(wanted, run)
         else:
             self.say(self._kept(wanted))
-        self._finished[label] = self._as_finished(wanted)
+        self._finished[label] = wanted.as_finished()
         return self._finished[label]
 
     def find(self, name: str, seed: int | None, inputs: dict[str, Any]) -> Stage | None:
@@ -99,7 +98,7 @@ class StageRunner:
         wanted = self._wanted(name, seed, inputs)
         if self.fresh and wanted.label not in self._finished:
             return None
-        return self._as_finished(wanted) if self._hold_done(wanted) else None
+        return wanted.as_finished() if self._hold_done(wanted) else None
 
     def inputs_hash(self, name: str, seed: int | None, inputs: dict[str, Any]) -> str:
         """What :attr:`Stage.inputs_hash` of such a stage is, or would be if it ran now."""
@@ -111,12 +110,7 @@ class StageRunner:
         )
 
     def _wanted(self, name: str, seed: int | None, inputs: dict[str, Any]) -> Wanted:
-        used = self._seed if seed is None else seed
-        return Wanted(
-            RunDirectory.of(self.root, name, seed),
-            {"stage": name, "seed": used, "version": __version__, "inputs": inputs},
-            shared=seed is None,
-        )
+        return Wanted.of(self.root, name, seed, inputs, self._seed)
 
     def _hold_done(self, wanted: Wanted) -> bool:
         """Whether the stage is done; then its directory is held for reading."""
@@ -124,9 +118,6 @@ class StageRunner:
         if done:
             share(wanted.directory.path)
         return done
-
-    def _as_finished(self, wanted: Wanted) -> Stage:
-        return Stage(wanted.directory, with_origin(wanted.key, wanted.directory.record()))
 
     def _kept(self, wanted: Wanted) -> str:
         """The line on a stage that is done, with what the user should know of its code."""
