@@ -160,11 +160,11 @@ def test_dry_run_prints_the_plan_and_opens_no_socket(
 
 
 def test_a_dry_run_says_what_would_be_sent_where(run: Any) -> None:
-    """Fifteen pairs of tiny's six columns under two seeds, and the labels: 31 stages of 2 * 5."""
+    """Six pairs of tiny's four columns under two seeds, and the labels: 13 stages of 2 * 5."""
     judge = ("judge_url=https://host/v1", "judge_model=m", "judge_prompts=5")
     settings = [f"evaluation.{setting}" for setting in judge]
     outcome = run("compare", "--recipe", TINY, "--dry-run", "--seeds", "0 3", *settings)
-    assert "go to: m at https://host/v1, at most 310 questions" in outcome.out
+    assert "go to: m at https://host/v1, at most 130 questions" in outcome.out
     assert "endpoint-labels\n" in outcome.out
     assert "endpoint-ppo-sft-0 endpoint-ppo-sft-3" in outcome.out
     assert "go to:" not in run("compare", "--recipe", TINY, "--dry-run").out

@@ -69,7 +69,7 @@ def test_it_is_a_column_with_the_costs_of_its_path_and_no_side_of_the_pair(
     assert baseline["kl_to_reference"]["exact"]["mean"] > 0.0
     assert baseline["label"] == "SFT on chosen" and baseline["baseline"] is True
     points = baseline["training"][0]["points"]
-    assert [point["step"] for point in points] == [0, 2, 4]  # 0: the start
+    assert [point["step"] for point in points] == [0, 1, 4]  # 0: the start
     assert all(point["held_out_loss"] > 0 for point in points[1:])
     assert main_pair(results) is None  # one method and a yardstick are no pair
 
