@@ -122,7 +122,7 @@ def _caveats(recipe: Recipe, name: str) -> list[str]:
     """What a reader of the column must know of its settings, in the method's own words."""
     if name not in recipe.methods[1:]:
         return []
-    return list(recipe.method(name).caveats(recipe.section(name).given()))
+    return list(recipe.method(name).caveats(recipe.section(name).set_fields()))
 
 
 def reward_model(stage: Stage, seed: int) -> RewardModel:

@@ -136,7 +136,7 @@ class _Shared(Section):
         base: StageSection = getattr(self, self.base(method))
         if method not in self.variants:
             return base
-        return type(base).model_validate({**base.given(), **self.variants[method].settings})
+        return type(base).model_validate({**base.set_fields(), **self.variants[method].settings})
 
     def resolved(self) -> dict[str, Any]:
         """As plain JSON: all our own fields, and the trainers' fields that the recipe sets."""

@@ -33,7 +33,7 @@ def model_faults(recipe: Recipe) -> list[str]:
         faults += folder_faults("model.path", recipe.model.path)
     else:
         faults += hub_id_faults("model.hub_id", str(recipe.model.hub_id))
-    backbone = recipe.section("reward").given().get("backbone")
+    backbone = recipe.section("reward").set_fields().get("backbone")
     if isinstance(backbone, dict):
         faults += config_faults("reward.backbone", backbone, AutoModel)
     elif backbone is not None and Path(backbone).exists():
@@ -169,7 +169,7 @@ def length_faults(recipe: Recipe) -> list[str]:
             for name, length in _lengths(recipe).items()
             if length > limit
         ]
-    backbone = recipe.section("reward").given().get("backbone")
+    backbone = recipe.section("reward").set_fields().get("backbone")
     if isinstance(backbone, dict):
         faults += _backbone_length_faults(recipe, backbone)
     return faults

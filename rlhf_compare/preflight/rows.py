@@ -36,7 +36,7 @@ def check_rows(
     readers = [name for name, method in trained if method.reads_head]
     if readers:
         faults += head_faults(recipe, readers)
-    backbone = recipe.section("reward").given().get("backbone")
+    backbone = recipe.section("reward").set_fields().get("backbone")
     needed = any("reward" in method.needs for _, method in trained)
     if needed and isinstance(backbone, str) and not Path(backbone).exists():
         faults += hub_faults("reward.backbone", backbone)
@@ -48,7 +48,9 @@ def check_rows(
 def _token_faults(recipe: Recipe, data: DataDirectory, methods: Sequence[str]) -> list[str]:
     """Tokens that a stage's trainer is told to use and the policy's tokenizer does not have."""
     stages = dict.fromkeys(stage for name in methods for stage in recipe.path(name))
-    given = [(s, field, recipe.section(s).given().get(field)) for s in stages for field in _TOKENS]
+    given = [
+        (s, field, recipe.section(s).set_fields().get(field)) for s in stages for field in _TOKENS
+    ]
     named = [(stage, field, token) for stage, field, token in given if token is not None]
     if not named:
         return []
