@@ -43,7 +43,7 @@ from rlhf_compare.runs.failures import why_not
 from rlhf_compare.runs.identity import Stage
 from rlhf_compare.runs.method import MethodInputs
 from rlhf_compare.runs.runner import StageRunner
-from rlhf_compare.sft.stage import train_sft
+from rlhf_compare.sft.stage import keep_given, train_sft
 
 logger = logging.getLogger(__name__)
 
@@ -116,10 +116,15 @@ class Pipeline:
 
     def sft(self) -> Stage:
         data = self.data()
-        inputs = sft_inputs(self.recipe, data.inputs_hash)
-        return self._runner.run(
-            "sft", None, inputs, lambda c: train_sft(c, self.recipe.sft, self.recipe.model)
-        )
+        recipe, inputs = self.recipe, sft_inputs(self.recipe, data.inputs_hash)
+
+        def run(context: StageContext) -> None:
+            if recipe.sft_is_given:
+                keep_given(context, recipe.model)
+            else:
+                train_sft(context, recipe.sft, recipe.model)
+
+        return self._runner.run("sft", None, inputs, run, trains=not recipe.sft_is_given)
 
     def reward(self, seed: int) -> Stage:
         """The reward model that methods are trained against."""
