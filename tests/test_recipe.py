@@ -153,10 +153,10 @@ def test_a_wrong_field_is_named(load: Any, text: str, message: str) -> None:
         (b"\xff\xfe\xfa", "not UTF-8 text"),
         ("name: small\n", "model: missing"),
         ("model: {config: {model_type: gpt2}}\n", "name: missing"),
-        ("name: a\nmodel: {}\n", "model.config, path, hub_id: give exactly one, got none"),
+        ("name: a\nmodel: {}\n", "model.config, path, wheel, hub_id: give exactly one, got none"),
         (
             "name: a\nmodel: {path: x, hub_id: y}\n",
-            "model.config, path, hub_id: give exactly one, got path and hub_id",
+            "model.config, path, wheel, hub_id: give exactly one, got path and hub_id",
         ),
         ("name: a\nmodel: {config: {n_layer: 1}}\n", "model.config: needs a model_type"),
     ],

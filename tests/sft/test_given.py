@@ -82,7 +82,7 @@ def test_the_start_is_the_model_that_was_given(recipe_file: Path, tmp_path: Path
     lines: list[str] = []
     pipeline = Pipeline(load_recipe(recipe_file), tmp_path / "runs", say=lines.append)
     pipeline.check()
-    results = collected(pipeline, pipeline.compare(("sft", "dpo"), (0,)))
+    results = collected(pipeline, pipeline.compare(("sft", "dpo"), (0,), False))
 
     stage = tmp_path / "runs" / "given" / "sft"
     given, kept = (
