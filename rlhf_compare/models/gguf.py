@@ -64,7 +64,8 @@ def write_plain(file: Path, folder: Path) -> None:
     """
     if fault := gguf_fault("model.path", file):
         raise RecipeError(fault)
-    where: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True}
+    # absolute: a bare name would be looked for in the working directory first
+    where: dict[str, Any] = {"gguf_file": str(file.absolute()), "local_files_only": True}
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(file.parent), **where)
         read = AutoModelForCausalLM.from_pretrained(str(file.parent), dtype=torch.float32, **where)
