@@ -21,7 +21,7 @@ RUN  := $(BIN)/rlhf-compare
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help compare sensitivity data sft reward ppo dpo evaluate ask tune frontier replicate report oracle setup test test-all check bench release clean
+.PHONY: help compare sensitivity data sft reward ppo dpo evaluate ask tune frontier replicate models report oracle setup test test-all check bench release clean
 
 help:  ## print this list
 	@echo 'make <target> [RECIPE=$(RECIPE)] [SEEDS="0 1 2"] [ARGS="section.field=value ..."]'
@@ -67,6 +67,9 @@ TUNING ?= $(wildcard reports/$(basename $(notdir $(RECIPE)))/tuning/tuning.json)
 
 replicate: $(STAMP)  ## hold the report of fresh seeds (REPORTS=reports/fresh) against the first
 	$(RUN) replicate "$(FIRST)" "$(FRESH)" $(if $(TUNING),--tuning "$(TUNING)")
+
+models: $(STAMP)  ## fetch the small language models that recipes can name, once (no RECIPE)
+	$(RUN) models
 
 report: $(STAMP)  ## draw the report again from results.json (no SEEDS, no ARGS)
 	$(RUN) report --reports "$(REPORTS)" --recipe "$(RECIPE)"

@@ -16,6 +16,7 @@ from rlhf_compare import __version__
 from rlhf_compare.answers.command import ask
 from rlhf_compare.commands import console, make_pipeline, prepare_data, run_methods, say
 from rlhf_compare.errors import EndedByUser, StageStoppedError, UserError
+from rlhf_compare.fetching import fetch_models
 from rlhf_compare.methods import METHODS
 from rlhf_compare.options import (
     DEFAULT_RECIPE,
@@ -249,6 +250,9 @@ def recipes(
     """List the recipes that come with the package, or copy one to edit it."""
     for line in [f"{copy_recipe(copy, Path())}: written"] if copy else listing():
         say(line)
+
+
+app.command(name="models")(fetch_models)
 
 
 def main() -> None:

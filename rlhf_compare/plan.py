@@ -59,10 +59,14 @@ def print_plan(pipeline: Any, labels: Sequence[str]) -> None:
     """The resolved recipe and what would run where; touches neither network nor disk."""
     import yaml
 
+    from rlhf_compare.runs.wheel_download import describe
+
     recipe = pipeline.recipe
     print(yaml.safe_dump(recipe.resolved(), sort_keys=False, allow_unicode=True))
     hub = [f"{kind} {name}" for kind, name in _hub_ids(recipe)]
     print(f"# from the hub: {', '.join(hub) or 'nothing'}")
+    if recipe.model.wheel is not None:
+        print(f"# model in a wheel: {describe(recipe.model.wheel)}")
     judge = recipe.evaluation
     if judge.judge_url is not None:
         stages = sum(len(line.split()) for line in labels if line.startswith("endpoint-"))

@@ -54,7 +54,7 @@ class _Shared(Section):
     data: DataConfig = DataConfig()
     task: TaskConfig = TaskConfig()
     model: ModelConfig
-    sft: SFTSection = SFTSection()  # type: ignore[valid-type]
+    sft: SFTSection = SFTSection()
     reward: RewardSection = RewardSection()  # type: ignore[valid-type]
     evaluation: EvaluationConfig = EvaluationConfig()
     tracking: TrackingConfig = TrackingConfig()
@@ -70,6 +70,15 @@ class _Shared(Section):
             name: lists_from_scalars(ours[name], value) if name in ours else value
             for name, value in values.items()
         }
+
+    @model_validator(mode="after")
+    def _what_is_given_is_there(self) -> "_Shared":
+        if self.sft_is_given and self.model.config is not None:
+            raise ValueError(
+                "sft.given: true, but model.config draws new weights, so nothing was given; name a "
+                "model (model.path or model.hub_id), or train one (sft.given=null)"
+            )
+        return self
 
     @model_validator(mode="after")
     def _variants_are_sections(self) -> "_Shared":
@@ -88,6 +97,11 @@ class _Shared(Section):
                 fault = _explain({**error.errors()[0], "loc": (variant.method, field)})
                 raise ValueError(f"variants.{name}.settings: {fault}") from error
         return self
+
+    @property
+    def sft_is_given(self) -> bool:
+        """Whether the model that all start from is instruction-tuned already: nothing trains it."""
+        return bool(self.sft.given)
 
     @property
     def _compared(self) -> tuple[str, ...]:
@@ -110,6 +124,8 @@ class _Shared(Section):
 
     def label(self, name: str) -> str:
         """What the report calls a column: what is trained, and what a variant calls itself."""
+        if name == "sft" and self.sft_is_given:
+            return f"{display_name(name)} (given)"
         if name not in self.methods[1:]:
             return display_name(name)
         method, base = self.method(name), self.base(name)
@@ -126,7 +142,10 @@ class _Shared(Section):
 
     def feeds(self, names: Sequence[str]) -> dict[str, Feed]:
         """Every stage of these columns' paths that learns from rows -> their kind."""
-        shared: dict[str, Feed] = {"sft": "demonstrations", "reward": "rankings"}
+        shared: dict[str, Feed | None] = {
+            "sft": None if self.sft_is_given else "demonstrations",
+            "reward": "rankings",
+        }
         stages = dict.fromkeys(stage for name in names for stage in self.path(name))
         feeds = {s: shared[s] if s in shared else self.method(s).feed for s in stages}
         return {stage: feed for stage, feed in feeds.items() if feed is not None}
@@ -136,7 +155,7 @@ class _Shared(Section):
         base: StageSection = getattr(self, self.base(method))
         if method not in self.variants:
             return base
-        return type(base).model_validate({**base.given(), **self.variants[method].settings})
+        return type(base).model_validate({**base.set_fields(), **self.variants[method].settings})
 
     def resolved(self) -> dict[str, Any]:
         """As plain JSON: all our own fields, and the trainers' fields that the recipe sets."""

@@ -57,7 +57,7 @@ def test_only_given_fields_of_a_trainer_are_resolved_and_all_of_ours(load: Any) 
 
 def test_an_empty_section_is_one_with_its_defaults(load: Any) -> None:
     assert load(BASE + "sft:\n") == load(BASE)
-    assert load(BASE + "sft:\n", "sft.weight_decay=0.1").sft.given() == {"weight_decay": 0.1}
+    assert load(BASE + "sft:\n", "sft.weight_decay=0.1").sft.set_fields() == {"weight_decay": 0.1}
 
 
 def test_overrides_win_and_may_be_any_yaml(load: Any) -> None:
@@ -69,7 +69,7 @@ def test_overrides_win_and_may_be_any_yaml(load: Any) -> None:
         "model.config.n_layer=2",
         "task.prefix='Let me explain: a=b. '",
     )
-    assert recipe.dpo.given() == {"beta": 3.0, "loss_type": ["sigmoid", "sft"]}
+    assert recipe.dpo.set_fields() == {"beta": 3.0, "loss_type": ["sigmoid", "sft"]}
     assert recipe.name == "other"
     assert recipe.model.config == {"model_type": "gpt2", "n_layer": 2}
     assert recipe.task.prefix == "Let me explain: a=b. "
@@ -153,10 +153,10 @@ def test_a_wrong_field_is_named(load: Any, text: str, message: str) -> None:
         (b"\xff\xfe\xfa", "not UTF-8 text"),
         ("name: small\n", "model: missing"),
         ("model: {config: {model_type: gpt2}}\n", "name: missing"),
-        ("name: a\nmodel: {}\n", "model.config, path, hub_id: give exactly one, got none"),
+        ("name: a\nmodel: {}\n", "model.config, path, wheel, hub_id: give exactly one, got none"),
         (
             "name: a\nmodel: {path: x, hub_id: y}\n",
-            "model.config, path, hub_id: give exactly one, got path and hub_id",
+            "model.config, path, wheel, hub_id: give exactly one, got path and hub_id",
         ),
         ("name: a\nmodel: {config: {n_layer: 1}}\n", "model.config: needs a model_type"),
     ],
@@ -206,7 +206,7 @@ def test_a_variant_is_its_method_with_its_own_settings_on_top(load: Any) -> None
         "variants: {dpo_chapter: {method: dpo, settings: {beta: 0.3}}, ppo_free: {method: ppo}}\n"
     )
     assert recipe.methods == ("sft", "ppo", "ppo_free", "dpo", "dpo_chapter")
-    assert recipe.section("dpo_chapter").given() == {"beta": 0.3, "learning_rate": 1e-4}
+    assert recipe.section("dpo_chapter").set_fields() == {"beta": 0.3, "learning_rate": 1e-4}
     assert recipe.section("ppo_free") == recipe.ppo
     assert Recipe.model_validate(recipe.resolved()) == recipe
 
@@ -257,7 +257,7 @@ def test_a_fault_is_blamed_on_who_made_it(load: Any) -> None:
 
 def test_one_is_a_list_of_one(load: Any) -> None:
     recipe = load(BASE, "dpo.loss_type=ipo", "data.feeds=prompts", "evaluation.questions='Why?'")
-    assert recipe.dpo.given() == {"loss_type": ["ipo"]}
+    assert recipe.dpo.set_fields() == {"loss_type": ["ipo"]}
     assert recipe.data.feeds == ("prompts",) and recipe.evaluation.questions == ("Why?",)
 
 

@@ -25,7 +25,7 @@ _SCORED = 32  # responses per forward of the reward model
 
 def best_of_n_settings(section: StageSection, *_: Any) -> BestOfNConfig:
     """The recipe's settings; where nothing trains, they depend on nothing else."""
-    return BestOfNConfig(**section.given())
+    return BestOfNConfig(**section.set_fields())
 
 
 def write_choice(context: StageContext, section: StageSection, inputs: MethodInputs) -> None:

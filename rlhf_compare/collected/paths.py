@@ -98,7 +98,7 @@ def complexity_of(
             found[name] = StageComplexity(
                 models=counted.get("models", {}),
                 lines=counted.get("lines", {}),
-                settings=len(finished.recipe.section(name).given()),
+                settings=len(finished.recipe.section(name).set_fields()),
             )
     return found
 

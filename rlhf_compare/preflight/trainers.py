@@ -43,7 +43,7 @@ def trainer_faults(stage: str, section: StageSection, args: TrainingArguments) -
 def _spoken_of(section: StageSection, error: BaseException) -> str | None:
     """The recipe's own field that a message names."""
     text = str(error)
-    named = [name for name in section.given() if len(name) > 5 and name in text]
+    named = [name for name in section.set_fields() if len(name) > 5 and name in text]
     return named[0] if named else None
 
 

@@ -13,6 +13,7 @@ from rlhf_compare.reporting.held_equal import sampling_caveats
 from rlhf_compare.reporting.judging import independence
 from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.provenance_schema import Maker, StageCode
+from rlhf_compare.reporting.recipe_facts import sft_is_given
 from rlhf_compare.reporting.sanity import did_not_move, start_does_not_end
 from rlhf_compare.reporting.schema import Results
 from rlhf_compare.theory import binary_kl
@@ -26,6 +27,7 @@ def caveats(results: Results) -> list[str]:
     return [
         *_seeds(results),
         *_failures(results),
+        *_given(results),
         *_timing(results),
         *_provenance(results),
         *_code(results),
@@ -76,6 +78,18 @@ def _failures(results: Results) -> list[str]:
             f"{' and is not in the tables' if missing else ''}: {failure.reason}"
         )
     return notes
+
+
+def _given(results: Results) -> list[str]:
+    """A start that others trained: what it cost, and what it has seen, is not known here."""
+    if not sft_is_given(results):
+        return []
+    return [
+        "The SFT model was given (sft.given): nothing was trained for it here. What its training "
+        "took is in no cost, whose SFT is a load and a save, and what it was trained on is not "
+        "known here: it may have seen prompts that are held out. Every method starts from it, so "
+        "differences between methods stand."
+    ]
 
 
 def _timing(results: Results) -> list[str]:

@@ -32,6 +32,7 @@ from rlhf_compare.reporting.evidence import ADOPTION, DRIFT, base_rate, percent
 from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.method_schema import DeviceSeconds, StageCost
 from rlhf_compare.reporting.numbers import format_value
+from rlhf_compare.reporting.recipe_facts import sft_is_given, start_words
 from rlhf_compare.reporting.reward_checks import calibration
 from rlhf_compare.reporting.schema import Results
 from rlhf_compare.reporting.tables import PHASES
@@ -53,7 +54,7 @@ def adoption_against_seconds(results: Results) -> Figure | None:
     figure, axes = canvas()
     if measured(results, [n for n in results.methods if n == "sft"], ADOPTION, COST):
         start = mark(axes, results, "sft", COST)
-        note(axes, f"start: SFT, one run, p0 = {format_value(start[1], 'share')}", start)
+        note(axes, f"start: {start_words(results)}, p0 = {format_value(start[1], 'share')}", start)
     reached = []
     for name in names:
         x, y = mark(axes, results, name, COST)
@@ -76,7 +77,7 @@ def adoption_against_kl(results: Results) -> Figure | None:
     floor_region(axes, p0)
     # the reference has no drift from itself by definition: nothing is filled in here
     axes.plot([0.0], [p0], look(results, "sft")[1], color=BLACK, markersize=7, clip_on=False)
-    note(axes, f"start: SFT, one run, p0 = {format_value(p0, 'share')}", (0.0, p0))
+    note(axes, f"start: {start_words(results)}, p0 = {format_value(p0, 'share')}", (0.0, p0))
     tick_label: str | None = "a method's own floor"
     for name in names:
         _, rate = mark(axes, results, name, DRIFT)
@@ -215,6 +216,7 @@ DRAWINGS = (
         "Adoption against device seconds",
         "Up is further, left is cheaper. Each path pays for SFT and every stage after it.",
         (
+            (sft_is_given, "SFT was given, so its part is a load and a save."),
             (_has_intervals, "Bars are 95 % intervals."),
             (_has_seeds, "A small dot is one seed."),
         ),

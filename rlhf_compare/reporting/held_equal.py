@@ -6,7 +6,7 @@ from typing import Any
 from rlhf_compare.reporting.comparisons import SFT, contenders
 from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.numbers import NOT_MEASURED
-from rlhf_compare.reporting.recipe_facts import section
+from rlhf_compare.reporting.recipe_facts import section, sft_is_given
 from rlhf_compare.reporting.schema import Results
 from rlhf_compare.reporting.tables import NOT_RECORDED, Table
 
@@ -22,10 +22,12 @@ _EVALUATION = {
 def held_equal_table(results: Results) -> Table:
     """One row a fact; the last ones say how each method sampled while it trained."""
     facts, settings = results.provenance, section(results, "evaluation")
+    given = sft_is_given(results)
+    taught = "the reward model" if given else "SFT, the reward model"
     rows = [
-        ("SFT model that all start from, and the reference", "one"),
+        ("SFT model that all start from, and the reference", "one, given" if given else "one"),
         ("seeds", ", ".join(map(str, facts.seeds))),
-        ("rows that may teach SFT, the reward model and every method", _rows(results)),
+        (f"rows that may teach {taught} and every method", _rows(results)),
         ("prompts that judge, the same for all", _prompts(results)),
         *((words, _said(settings, name)) for name, words in _EVALUATION.items()),
         ("temperature of judging, and the greedy answer beside it", f"{JUDGED_AT:g}"),

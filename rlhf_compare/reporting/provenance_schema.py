@@ -81,6 +81,17 @@ class Learned(Part):
     made: Count = Field(0)
 
 
+class Origin(Part):
+    """The model that SFT starts from, or that was given. name: of a file or folder, or a hub id;
+    sha256: of the file, or of the folder's model files; licence and revision: as the authors name
+    them; None = not known."""
+
+    name: Text
+    sha256: Text | None
+    licence: Text | None
+    revision: Text | None
+
+
 class Maker(Part):
     """The code of one process. code: a digest of each part of the package that can change what the
     stage computes; None = not recorded."""
@@ -104,7 +115,7 @@ class Provenance(Part):
     """Where the numbers come from; created: an ISO 8601 time; stages and learned: by
     the stages' directories' names.
     commit and versions are those of the SFT stage, dirty is of any stage. lost_to_interruptions:
-    seconds by stage, in no cost."""
+    seconds by stage, in no cost. origin: None = new weights, or results of an older version."""
 
     commit: Text | None
     dirty: bool | None
@@ -118,4 +129,5 @@ class Provenance(Part):
     data_sha256: Text
     ledger: Ledger
     learned: dict[Text, Learned] = Field({})
+    origin: Origin | None = None
     parameters: Count

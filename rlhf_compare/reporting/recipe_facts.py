@@ -20,6 +20,17 @@ def has_prefix_task(results: Results) -> bool:
     return bool(section(results, "task").get("name", "prefix") == "prefix")
 
 
+def sft_is_given(results: Results) -> bool:
+    """Whether the model that all start from was instruction-tuned before, and nothing trained it
+    here."""
+    return section(results, "sft").get("given") is True
+
+
+def start_words(results: Results) -> str:
+    """What a figure calls the point that all methods start from."""
+    return "SFT, given" if sft_is_given(results) else "SFT, one run"
+
+
 def variant(results: Results, method: str) -> Section:
     """The recipe's entry of a variant: its ``method`` and ``settings``; empty for a method that is
     no variant."""

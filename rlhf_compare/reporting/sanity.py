@@ -3,6 +3,7 @@
 from rlhf_compare.reporting.comparisons import SFT, contenders
 from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.numbers import format_value
+from rlhf_compare.reporting.recipe_facts import sft_is_given
 from rlhf_compare.reporting.schema import Results
 from rlhf_compare.theory import ENDS
 
@@ -25,13 +26,18 @@ def did_not_move(results: Results) -> list[str]:
 
 
 def start_does_not_end(results: Results) -> list[str]:
-    """An SFT model that was not taught to end its responses."""
+    """A start that was not taught to end its responses."""
     ended = results.methods[SFT].estimate("eos_rate") if SFT in results.methods else None
     if ended is None or ended.mean >= ENDS:
         return []
+    cause = (
+        "the model that was given was not taught to end them"
+        if sft_is_given(results)
+        else "its demonstrations do not end in the end token"
+    )
     return [
         f"The SFT model ends {format_value(ended, 'share')} of its responses by itself, the others "
-        "are cut at the limit. Either its demonstrations do not end in the end token, or "
+        f"are cut at the limit. Either {cause}, or "
         "evaluation.max_new_tokens is too short for them. Lengths and KL per response then say "
         "how long the limit is, and no run is called collapsed for not ending."
     ]

@@ -11,7 +11,8 @@ from rlhf_compare.reporting.equal import equal_cells
 from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.method_schema import DeviceSeconds, Estimate
 from rlhf_compare.reporting.numbers import NOT_MEASURED, Cell, format_value
-from rlhf_compare.reporting.provenance_schema import Ledger
+from rlhf_compare.reporting.provenance_schema import Ledger, Origin
+from rlhf_compare.reporting.recipe_facts import sft_is_given
 from rlhf_compare.reporting.schema import Results
 from rlhf_compare.theory import EQUAL_RULE
 
@@ -174,7 +175,7 @@ def equal_table(results: Results) -> Table:
 
 def ledger_table(results: Results) -> Table:
     """How many rows were read, dropped with their reasons, kept and used."""
-    ledger = results.provenance.ledger
+    ledger, given = results.provenance.ledger, sft_is_given(results)
     dropped = [
         (f"dropped: {why}", f"{count:,}", _first(ledger.named.get(why, []), count))
         for why, count in ledger.dropped.items()
@@ -197,21 +198,22 @@ def ledger_table(results: Results) -> Table:
             ("rows for the judge alone", f"{ledger.judge_rows:,}", ""),
             ("rows held out", f"{ledger.eval_rows:,}", ""),
             ("prompts held out", f"{ledger.eval_prompts:,}", ""),
-            *_parts(ledger),
+            *_parts(ledger, given),
             ("ranked responses", f"{responses['kept']:,}", ""),
             ("responses left out as too long", f"{responses['too_long']:,}", ""),
             ("pairs of responses", f"{ledger.pairs:,}", ""),
             ("pairs that tie", f"{ledger.ties:,}", ""),
+            *([("what SFT trained on", "given", "nothing was trained")] if given else []),
             *_learned(results),
         ),
         note="What a stage trained on is its own count." if results.provenance.learned else "",
     )
 
 
-def _parts(ledger: Ledger) -> list[tuple[str, str, str]]:
+def _parts(ledger: Ledger, given: bool) -> list[tuple[str, str, str]]:
     """How the prompts are cut; no prompt and no topic is in two parts."""
     words = {
-        "train": "for SFT, reward model and methods",
+        "train": "for reward model and methods" if given else "for SFT, reward model and methods",
         "judge": "for the judge alone",
         "judging": "held out, to judge",
         "probe": "held out, to watch training",
@@ -253,6 +255,18 @@ def _first(places: list[str], count: int, shown: int = 3) -> str:
     return ", ".join(places[:shown]) + (", ..." if count > shown else "")
 
 
+def _origin(origin: Origin | None) -> list[tuple[str, str]]:
+    """The model that all start from; no row for new weights."""
+    if origin is None:
+        return []
+    named = {"SHA-256": origin.sha256, "revision": origin.revision}
+    known = [f"{word} {value}" for word, value in named.items() if value]
+    return [
+        ("model at the start", ", ".join([origin.name, *known])),
+        ("its licence", origin.licence or NOT_RECORDED),
+    ]
+
+
 def provenance_table(results: Results) -> Table:
     """What would be needed to make these numbers again."""
     facts, device = results.provenance, results.provenance.device
@@ -269,6 +283,7 @@ def provenance_table(results: Results) -> Table:
             ("device", f"{device.kind}, {device.name}; time by {clock}"),
             ("seeds", ", ".join(map(str, facts.seeds))),
             ("parameters", f"{facts.parameters:,}"),
+            *_origin(facts.origin),
             ("data SHA-256", facts.data_sha256 or NOT_RECORDED),
             *((f"version of {name}", text) for name, text in facts.versions.items()),
         ),

@@ -28,7 +28,7 @@ _DIAGNOSIS, _TRAINING = "doctor.json", "training.json"
 
 def reward_arguments(section: StageSection, output_dir: str, seed: int) -> RewardModelConfig:
     """The trainer's arguments; the data layer has already cut to the maximum length."""
-    stops_early = section.given().get("early_stopping_patience") is not None
+    stops_early = section.set_fields().get("early_stopping_patience") is not None
     args: RewardModelConfig = build_arguments(
         RewardModelConfig,
         section,

@@ -58,13 +58,13 @@ class StageSection(BaseModel):
     def _one_is_a_list_of_one(cls, values: Any) -> Any:
         return lists_from_scalars(cls, values)
 
-    def given(self) -> dict[str, Any]:
+    def set_fields(self) -> dict[str, Any]:
         """The fields that the recipe sets."""
         return {name: getattr(self, name) for name in sorted(self.model_fields_set)}
 
     def value(self, name: str) -> Any:
         """What the recipe sets, or else the default of the trainer's config class."""
-        return self.given().get(name, self.defaults.get(name))
+        return self.set_fields().get(name, self.defaults.get(name))
 
 
 def lists_from_scalars(section: type[BaseModel], values: Any) -> Any:
@@ -187,7 +187,7 @@ def build_arguments(
         "bf16": torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
         "save_strategy": "no",
         **ours,
-        **section.given(),
+        **section.set_fields(),
         "output_dir": output_dir,
         "seed": seed,
         "report_to": "none",

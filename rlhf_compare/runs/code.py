@@ -20,8 +20,8 @@ TOP = "rlhf_compare"  # the part of the modules that lie in no folder
 
 _NOT_COUNTED = {
     "reporting", "preflight", "recipe_text", "cli.py", "commands.py", "methods.py", "plan.py",
-    "collect.py", "collected", "finished.py", "sensitivity.py", "bars.py", "sweeps", "tuning",
-    "frontier",
+    "fetching.py", "collect.py", "collected", "finished.py", "sensitivity.py", "bars.py",
+    "sweeps", "tuning", "frontier",
 }  # fmt: skip
 # Each has a stage.py, and the other stages run on it: rows, and the probe during training.
 _SHARED = {"data", "evaluation"}

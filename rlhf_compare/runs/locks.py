@@ -1,4 +1,5 @@
-"""One process at a time writes a run directory; as many as like read it.
+"""One process at a time writes a run directory, as many as like read it; of a cache, processes wait
+for each other.
 
 The locks are the operating system's (``flock``): they fall when the process ends, however it ends,
 so there is no stale lock to remove by hand.
@@ -7,7 +8,8 @@ so there is no stale lock to remove by hand.
 import errno
 import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rlhf_compare.errors import UserError
@@ -52,6 +54,23 @@ def drop(directory: Path) -> None:
     _written.discard(directory)
     if directory in _held:
         os.close(_held.pop(directory))
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Inside, no other process is inside for the same directory, which is made where it is missing;
+    a process that comes waits. For caches, whose work two processes may want at once."""
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _NOT_SUPPORTED:
+                raise
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def move(old: Path, new: Path) -> None:

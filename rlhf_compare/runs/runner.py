@@ -26,6 +26,8 @@ from rlhf_compare.runs.provenance import difference, made_otherwise, makers, pro
 from rlhf_compare.runs.storage import storage_fault
 from rlhf_compare.runs.wandb_account import describe_tracking
 
+CACHE = ".cache"  # under the run root; recipe names cannot start with a dot
+
 
 class StageRunner:
     """The stages of one recipe, in ``runs/<recipe>/<stage>[-seed]/``.
@@ -217,7 +219,7 @@ class StageRunner:
             seed=wanted.identity["seed"],
             directory=directory,
             data=DataDirectory(self.root / "data"),
-            cache=self.root.parent / ".cache",  # recipe names cannot start with a dot
+            cache=self.root.parent / CACHE,
             tracking=self._tracking,
             recipe=self._recipe,
             meter=meter,

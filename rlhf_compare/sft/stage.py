@@ -1,7 +1,7 @@
-"""The SFT stage of a recipe: demonstrations in, the model that every method starts from out."""
+"""The SFT stage of a recipe: demonstrations in, the model that every method starts from out; or,
+where that model is given, a copy of it."""
 
-from transformers import PreTrainedTokenizerBase, set_seed
-from trl import SFTConfig
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from rlhf_compare.data.views import demonstration_view
 from rlhf_compare.models.config import ModelConfig
@@ -12,12 +12,19 @@ from rlhf_compare.runs.arguments import StageSection, build_arguments
 from rlhf_compare.runs.context import StageContext
 from rlhf_compare.runs.files import write_json
 from rlhf_compare.runs.imitation import MeteredSFTTrainer
+from rlhf_compare.sft.config import SFTStageConfig
 
 
-def sft_arguments(section: StageSection, output_dir: str, seed: int) -> SFTConfig:
+def sft_arguments(section: StageSection, output_dir: str, seed: int) -> SFTStageConfig:
     """The trainer's arguments; the data layer has already cut to the maximum length."""
     return build_arguments(
-        SFTConfig, section, "sft", output_dir, seed, completion_only_loss=True, max_length=None
+        SFTStageConfig,
+        section,
+        "sft",
+        output_dir,
+        seed,
+        completion_only_loss=True,
+        max_length=None,
     )
 
 
@@ -41,6 +48,21 @@ def train_sft(context: StageContext, section: StageSection, model: ModelConfig) 
         )
     trainer.train()
     context.learned("demonstrations", len(train), trainer.state.epoch)
+    _save(context, policy, tokenizer)
+
+
+def keep_given(context: StageContext, model: ModelConfig) -> None:
+    """Leave the model that the recipe names, as it stands, with its tokenizer: nothing is learned
+    or logged, so the stage costs what its load and its save take."""
+    with context.meter.phase("load"):
+        tokenizer = load_tokenizer(context.data.tokenizer)
+        policy = build_policy(model, tokenizer)
+    _save(context, policy, tokenizer)
+
+
+def _save(
+    context: StageContext, policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> None:
     with context.meter.phase("save"):
         save_trained(policy, context.directory.model, tokenizer, adapted=False)
         size = {"parameters": policy.num_parameters()}

@@ -87,7 +87,7 @@ def _of_method(
     for combination in product(*grid.values()):
         given = dict(zip(grid, combination, strict=True))
         try:
-            checked = type(section).model_validate({**section.given(), **given})
+            checked = type(section).model_validate({**section.set_fields(), **given})
         except ValidationError as error:
             fault = error.errors()[0]
             field = str(fault["loc"][0])
