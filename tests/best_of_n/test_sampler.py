@@ -52,7 +52,7 @@ def deviation(found: Tensor, logps: Tensor) -> float:
     return float(((found - p).abs() / error).max())
 
 
-@pytest.mark.parametrize("n", [1, 2, 5])
+@pytest.mark.parametrize("n", [1, 2, pytest.param(5, marks=pytest.mark.slow)])
 def test_answers_follow_the_exact_distribution(n: int) -> None:
     found = frequencies(ask(sampler(n)))
     reference = response_logps(WORLD, WORLD.reference())

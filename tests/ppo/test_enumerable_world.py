@@ -27,9 +27,8 @@ class Visits(TrainerCallback):
             self.standings.append(judged)
 
 
-@pytest.mark.parametrize(
-    "seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
 def test_ppo_closes_the_gap_to_the_optimum(seed: int, tmp_path: Path) -> None:
     world = EnumerableWorld()
     policy = world.reference(seed)
