@@ -60,7 +60,9 @@ class Made:
         directory = RunDirectory(self.root / label)
         directory.path.mkdir()
         name = label.rpartition("-")[0] or label
-        record = {"stage": name, "recipe": {}, "inputs": {"source": "f" * 64}, "provenance": MAKER}
+        inputs = {"source": "f" * 64, "model": {"config": {}}}
+        recipe = {"model": {"config": {}}}
+        record = {"stage": name, "recipe": recipe, "inputs": inputs, "provenance": MAKER}
         directory.write_record(record)
         self.cost(label, {"total": sum(phases.values()) + 1.0, "phases": phases}, lost)
         self.stages[label] = Stage(directory, "0" * 64)
