@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from rlhf_compare.metrics import BY_PATH
 from rlhf_compare.reporting.comparisons import comparison, contenders
-from rlhf_compare.reporting.cost_words import COST, cheaper, path_costs, seconds_by_seed, times
+from rlhf_compare.reporting.cost_words import COST, cheaper, path_costs, seconds_by_seed
 from rlhf_compare.reporting.equal import equal_row
 from rlhf_compare.reporting.evidence import (
     DRIFT,
@@ -172,7 +172,8 @@ def end_findings(results: Results, pair: tuple[str, str], path: str | None) -> l
         spent = [results.methods[name].value(COST) or 0.0 for name in (dear, cheap)]
         if cheap == costs[1]:
             cells = f"{mean_of(results, cheap, COST)} against {mean_of(results, dear, COST)} s"
-            found.append(Finding(cheap, f"costs {times(*spent)} less device time ({cells})"))
+            share = f"{100 * spent[1] / spent[0]:.0f} %" if spent[0] else "less"
+            found.append(Finding(cheap, f"takes {share} of the other's device time ({cells})"))
     return found
 
 
@@ -189,7 +190,7 @@ _EQUAL = (
     ("adoption", "seconds", "lower", "at equal adoption by time"),
     ("kl", "adoption", "higher", "at equal KL"),
     ("seconds", "adoption", "higher", "at equal seconds"),
-    ("samples", "adoption", "higher", "at equal samples"),
+    ("samples", "adoption", "higher", "at equal samples of their own stage"),
 )
 
 

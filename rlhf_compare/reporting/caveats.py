@@ -54,6 +54,12 @@ _ROUNDING = (
 )
 
 
+_ONE_START = (
+    "One SFT model and one split of the rows lie under all of them: what another would give is in "
+    "no interval."
+)
+
+
 def _seeds(results: Results) -> list[str]:
     seeds = results.provenance.seeds
     if len(seeds) == 1:
@@ -64,7 +70,7 @@ def _seeds(results: Results) -> list[str]:
     listed = ", ".join(map(str, seeds))
     return [
         f"{len(seeds)} seeds ({listed}): the intervals hold the luck of "
-        f"training, wide because so few runs tell little of it. {_ROUNDING}"
+        f"training, wide because so few runs tell little of it. {_ONE_START} {_ROUNDING}"
     ]
 
 
@@ -95,10 +101,10 @@ def _given(results: Results) -> list[str]:
 def _timing(results: Results) -> list[str]:
     wall = results.provenance.device.clock == "wall"
     notes = [
-        "Device seconds are wall-clock seconds here: whatever else the machine did is in them, "
-        "and they have no interval."
+        "Device seconds are wall-clock seconds here: whatever else the machine did is in them, and "
+        "in the intervals of seconds at equal adoption, which are over seeds."
         if wall
-        else "Device seconds have no interval: they are what these runs took."
+        else "Device seconds are what these runs took; intervals of them are over seeds."
     ]
     lost = results.provenance.lost_to_interruptions
     if lost:

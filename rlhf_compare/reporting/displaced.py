@@ -1,6 +1,5 @@
 """Plain DPO whose pairs are learnt and whose behaviour is not: the page says why."""
 
-from math import exp, log1p
 from statistics import fmean
 from typing import Any
 
@@ -13,15 +12,13 @@ from rlhf_compare.reporting.schema import Results
 
 _DPO = "DPO"  # how a column of its own loss is labelled, before the name of a variant
 _ADOPTED = 0.9  # exact adoption: from it on nothing has to be explained
-_LEARNT = 0.01  # DPO's loss: below it the pairs have little left to teach
+_LEARNT = 0.01  # mean loss on held-out pairs: below it pairs have little left to teach
 _BETA = 0.1  # TRL's, where the recipe gives none
 
 
 def displaced(results: Results) -> list[str]:
-    """Columns of plain DPO that adopt less than 0.9 though their last probes call the pairs learnt.
-
-    The loss is that of the mean margin, -log sigmoid(beta (chosen - rejected)).
-    """
+    """Columns of plain DPO that adopt less than 0.9 though their last probes call the pairs learnt:
+    the mean of DPO's own loss on the probe's pairs is below 0.01."""
     notes = []
     for name in contenders(results):
         settings, adoption = _settings(results, name), results.methods[name].value(ADOPTION)
@@ -29,11 +26,10 @@ def displaced(results: Results) -> list[str]:
         seen = [end for end in ends if end is not None]
         if settings is None or adoption is None or adoption >= _ADOPTED or not seen:
             continue
-        chosen, rejected = (fmean(side) for side in zip(*seen, strict=True))
+        loss, chosen, rejected = (fmean(values) for values in zip(*seen, strict=True))
         beta = settings.get("beta")
         beta = float(beta) if isinstance(beta, int | float) else _BETA
-        loss = log1p(exp(-beta * (chosen - rejected))) if chosen > rejected else None
-        if loss is not None and loss < _LEARNT:
+        if loss < _LEARNT:
             notes.append(_note(label_of(results, name), adoption, beta, chosen, rejected, loss))
     return notes
 
@@ -52,10 +48,11 @@ def _note(
     return (
         f"{label} adopts with probability {adoption:.2f} though its pairs are learnt: at its last "
         f"probe log(π/π_SFT) is {chosen:+.1f} nats for the chosen responses and {rejected:+.1f} "
-        f"for the rejected ones, a margin at which its loss (β {beta:g}) is {loss:.1g}.{how} "
-        "The sigmoid loss sees the margin alone and asks for no more; what the rejected responses "
-        "lose may go to responses that no pair shows. make oracle shows it where all responses are "
-        "listed (docs/oracle.md, question 5)."
+        f"for the rejected ones, and its loss on held-out pairs (β {beta:g}) is {loss:.1g}.{how} "
+        "The sigmoid loss sees the margin alone and asks for ever less as it grows; with this "
+        "schedule it stopped here. What the rejected responses lose may go to responses that no "
+        "pair shows. make oracle shows it where all responses are listed (docs/oracle.md, question "
+        "5)."
     )
 
 
@@ -70,10 +67,12 @@ def _settings(results: Results, name: str) -> dict[str, Any] | None:
     return settings if plain and not settings.get("label_smoothing") else None
 
 
-def _last(run: TrainingRun) -> tuple[float, float] | None:
-    """Log-ratios of the chosen and the rejected responses at the last probe that holds them."""
+def _last(run: TrainingRun) -> tuple[float, float, float] | None:
+    """Loss, and log-ratios of the chosen and the rejected responses, at the last probe that holds
+    them."""
     for point in reversed(run.points):
         chosen, rejected = point.value("logratio_chosen"), point.value("logratio_rejected")
-        if chosen is not None and rejected is not None:
-            return chosen, rejected
+        loss = point.value("held_out_loss")
+        if loss is not None and chosen is not None and rejected is not None:
+            return loss, chosen, rejected
     return None

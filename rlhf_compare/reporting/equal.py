@@ -17,7 +17,7 @@ _NAMES = {
     "adoption": "exact adoption",
     "kl": "exact KL",
     "seconds": "device seconds after SFT",
-    "samples": "samples",
+    "samples": "samples of their own stage",
 }
 
 
@@ -36,7 +36,7 @@ def where(row: Equal) -> str:
         "adoption": f"equal adoption ({row.level:g})",
         "kl": f"equal KL (at most {level} nats)",
         "seconds": f"equal device seconds ({level} s after SFT)",
-        "samples": f"equal samples ({level})",
+        "samples": f"equal samples of their own stage ({level})",
     }
     return f"at {words[row.at]}"
 

@@ -256,7 +256,7 @@ DRAWINGS = (
         "likelihoods",
         "Methods that learn from pairs: likelihoods and loss",
         "Left: log-probability of the chosen and the rejected responses of held-out pairs, less "
-        "the reference's. Where both fall, probability went to responses that nobody asked for "
+        "the reference's. Where both fall, probability went to other responses than these "
         "(likelihood displacement). Right: the loss on the same pairs, as a share of the first "
         "probe's. First seed.",
         (

@@ -26,9 +26,9 @@ _DEFINITIONS = (
     "other one is a default. Lines of code: without blank lines, comments and docstrings; 'here' "
     "in this package's folders of the stage's trainer, 'TRL' in the modules of TRL's trainer "
     "classes that it builds on; transformers and torch are behind every stage and not counted. "
-    "Cost: mean over seeds, the least and the most in brackets. Spread: standard deviation of the "
-    "seeds' means. Learning rate: the same seeds with the method's learning rate changed and all "
-    "else equal."
+    "Seconds: mean over seeds; memory: the most of any seed; the least and the most in brackets. "
+    "Spread: standard deviation of the seeds' means. Learning rate: the same seeds with the "
+    "method's learning rate changed and all else equal."
 )
 
 

@@ -5,7 +5,7 @@ answer alone, and labels never err. DPO's loss (Rafailov et al. 2023, equation 7
 between the two log-ratios and nothing else. The margin may grow because the rejected response
 falls; the mass that it loses may go to responses that no pair shows (Pal et al. 2024; Razin et al.
 2025, "Unintentional Unalignment"; Xu et al. 2024, section 4), and once the margin is large the
-loss asks for no more. The KL-regularised optimum has no such freedom.
+loss asks for ever less. The KL-regularised optimum has no such freedom.
 
 Dimensions: N prompts, one pair each; Y responses (all that there are); C contexts (a prefix of a
 response); V tokens.

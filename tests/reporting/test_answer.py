@@ -29,7 +29,7 @@ from .verdict_rows import (
 CASES: dict[str, Case] = {
     "one method is ahead in all that is shown": (
         "answer",
-        "DPO adopts further (0.930 against 0.810) and costs 3.0 times less device time (30.0 "
+        "DPO adopts further (0.930 against 0.810) and takes 33 % of the other's device time (30.0 "
         "against 90.0 s); also at equal adoption by drift, at equal adoption by time, at equal KL "
         "and at equal seconds; no difference shown in exact KL.",
         {},
@@ -37,9 +37,9 @@ CASES: dict[str, Case] = {
     ),
     "it depends": (
         "answer",
-        "It depends: PPO adopts further (0.810 against 0.930); DPO costs 3.0 times less device "
-        "time (30.0 against 90.0 s); ahead: DPO at equal adoption by drift, at equal adoption by "
-        "time, at equal KL and at equal seconds; no difference shown in exact KL.",
+        "It depends: PPO adopts further (0.810 against 0.930); DPO takes 33 % of the other's "
+        "device time (30.0 against 90.0 s); ahead: DPO at equal adoption by drift, at equal "
+        "adoption by time, at equal KL and at equal seconds; no difference shown in exact KL.",
         {ADOPTION_ROW: FURTHER},
         {ADOPTION_ROW: NEAR},
     ),
@@ -52,13 +52,13 @@ CASES: dict[str, Case] = {
     "the drift is a finding": (
         "answer",
         "DPO adopts further (0.930 against 0.810), drifts less (4.90 against 4.60 nats per "
-        "response) and costs",
+        "response) and takes",
         {DRIFT_ROW: MORE_DRIFT},
         {DRIFT_ROW: compared("kl_to_reference.exact", "ppo", "dpo", 0.9, 1.0)},
     ),
     "the price is a finding beyond the spread of the seeds": (
         "answer",
-        "costs 3.0 times less device time",
+        "takes 33 % of the other's device time",
         {},
         SAME_COST,
     ),
@@ -203,7 +203,7 @@ def test_a_preference_page_answers_by_its_own_metric(sound: Results) -> None:
     preference = {"recipe.task": {"name": "preference"}, "comparisons": rows, "equal": []}
     results = unmeasured(changed(sound, preference), "adoption")
     assert verdict(results).answer == (
-        "It depends: PPO reaches the higher judge reward (1.10 against 1.10 score); DPO costs "
-        "3.0 times less device time (30.0 against 90.0 s)."
+        "It depends: PPO reaches the higher judge reward (1.10 against 1.10 score); DPO takes "
+        "33 % of the other's device time (30.0 against 90.0 s)."
     )
     assert "PPO moved further: judge reward" in verdict(results).bullets[0]
