@@ -9,7 +9,7 @@ from rlhf_compare.reporting.comparisons import SFT, contenders, difference
 from rlhf_compare.reporting.displaced import displaced
 from rlhf_compare.reporting.doctor import overruled
 from rlhf_compare.reporting.evidence import ADOPTION, DRIFT, base_rate
-from rlhf_compare.reporting.held_equal import sampling_caveats
+from rlhf_compare.reporting.held_equal import broken_texts, sampling_caveats
 from rlhf_compare.reporting.judging import independence
 from rlhf_compare.reporting.labels import label_of
 from rlhf_compare.reporting.provenance_schema import Maker, StageCode
@@ -33,6 +33,7 @@ def caveats(results: Results) -> list[str]:
         *_code(results),
         *_settings(results),
         *choice_caveats(results),
+        *broken_texts(results),
         *sampling_caveats(results),
         *start_does_not_end(results),
         *did_not_move(results),

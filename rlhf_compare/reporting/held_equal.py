@@ -40,20 +40,21 @@ def held_equal_table(results: Results) -> Table:
         "Not equal: what each makes of these rows (one that samples learns from prompts and a "
         "reward model, another from the pairs), how many updates, samples and seconds each "
         "took (see the costs), and that each method has settings of its own (see the recipe)."
-        + _made(results),
+        + "".join(f" {text}" for text in broken_texts(results)),
     )
 
 
-def _made(results: Results) -> str:
-    """What only a reward model was shown."""
+def broken_texts(results: Results) -> list[str]:
+    """What only a reward model was shown: one sentence, or none."""
     learned = results.provenance.learned.items()
     made = [found.made for label, found in learned if label.startswith("reward-") and found.made]
     if not made:
-        return ""
-    return (
-        f" The reward model also saw {max(made):,} broken texts, made from the responses of these "
-        "rows and standing level with the worst; a method that learns from the pairs sees none."
-    )
+        return []
+    return [
+        f"The reward model also saw {max(made):,} broken texts, made from the responses of the "
+        "training rows and standing level with the worst; a method that learns from the pairs sees "
+        "none."
+    ]
 
 
 def _said(settings: Mapping[str, Any], name: str) -> str:

@@ -37,9 +37,10 @@ def test_texts_that_only_the_reward_model_saw_are_named(results: Results) -> Non
     def note(made: int) -> str:
         row = {"unit": "ranked rows", "at_hand": 9, "used": 9, "passes": 4.0, "made": made}
         learned = {"reward-0": row, "judge-0": {**row, "made": 7}}
-        return held_equal_table(changed(results, {"provenance.learned": learned})).note
+        made_of = changed(results, {"provenance.learned": learned})
+        return held_equal_table(made_of).note + " ".join(caveats(made_of))
 
-    assert "The reward model also saw 1,234 broken texts" in note(1234)
+    assert note(1234).count("The reward model also saw 1,234 broken texts") == 2
     assert "broken" not in note(0)
 
 
