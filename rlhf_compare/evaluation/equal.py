@@ -9,7 +9,8 @@ adoption  the highest of ``LEVELS`` that both methods reach in every seed, else 
 kl        ``KL_SLACK`` times the lower of the two mean KLs at the end, so that a run which ends a
           little above it by chance counts as there; the *furthest* adoption while KL was at most
           that: the best checkpoint within the budget, for KL may rise and fall again
-seconds   when the cheaper method had ended, in each seed at its own time
+seconds   when the cheaper method had ended, in each seed at its own time; None where the other
+          one's own stage had not begun by then, whose stages before it took longer
 samples   when the method with fewer samples had ended, in each seed at its own number
 
 A difference is paired by seed. Its interval is Student's t over the seeds (degrees of freedom: the
@@ -227,7 +228,11 @@ def _at_end(first: Side, second: Side, *, clock: str) -> Found:
         values = _measured(quantity, first, second)
         if values is not None:
             one, other = (
-                [at(v, place_of(c, end)) for v, c, end in zip(*side, ends, strict=True)]
+                # a run whose own stage had not begun is the SFT model still: nothing of it to judge
+                [
+                    at(v, place_of(c, end)) if end > c[0] else None
+                    for v, c, end in zip(*side, ends, strict=True)
+                ]
                 for side in zip(values, clocks, strict=True)
             )
             rows.append((float(np.mean(ends)), quantity, [*one], [*other]))

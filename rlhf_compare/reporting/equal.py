@@ -51,7 +51,11 @@ def _sentence(results: Results, row: Equal) -> str:
     lead, gap = where(row), row.difference
     lead = f"{lead[0].upper()}{lead[1:]}"
     if gap is None:
-        return f"{lead}: {_reached(results, row)}."
+        known = [
+            f"{label_of(results, n)} {_mean(row, n)}" for n in (row.a, row.b) if row.reached(n)
+        ]
+        cells = f"{_NAMES[row.quantity]} of {known[0]}, but " if known else ""
+        return f"{lead}: {cells}{_reached(results, row)}."
     cells = ", ".join(f"{label_of(results, name)} {_mean(row, name)}" for name in (row.a, row.b))
     between = f"{label_of(results, row.a)} - {label_of(results, row.b)}: {_gap(row, gap)}"
     outcome = (
@@ -72,10 +76,13 @@ def _why(row: Equal, gap: Gap) -> str:
 
 
 def _reached(results: Results, row: Equal) -> str:
-    """Who came to the level in some seeds alone; empty where both did in all."""
+    """Who came to the level in some seeds alone, or had not begun by then; empty where both did in
+    all."""
     seeds = len(row.seeds)
     return ", ".join(
-        f"{label_of(results, name)} came there in {row.reached(name)} of {seeds} seeds"
+        f"{label_of(results, name)} had not begun in {seeds - row.reached(name)} of {seeds} seeds"
+        if row.at == "seconds"
+        else f"{label_of(results, name)} came there in {row.reached(name)} of {seeds} seeds"
         for name in (row.a, row.b)
         if row.reached(name) < seeds
     )
