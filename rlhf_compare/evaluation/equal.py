@@ -263,7 +263,8 @@ def _decided(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         difference, p_adjusted = row["difference"], None
         if difference is None:
-            verdict = "not reached by both in any seed"
+            begun = row["at"] != "seconds"
+            verdict = "not reached by both in any seed" if begun else "one had not begun"
         elif difference["seeds"] < LEAST_SEEDS:
             verdict = NOT_DECIDED[difference["seeds"] - 1]
         else:
