@@ -1,5 +1,7 @@
 """What the comparisons at equal things say, as sentences and as a table."""
 
+from statistics import fmean
+
 from rlhf_compare.metrics import Style
 from rlhf_compare.reporting.equal_schema import Equal, Gap
 from rlhf_compare.reporting.labels import label_of
@@ -51,11 +53,7 @@ def _sentence(results: Results, row: Equal) -> str:
     lead, gap = where(row), row.difference
     lead = f"{lead[0].upper()}{lead[1:]}"
     if gap is None:
-        known = [
-            f"{label_of(results, n)} {_mean(row, n)}" for n in (row.a, row.b) if row.reached(n)
-        ]
-        cells = f"{_NAMES[row.quantity]} of {known[0]}, but " if known else ""
-        return f"{lead}: {cells}{_reached(results, row)}."
+        return f"{lead}: {_alone(results, row)}{_reached(results, row)}."
     cells = ", ".join(f"{label_of(results, name)} {_mean(row, name)}" for name in (row.a, row.b))
     between = f"{label_of(results, row.a)} - {label_of(results, row.b)}: {_gap(row, gap)}"
     outcome = (
@@ -66,6 +64,16 @@ def _sentence(results: Results, row: Equal) -> str:
     reached = f"; {_reached(results, row)}" if _reached(results, row) else ""
     unit = " nats" if row.quantity == "kl" else ""
     return f"{lead}: {_NAMES[row.quantity]} of {cells}{unit} ({between}); {outcome}{reached}."
+
+
+def _alone(results: Results, row: Equal) -> str:
+    """What the one that came there had, where the other never did."""
+    for name in (row.a, row.b):
+        values = [value for value in row.by_seed[name] if value is not None]
+        if values:
+            number = format_numbers([fmean(values)], _STYLES[row.quantity])[0]
+            return f"{_NAMES[row.quantity]} of {label_of(results, name)} {number}, but "
+    return ""
 
 
 def _why(row: Equal, gap: Gap) -> str:

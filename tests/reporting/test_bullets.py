@@ -72,6 +72,18 @@ CASES: dict[str, Case] = {
         {},
         {"equal": EQUAL[:3]},
     ),
+    "a method that had not begun": (
+        "0",
+        "At equal device seconds (10.0 s after SFT): exact adoption of DPO 0.930, but PPO had not "
+        "begun in 3 of 3 seeds.",
+        {
+            "equal.3.by_seed": {"ppo": [None] * 3, "dpo": [0.93] * 3},
+            "equal.3.difference": None,
+            "equal.3.p_adjusted": None,
+            "equal.3.verdict": "one had not begun",
+        },
+        {"equal": EQUAL},
+    ),
     "the drift": (
         "1",
         "PPO drifted further from SFT: exact KL 4.60 [4.10, 5.10] against 4.90",
