@@ -10,17 +10,16 @@ import types
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch import Tensor
 from trl.kernels.chunked_logprob import _use_triton
 from trl.trainer.utils import FusedCausalLMOutput
 
 from rlhf_compare.dpo.layout import PairLayout
 from rlhf_compare.models.policy import has_plain_head, hidden_states
+from rlhf_compare.models.tiles import heads_in_tiles, vocabulary_of
 from rlhf_compare.models.wrapping import causal_lm
+from rlhf_compare.tensors.logprobs import at_least_float32
 
-# logits in memory at once, 128 MiB in float32; beyond that the backward computes them again
-_TILE = 1 << 25
 _TEXT = {"input_ids", "attention_mask", "use_cache", "labels", "fused_lm_head"}
 _ALONE = "logprobs_alone"
 _WINDOWS = ("sliding_window", "attention_chunk_size", "window_size", "attention_window_size")
@@ -73,18 +72,19 @@ def pair_forward(
     """
     mask = labels[:, 1:] != -100
     states, targets = _states(lm, input_ids, labels, shared), labels[:, 1:][mask]
-    head, score = lm.get_output_embeddings(), _score if metrics else _logprobs
-    tiles = max(1, -(-len(targets) * head.weight.shape[0] // _TILE))
-    scored = [
-        score(head, *tile) if tiles == 1 else checkpoint(score, head, *tile, use_reentrant=False)
-        for tile in zip(states.chunk(tiles), targets.chunk(tiles), strict=True)
-    ]
+    scored = heads_in_tiles(
+        _score if metrics else _logprobs,
+        targets,
+        [states],
+        [lm.get_output_embeddings()],
+        vocabulary_of(lm),
+    )
     names = ("log_probs", "entropy", "mean_logits", "is_top1")
     spread = {
-        name: torch.zeros(mask.shape, dtype=part[0].dtype, device=mask.device).masked_scatter(
-            mask, torch.cat(part)
+        name: torch.zeros(mask.shape, dtype=column.dtype, device=mask.device).masked_scatter(
+            mask, column
         )
-        for name, part in zip(names, zip(*scored, strict=True), strict=False)
+        for name, column in zip(names, scored, strict=False)
     }
     return FusedCausalLMOutput(**spread, label_mask=mask)
 
@@ -128,10 +128,10 @@ def can_share_prompts(lm: Any) -> bool:
     return untouched and torch.allclose(together, apart, rtol=1e-3, atol=1e-3 * float(apart.std()))
 
 
-def _score(head: nn.Module, states: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+def _score(targets: Tensor, logits: Tensor) -> tuple[Tensor, ...]:
     """log pi of M targets, (M,), with gradient; entropy, mean logit and whether the target is the
     most likely token, without."""
-    logits, logp, target = _logits(head, states, targets)
+    logits, logp, target = _log_softmax(targets, logits)
     logprobs = logp.gather(-1, target).squeeze(-1)
     with torch.no_grad():
         entropy = -torch.linalg.vecdot(logp.exp(), logp)
@@ -139,12 +139,11 @@ def _score(head: nn.Module, states: Tensor, targets: Tensor) -> tuple[Tensor, ..
         return logprobs, entropy, logits.mean(-1), is_top1
 
 
-def _logprobs(head: nn.Module, states: Tensor, targets: Tensor) -> tuple[Tensor]:
-    _, logp, target = _logits(head, states, targets)
+def _logprobs(targets: Tensor, logits: Tensor) -> tuple[Tensor]:
+    _, logp, target = _log_softmax(targets, logits)
     return (logp.gather(-1, target).squeeze(-1),)
 
 
-def _logits(head: nn.Module, states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    logits = head(states)
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+def _log_softmax(targets: Tensor, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    logits = at_least_float32(logits)
     return logits, torch.log_softmax(logits, dim=-1), targets.unsqueeze(-1)

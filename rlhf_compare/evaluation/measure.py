@@ -20,11 +20,10 @@ from rlhf_compare.evaluation.config import EvaluationConfig
 from rlhf_compare.evaluation.prefix import along_prefix, on_prefix
 from rlhf_compare.metrics import ENTROPY
 from rlhf_compare.models.generation import Responses
-from rlhf_compare.models.policy import response_logits
 from rlhf_compare.models.sampler import Sampler
 from rlhf_compare.models.scoring import Scorer
-from rlhf_compare.tensors.kl import exact_token_kl, k1, k3
-from rlhf_compare.tensors.logprobs import token_entropy, token_logprobs
+from rlhf_compare.models.tiles import response_statistics
+from rlhf_compare.tensors.kl import against_reference, k1, k3
 from rlhf_compare.tensors.masked import masked_sum
 from rlhf_compare.tensors.padding import pad_sequences
 from rlhf_compare.theory import binary_kl
@@ -234,18 +233,16 @@ class Harness:
         """KL of every sampled response, exact and by estimators, and its entropy, in nats. Of the
         exact one what is on the prefix is left out: it is known without samples."""
         length, real = responses.ids.shape[1], responses.mask
-        logits = response_logits(policy, sequences, whole, length)
-        ref_logits = response_logits(self.reference, sequences, whole, length)
-        logprobs = token_logprobs(logits, responses.ids)
-        ref_logprobs = token_logprobs(ref_logits, responses.ids)
-        kl = exact_token_kl(logits, ref_logits)
+        logprobs, ref_logprobs, kl, entropy = response_statistics(
+            against_reference, (policy, self.reference), sequences, whole, length
+        )
         name = "exact" if self.task.behaviour is None else "content"
         sampled = real & ~on_prefix(responses.ids, self._prefix())
         return {
             f"kl_to_reference.{name}": masked_sum(kl, sampled, 1),
             "kl_to_reference.k1": masked_sum(k1(logprobs, ref_logprobs), real, 1),
             "kl_to_reference.k3": masked_sum(k3(logprobs, ref_logprobs), real, 1),
-            ENTROPY: masked_sum(token_entropy(logits), real, 1),
+            ENTROPY: masked_sum(entropy, real, 1),
         }
 
 

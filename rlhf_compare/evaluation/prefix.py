@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from rlhf_compare.models.policy import response_logits
+from rlhf_compare.models.tiles import Statistics, response_statistics
 from rlhf_compare.tensors.kl import exact_token_kl
 from rlhf_compare.tensors.logprobs import token_logprobs
 
@@ -45,40 +45,55 @@ def along_prefix(
         marker: tokens by which a response is told to adopt, in the prefix's own spelling.
         prefix: tokens of the whole prefix, as many of them as a response may have.
     """
-    forced = _forced(prefix, policy, ids, mask)
-    ref_forced = _forced(prefix, reference, ids, mask)
-    starts = list(prefix[: len(marker)]) == list(marker)
-    on_marker = forced if starts else _forced(marker, policy, ids, mask)
-    ref_on_marker = ref_forced if starts else _forced(marker, reference, ids, mask)
-    kl = exact_token_kl(forced, ref_forced).double()
-    said = _log_said(forced, prefix)
+    logprobs, ref_logprobs, kl = _forced(_with_kl, prefix, (policy, reference), ids, mask)
+    if list(prefix[: len(marker)]) == list(marker):
+        on_marker, ref_on_marker = (x[:, : len(marker)] for x in (logprobs, ref_logprobs))
+    else:
+        on_marker, ref_on_marker = (
+            _forced(_logprobs, marker, (model,), ids, mask)[0] for model in (policy, reference)
+        )
+    said = _log_said(logprobs)
     # P(still on the prefix) before its t-th token: 1 before the first
     reached = torch.cat([torch.zeros_like(said[:, :1]), said[:, :-1]], dim=1).exp()
     return AlongPrefix(
-        adopted=_probability(on_marker, marker),
-        base=_probability(ref_on_marker, marker),
-        style=(reached * kl).sum(1).tolist(),
+        adopted=_probability(on_marker),
+        base=_probability(ref_on_marker),
+        style=(reached * kl.double()).sum(1).tolist(),
     )
 
 
-def _forced(tokens: Sequence[int], model: PreTrainedModel, ids: Tensor, mask: Tensor) -> Tensor:
-    """Logits (B, R, V) that predict these tokens as the response to every prompt."""
+def _forced(
+    statistics: Statistics,
+    tokens: Sequence[int],
+    models: Sequence[PreTrainedModel],
+    ids: Tensor,
+    mask: Tensor,
+) -> tuple[Tensor, ...]:
+    """Columns (B, R) of these tokens as the response to every prompt."""
     forced = torch.tensor(list(tokens), device=ids.device).expand(len(ids), -1)
     sequences = torch.cat([ids, forced], dim=1)
     whole = torch.cat([mask, torch.ones_like(forced, dtype=torch.bool)], dim=1)
-    return response_logits(model, sequences, whole, len(tokens))
+    return response_statistics(statistics, models, sequences, whole, len(tokens))
 
 
-def _log_said(logits: Tensor, tokens: Sequence[int]) -> Tensor:
-    """log of the probability of the first t + 1 tokens, (B, R), for the R given tokens."""
-    targets = torch.tensor(list(tokens), device=logits.device).expand(len(logits), -1)
+def _with_kl(tokens: Tensor, logits: Tensor, ref_logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    said, ref_said = token_logprobs(logits, tokens), token_logprobs(ref_logits, tokens)
+    return said, ref_said, exact_token_kl(logits, ref_logits)
+
+
+def _logprobs(tokens: Tensor, logits: Tensor) -> tuple[Tensor]:
+    return (token_logprobs(logits, tokens),)
+
+
+def _log_said(logprobs: Tensor) -> Tensor:
+    """log of the probability of the first t + 1 tokens, (B, R), from that of each token."""
     # in float32 a long prefix's product could fall to 0, and the floor be infinite
-    return token_logprobs(logits[:, : len(tokens)], targets).double().cumsum(1)
+    return logprobs.double().cumsum(1)
 
 
-def _probability(logits: Tensor, tokens: Sequence[int]) -> list[float]:
+def _probability(logprobs: Tensor) -> list[float]:
     # rounding may lift a product of probabilities a hair over 1
-    return _log_said(logits, tokens)[:, -1].exp().clamp(max=1.0).tolist()
+    return _log_said(logprobs)[:, -1].exp().clamp(max=1.0).tolist()
 
 
 def on_prefix(response_ids: Tensor, prefix: Sequence[int]) -> Tensor:

@@ -1,7 +1,6 @@
 """Collecting a rollout: sample responses, score them, and compute log-probabilities and values."""
 
-from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -9,12 +8,10 @@ from torch import Tensor
 
 from rlhf_compare.models.generation import Responses, generate
 from rlhf_compare.models.scoring import Scorer
+from rlhf_compare.models.tiles import TokenLogits
 from rlhf_compare.ppo.config import PPOConfig
-from rlhf_compare.ppo.models import TokenLogits
 from rlhf_compare.ppo.rollout import Rollout, Window, window
 from rlhf_compare.runs.meter import DeviceMeter
-from rlhf_compare.tensors.kl import kl_of_logs
-from rlhf_compare.tensors.logprobs import entropy_of_logs, token_logprobs
 from rlhf_compare.tensors.padding import micro_batches, pad_sequences, to_the_left
 
 _COLUMNS = ("logprobs", "ref_logprobs", "values", "token_kl", "entropy")
@@ -25,8 +22,7 @@ class Collector:
 
     Args:
         scorer: gives r(x, y).
-        reference: gives the reference's logits inside a context. A frozen copy needs none; of a
-            policy with adapters, the adapters are off inside.
+        reference: the reference's logits; of a policy with adapters, those with the adapters off.
         stop_ids, pad_id: what ends a response, what fills the rest.
     """
 
@@ -34,7 +30,7 @@ class Collector:
         self,
         config: PPOConfig,
         scorer: Scorer,
-        reference: Callable[[], AbstractContextManager[TokenLogits]],
+        reference: TokenLogits,
         stop_ids: Collection[int],
         pad_id: int,
         meter: DeviceMeter,
@@ -88,26 +84,15 @@ class Collector:
         """Fill in the per-token columns of the rows in ``cut``, whose mask is ``response_mask``:
         (b, R)."""
         temperature = self.config.temperature
-        with self.meter.phase("score"):
-            model.eval()
-            logits, values = model(cut.sequences, cut.predicted, temperature)
-        with self.meter.phase("reference"), self.reference() as reference:
-            ref_logits = reference(cut.sequences, cut.predicted) / temperature
-            ref_logprobs = token_logprobs(ref_logits, cut.tokens)
-            ref_logp = torch.log_softmax(ref_logits.float(), dim=-1)
-        with self.meter.phase("score"):
-            logp = torch.log_softmax(logits.float(), dim=-1)
-            computed = (
-                token_logprobs(logits, cut.tokens),
-                ref_logprobs,
-                values,
-                kl_of_logs(logp, ref_logp),
-                entropy_of_logs(logp),
-            )
-            for name, flat in zip(_COLUMNS, computed, strict=True):
+        model.eval()  # before the reference, which may be the same model without its adapters
+        with self.meter.phase("score"):  # inside, the reference's part is charged to itself
+            reference = self.reference.of(cut.sequences, cut.predicted, temperature)
+            found = model(cut.sequences, cut.predicted, temperature, reference=reference)
+            for name, column in columns.items():
+                flat = getattr(found, name)
                 block = torch.zeros(response_mask.shape, device=flat.device)
                 block[response_mask] = flat.float()
-                columns[name][cut.rows] = block
+                column[cut.rows] = block
 
     def sample(self, policy: Any, prompt_ids: Tensor, prompt_mask: Tensor) -> Responses:
         """One response a prompt."""
@@ -127,8 +112,8 @@ class Collector:
         for start in range(0, len(prompts), size):
             part = pad_sequences(prompts[start : start + size], self.pad_id, "left")
             ids, mask = (t.to(device) for t in part)
-            with self.reference() as reference:
-                responses = self.sample(reference.model, ids, mask)
+            with self.reference.inside():
+                responses = self.sample(self.reference.model, ids, mask)
             scores.append(self.score(ids, mask, responses))
         self.score_offset = float(torch.cat(scores).mean()) if scores else 0.0
 

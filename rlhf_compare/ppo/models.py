@@ -1,10 +1,10 @@
 """Policy and value model as one module, so that one optimizer, one backward and one wrapper for
 several processes serve both."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,36 +14,32 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from rlhf_compare.models.adapters import AdapterSwitch
 from rlhf_compare.models.heads import ScalarHeadModel
-from rlhf_compare.models.policy import has_plain_head, hidden_states
+from rlhf_compare.models.tiles import TokenDistributions, TokenLogits, in_tiles
 from rlhf_compare.models.wrapping import causal_lm
+from rlhf_compare.runs.meter import DeviceMeter
+from rlhf_compare.tensors.kl import against_reference
+from rlhf_compare.tensors.logprobs import token_entropy, token_logprobs
 
 
-class TokenLogits:
-    """The logits of chosen tokens and of no other.
+class TokenStatistics(NamedTuple):
+    """Of N response tokens, (N,) each; None where it was not asked for.
 
-    Where the logits are the head of the hidden states, the head is applied to the chosen positions
-    alone: at a large vocabulary the head on padding and prompts is most of the work.
-
-    Args:
-        model: a causal language model, or a PEFT model of one; tested once, with a forward pass.
+    logprobs      log pi at the sampling temperature
+    values        value before each token is sampled
+    entropy       of the policy, nats
+    ref_logprobs  log pi_ref, at the sampling temperature too
+    token_kl      KL(pi || pi_ref) over the vocabulary, nats
     """
 
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self.plain_head = has_plain_head(model)
-
-    def __call__(self, sequences: Tensor, predicted: Tensor) -> Tensor:
-        """(B, T) ids, padding last, and (B, T), True on N tokens -> (N, V)."""
-        if not self.plain_head:
-            logits: Tensor = causal_lm(self.model)(input_ids=sequences, use_cache=False).logits
-            return logits[:, :-1][predicted[:, 1:]]
-        states = hidden_states(self.model, sequences)[:, :-1][predicted[:, 1:]]
-        chosen: Tensor = causal_lm(self.model).get_output_embeddings()(states)
-        return chosen
+    logprobs: Tensor
+    values: Tensor
+    entropy: Tensor | None = None
+    ref_logprobs: Tensor | None = None
+    token_kl: Tensor | None = None
 
 
 class PolicyAndValue(nn.Module):
-    """``forward`` gives the logits of chosen tokens and the value before each.
+    """``forward`` gives what the losses need of chosen tokens, and the value before each.
 
     Args:
         policy: a causal language model, or a PEFT model of one.
@@ -74,28 +70,43 @@ class PolicyAndValue(nn.Module):
             nn.init.zeros_(self.value_head.weight)  # the first value estimates are 0
 
     def forward(
-        self, sequences: Tensor, predicted: Tensor, temperature: float
-    ) -> tuple[Tensor, Tensor]:
-        """Logits and values of N response tokens.
+        self,
+        sequences: Tensor,
+        predicted: Tensor,
+        temperature: float,
+        entropy: bool = False,
+        reference: TokenDistributions | None = None,
+    ) -> TokenStatistics:
+        """Statistics and values of N response tokens.
 
         Args:
             sequences: (B, T), padding last: a causal model needs no mask for that, and a plain
                 causal attention is faster than a masked one.
             predicted: (B, T), True on the N response tokens.
             temperature: divides the logits.
+            entropy: compute it.
+            reference: of the same tokens; then everything is computed.
 
         Returns:
-            logits (N, V) and values (N,), float32. Both come from the hidden state that predicts
-            the token, which has not seen that token.
+            log-probabilities and values, at least float32. Both come from the hidden state that
+            predicts the token, which has not seen that token.
         """
+        tokens = sequences[predicted]
+        policy = self.token_logits.of(sequences, predicted, temperature)
         if self.value_model is None:
-            states = hidden_states(self.policy, sequences)[:, :-1][predicted[:, 1:]]
-            logits = causal_lm(self.policy).get_output_embeddings()(states)
-            values = self.value_head(states.to(self.value_head.weight.dtype)).squeeze(-1)
-            return logits / temperature, values.float()
-        logits = self.token_logits(sequences, predicted)
-        values = self.value_model.token_values(sequences)[:, :-1][predicted[:, 1:]]
-        return logits / temperature, values
+            assert policy.states is not None
+            states = policy.states.to(self.value_head.weight.dtype)
+            values = self.value_head(states).squeeze(-1).float()
+        else:
+            values = self.value_model.token_values(sequences)[:, :-1][predicted[:, 1:]]
+        if reference is not None:
+            logprobs, ref_logprobs, kl, spread = in_tiles(
+                against_reference, tokens, policy, reference
+            )
+            return TokenStatistics(logprobs, values, spread, ref_logprobs, kl)
+        statistics = _with_entropy if entropy else _logprobs
+        logprobs, *spread_alone = in_tiles(statistics, tokens, policy)
+        return TokenStatistics(logprobs, values, *spread_alone)
 
     def activation_checkpointing_enable(self, **_: Any) -> None:
         """Keep fewer activations and compute them again in the backward, inside :func:`recomputed`.
@@ -110,27 +121,45 @@ class PolicyAndValue(nn.Module):
             trunk._set_gradient_checkpointing(True, again)
 
 
+def _logprobs(tokens: Tensor, logits: Tensor) -> tuple[Tensor]:
+    return (token_logprobs(logits, tokens),)
+
+
+def _with_entropy(tokens: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+    return token_logprobs(logits, tokens), token_entropy(logits)
+
+
 def reference_logits(
-    frozen: Any, policy: TokenLogits, adapters: AdapterSwitch | None, adapter_name: str | None
-) -> Callable[[], AbstractContextManager[TokenLogits]]:
-    """A context that gives the reference's logits.
+    frozen: Any,
+    policy: Any,
+    adapters: AdapterSwitch | None,
+    adapter_name: str | None,
+    meter: DeviceMeter,
+) -> TokenLogits:
+    """The reference's logits.
 
     Args:
         frozen: the reference as a model of its own; None = the policy's base.
-        policy: the policy's logits; inside the context these are the base's.
+        policy: the policy itself.
         adapters: the policy's.
         adapter_name: the adapter that is the reference; None = all of them off.
+        meter: the time of every call is charged to the phase ``reference``.
     """
-    if adapters is None or frozen is not None:
-        logits = TokenLogits(frozen)
-        return lambda: nullcontext(logits)
 
     @contextmanager
-    def on_the_base() -> Iterator[TokenLogits]:
-        with adapters.active(adapter_name):
-            yield policy
+    def as_frozen() -> Iterator[None]:
+        with meter.phase("reference"):
+            yield
 
-    return on_the_base
+    @contextmanager
+    def on_the_base() -> Iterator[None]:
+        assert adapters is not None
+        with meter.phase("reference"), adapters.active(adapter_name):
+            yield
+
+    if adapters is None or frozen is not None:
+        return TokenLogits(frozen, as_frozen)
+    return TokenLogits(policy, on_the_base)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ Departures from TRL 1.12's trainer, whose names these are:
     ratios are exactly 1;
  2. the score is paid on EOS, not one token after it;
  3. every statistic is over real tokens; losses are divided by the tokens of the optimizer step;
- 4. logits of prompts and padding are never computed, and none are kept;
+ 4. logits of prompts and padding are never computed, those of the rest a tile at a time;
  5. one optimizer step per mini-batch, also with gradient accumulation;
  6. it resumes exactly, evaluates, and stops on NaN.
 From Schulman et al. 2017: the value loss is clipped (Huang et al. 2024), advantages are normalised
@@ -147,7 +147,11 @@ class PPOTrainer(SamplingTrainer):
             if frozen is not None:
                 freeze(frozen).to(self.args.device)
         reference = reference_logits(
-            models.reference, policy_and_value.token_logits, models.adapters, args.ref_adapter_name
+            models.reference,
+            models.policy,
+            models.adapters,
+            args.ref_adapter_name,
+            self.meter,
         )
         size = args.local_rollout_forward_batch_size
         scorer = Scorer(models.reward_model or reward_model, processing_class, size)

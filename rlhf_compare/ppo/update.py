@@ -13,7 +13,6 @@ from torch import Tensor
 from rlhf_compare.ppo.config import PPOConfig
 from rlhf_compare.ppo.loss import policy_loss, value_loss
 from rlhf_compare.ppo.rollout import Rollout, window
-from rlhf_compare.tensors.logprobs import token_entropy, token_logprobs
 from rlhf_compare.tensors.padding import micro_batches
 
 
@@ -103,22 +102,26 @@ class Updater:
         config = self.config
         cut = window(rollout.sequences, rollout.lengths, rollout.predicted, rows)
         with self.accelerator.autocast():
-            logits, values = self.model(cut.sequences, cut.predicted, config.temperature)
+            found = self.model(
+                cut.sequences,
+                cut.predicted,
+                config.temperature,
+                entropy=self.train_policy and bool(config.entropy_coef),
+            )
         real = rollout.response_mask[rows]
         old, old_values, advantage, target = (
             column[rows][real] for column in (rollout.logprobs, rollout.values, advantages, returns)
         )
         every = torch.ones_like(old, dtype=torch.bool)
-        logprobs = token_logprobs(logits, cut.tokens)
-        policy = policy_loss(logprobs, old, advantage, every, config.cliprange, count)
+        policy = policy_loss(found.logprobs, old, advantage, every, config.cliprange, count)
         value, value_clipped = value_loss(
-            values, old_values, target, every, config.cliprange_value, count
+            found.values, old_values, target, every, config.cliprange_value, count
         )
         loss = config.vf_coef * value
         if self.train_policy:
             loss = loss + policy.loss
             if config.entropy_coef:
-                loss = loss - config.entropy_coef * token_entropy(logits).sum() / count
+                loss = loss - config.entropy_coef * found.entropy.sum() / count
         stats["loss/policy_avg"] += policy.loss.detach()
         stats["loss/value_avg"] += value.detach()
         stats["policy/approxkl_avg"] += policy.approx_kl_sum / count

@@ -12,6 +12,8 @@ None is ever clamped at zero: that would bias k1.
 import torch
 from torch import Tensor
 
+from rlhf_compare.tensors.logprobs import at_least_float32, entropy_of_logs, token_logprobs
+
 
 def k1(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
     """log pi - log pi_ref at every position, in nats; same shape as the inputs."""
@@ -39,16 +41,37 @@ def exact_token_kl(logits: Tensor, ref_logits: Tensor) -> Tensor:
     responses (Amini et al. 2025): unbiased, with less variance than k1.
 
     Args:
-        logits: (B, R, V) of the policy.
-        ref_logits: (B, R, V) of the reference.
+        logits: (..., V) of the policy.
+        ref_logits: (..., V) of the reference.
 
     Returns:
-        (B, R), at least 0 up to rounding.
+        (...), at least 0 up to rounding.
     """
-    logp = torch.log_softmax(logits.float(), dim=-1)
-    return kl_of_logs(logp, torch.log_softmax(ref_logits.float(), dim=-1))
+    logp = torch.log_softmax(at_least_float32(logits), dim=-1)
+    return kl_of_logs(logp, torch.log_softmax(at_least_float32(ref_logits), dim=-1))
 
 
 def kl_of_logs(logp: Tensor, ref_logp: Tensor) -> Tensor:
     """:func:`exact_token_kl` of normalised log-probabilities, (..., V) -> (...)."""
     return (logp.exp() * (logp - ref_logp)).sum(-1)
+
+
+def against_reference(
+    tokens: Tensor, logits: Tensor, ref_logits: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Everything that is asked of a policy beside its reference at every position.
+
+    Args:
+        tokens: (...) ids.
+        logits: (..., V) of the policy.
+        ref_logits: (..., V) of the reference.
+
+    Returns:
+        log pi and log pi_ref of the tokens, :func:`exact_token_kl`, and the policy's entropy, in
+        nats, (...) each.
+    """
+    logprobs = token_logprobs(logits, tokens)
+    ref_logprobs = token_logprobs(ref_logits, tokens)
+    logp = torch.log_softmax(at_least_float32(logits), dim=-1)
+    ref_logp = torch.log_softmax(at_least_float32(ref_logits), dim=-1)
+    return logprobs, ref_logprobs, kl_of_logs(logp, ref_logp), entropy_of_logs(logp)

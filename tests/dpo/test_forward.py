@@ -20,9 +20,9 @@ from transformers import (
 )
 from trl.trainer.utils import add_fused_lm_head
 
-from rlhf_compare.dpo import forward
 from rlhf_compare.dpo.forward import can_share_prompts, logprobs_alone, use_pair_forward
 from rlhf_compare.dpo.layout import PairLayout
+from rlhf_compare.models import tiles
 from rlhf_compare.tensors.padding import pad_sequences
 
 FIELDS = ("log_probs", "entropy", "mean_logits", "is_top1", "label_mask")
@@ -67,7 +67,7 @@ def test_values_and_gradient_are_those_of_trl(
     tile: int,
 ) -> None:
     """With padding; in one tile and in several."""
-    monkeypatch.setattr(forward, "_TILE", tile)
+    monkeypatch.setattr(tiles, "TILE", tile)
     ours, theirs = two_heads(policy.double().eval())
     inputs = batch(starts, lengths, policy.config.vocab_size)
     assert (PairLayout.of(inputs["input_ids"], inputs["labels"]) is None) == (starts == ODD[0])

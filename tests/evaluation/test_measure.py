@@ -145,8 +145,8 @@ def test_best_of_n_lies_on_the_floor(
 ) -> None:
     """The policy that raises the marker's probability and changes nothing else needs exactly
     kl_bin(a || p0): efficiency 1, all of it style. This is the meter's own test."""
-    from rlhf_compare.evaluation import measure, prefix
-    from rlhf_compare.models import sampler
+    from rlhf_compare.evaluation import measure
+    from rlhf_compare.models import sampler, tiles
     from rlhf_compare.models.generation import mask_after_end
     from rlhf_compare.models.policy import response_logits
 
@@ -170,8 +170,7 @@ def test_best_of_n_lies_on_the_floor(
             ids[:, -1] = torch.multinomial(p, 1).squeeze(1)
         return mask_after_end(ids[:, start:], eos_id)
 
-    monkeypatch.setattr(measure, "response_logits", logits)
-    monkeypatch.setattr(prefix, "response_logits", logits)
+    monkeypatch.setattr(tiles, "response_logits", logits)
     monkeypatch.setattr(sampler, "generate", sample)
     assert len(marker) >= 3
     measured = harness(tokenizer, reference).measure(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import GPT2LMHeadModel
 
-from rlhf_compare.models import likelihood
+from rlhf_compare.models import tiles
 from rlhf_compare.models.likelihood import response_logps
 
 PROMPTS = [[1, 2, 3], [4], [5, 6], [1, 2, 3]]
@@ -26,8 +26,8 @@ def plainly(model: GPT2LMHeadModel, prompt: list[int], response: list[int]) -> f
 def test_equals_one_row_at_a_time(
     policy: GPT2LMHeadModel, monkeypatch: pytest.MonkeyPatch, plain_head: bool, tile: int
 ) -> None:
-    monkeypatch.setattr(likelihood, "has_plain_head", lambda _: plain_head)
-    monkeypatch.setattr(likelihood, "_TILE", tile)
+    monkeypatch.setattr(tiles, "has_plain_head", lambda _: plain_head)
+    monkeypatch.setattr(tiles, "TILE", tile)
     policy.eval()
     expected = [plainly(policy, *pair) for pair in zip(PROMPTS, RESPONSES, strict=True)]
     found = response_logps(policy, PROMPTS, RESPONSES, batch_size=3)

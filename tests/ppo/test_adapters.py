@@ -14,7 +14,7 @@ from rlhf_compare.models.adapters import REWARD, VALUE, AdapterBackbone, Adapter
 from rlhf_compare.models.heads import ScalarHeadModel
 from rlhf_compare.models.merging import save_merged
 from rlhf_compare.models.policy import fuse_activations
-from rlhf_compare.ppo.models import TokenLogits
+from rlhf_compare.models.tiles import TokenLogits
 from rlhf_compare.ppo.rollout import window
 from rlhf_compare.tensors.logprobs import token_logprobs
 from tests.ppo.conftest import MakeTrainer
@@ -47,8 +47,8 @@ def test_reference_is_the_frozen_base_to_the_bit(
     with torch.no_grad():
         cut = window(rollout.sequences, rollout.lengths, rollout.predicted, every)
         expected = token_logprobs(TokenLogits(frozen)(cut.sequences, cut.predicted), cut.tokens)
-        with trainer.collector.reference() as reference:
-            got = token_logprobs(reference(cut.sequences, cut.predicted), cut.tokens)
+        reference = trainer.collector.reference
+        got = token_logprobs(reference(cut.sequences, cut.predicted), cut.tokens)
     assert torch.equal(got, expected)
     assert not torch.equal(rollout.logprobs, rollout.ref_logprobs)
 

@@ -65,7 +65,8 @@ def test_which_of_several_adapters_trains_and_which_is_the_reference(
         make_trainer({"model_adapter_name": "c"}, model=model)
     trainer = make_trainer({"model_adapter_name": "a", "ref_adapter_name": "b"}, model=model)
     frozen = [p.clone() for p in trainer.adapters.parameters_of("b")]
-    with trainer.collector.reference() as reference, torch.no_grad():
+    reference = trainer.collector.reference
+    with reference.inside(), torch.no_grad():
         ids = torch.tensor([[40, 41, 42]])
         judged = reference.model.get_base_model()(ids).logits
     model.set_adapter("b")
